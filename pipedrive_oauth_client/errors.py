@@ -1,0 +1,155 @@
+"""Every error that this package raises on purpose.
+
+    PipedriveOAuthError
+    ├── ConfigurationError            a setting or an argument can't be right; nothing was sent
+    ├── CallbackError                 the browser came back with something that can't be used
+    │   ├── AuthorizationDeniedError      the person, or Pipedrive, said no
+    │   └── StateMismatchError            the callback does not belong to this session
+    ├── TokenRequestError             the service refused a request for tokens
+    │   ├── InvalidGrantError             the code or the refresh token is worth nothing any more
+    │   ├── InvalidClientError            the client ID or the client secret is wrong
+    │   ├── RateLimitedError              too many requests
+    │   └── ServerError                   the service is out of order
+    ├── TransportError                no complete answer arrived
+    ├── InvalidResponseError          an answer arrived, but not one that can be used
+    ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
+    └── StoreError                    the place where tokens are kept does not work
+        ├── TokenNotFoundError            no token is stored for the account
+        ├── StoreLockTimeoutError         somebody else renews the token and does not finish
+        └── CorruptTokenError             what is stored can't be read as a token
+
+Each says what happened and what to do next, keeps its cause, and carries no secret. Those that the
+generated functions raise are generated with them, since generated code knows nothing of the rest of
+the package.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pipedrive_oauth_client.generated.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    PipedriveOAuthError,
+    TransportError,
+    UnexpectedStatus,
+)
+
+__all__ = [
+    "AuthorizationDeniedError",
+    "CallbackError",
+    "ConfigurationError",
+    "CorruptTokenError",
+    "InvalidClientError",
+    "InvalidGrantError",
+    "InvalidResponseError",
+    "PipedriveOAuthError",
+    "RateLimitedError",
+    "ServerError",
+    "StateMismatchError",
+    "StoreError",
+    "StoreLockTimeoutError",
+    "TokenNotFoundError",
+    "TokenRequestError",
+    "TransportError",
+    "UnexpectedStatus",
+]
+
+
+class CallbackError(PipedriveOAuthError):
+    """The redirect that ended an authorization can't be used.
+
+    Never send a request because of such a callback.
+
+    Source:
+        RFC 6749, sections 4.1.2 and 4.1.2.1.
+    """
+
+
+class AuthorizationDeniedError(CallbackError):
+    """The callback carries an error in place of a code: the person, or Pipedrive, said no.
+
+    Attributes:
+        error: The error code of the callback, for example `user_denied` or `access_denied`.
+        description: The callback's `error_description`, or None.
+
+    Source:
+        RFC 6749, section 4.1.2.1.
+    """
+
+    def __init__(self, message: str, *, error: str, description: str | None = None) -> None:
+        self.error = error
+        self.description = description
+        super().__init__(message)
+
+
+class StateMismatchError(CallbackError):
+    """The state of the callback is missing, repeated, or not the one that was sent.
+
+    Source:
+        RFC 6749, section 10.12.
+    """
+
+
+class TokenRequestError(PipedriveOAuthError):
+    """The service refused a request for tokens.
+
+    Attributes:
+        status_code: The HTTP status of the answer.
+        error: The error code of the answer's body, for example `invalid_request`, or None.
+        description: What the answer's body says about it, or None.
+        retry_after: How long the service asked to wait, or None.
+
+    Source:
+        RFC 6749, section 5.2, and Pipedrive's page of OAuth status codes.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        error: str | None = None,
+        description: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.status_code = status_code
+        self.error = error
+        self.description = description
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class InvalidGrantError(TokenRequestError):
+    """The code or the refresh token is wrong, expired, revoked or used up.
+
+    The person has to authorize the app again.
+    """
+
+
+class InvalidClientError(TokenRequestError):
+    """The client ID or the client secret is wrong."""
+
+
+class RateLimitedError(TokenRequestError):
+    """Too many requests in a short time; `retry_after` says how long to wait, where it is known."""
+
+
+class ServerError(TokenRequestError):
+    """The service, or the network in front of it, has failed; try again later."""
+
+
+class StoreError(PipedriveOAuthError):
+    """The place where tokens are kept does not work; the cause says why."""
+
+
+class TokenNotFoundError(StoreError):
+    """No token is stored for the account: the person has to authorize the app first."""
+
+
+class StoreLockTimeoutError(StoreError):
+    """Somebody else holds the lock of the account for longer than this caller may wait."""
+
+
+class CorruptTokenError(StoreError):
+    """What is stored for the account can't be read as a token; it is left as it is."""

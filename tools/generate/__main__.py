@@ -1,0 +1,81 @@
+"""Write the generated package, or with `--check` only say whether it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.generate.facts import GenerationError
+from tools.generate.render import Sources, render
+from tools.generate.tree import Difference, compare, read_tree, rewrite
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments, without the program's name.
+
+    Returns:
+        0 when all is well, 1 when `--check` finds a difference, 2 when nothing could be generated.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; fail if a file is not what it should be",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=ROOT,
+        help="the project's folder (default: the one of this tool)",
+    )
+    arguments = parser.parse_args(argv)
+    root: Path = arguments.root.resolve()
+    folder = root / "pipedrive_oauth_client" / "generated"
+    sources = Sources(
+        root / "openapi.yaml", root / "generator-config.yml", root / "generator-templates"
+    )
+    try:
+        wanted = render(sources)
+    except GenerationError as error:
+        print(f"Nothing was generated.\n{error}", file=sys.stderr)
+        return 2
+    differences = compare(read_tree(folder), wanted)
+    if arguments.check:
+        return _check(differences, len(wanted))
+    rewrite(folder, wanted)
+    _report(differences, len(wanted))
+    return 0
+
+
+def _check(differences: list[Difference], count: int) -> int:
+    if not differences:
+        print(f"No drift: the {count} generated files are what spec, settings and templates give.")
+        return 0
+    for difference in differences:
+        print(difference.diff or f"{difference.path}: an empty file is {difference.kind}")
+    print(
+        f"\nDrift in {len(differences)} of the generated files (above). Never edit them: change"
+        " openapi.yaml or generator-templates/, run `make generate`, and commit what it writes.",
+        file=sys.stderr,
+    )
+    for difference in differences:
+        print(f"  {difference.kind:8} {difference.path}", file=sys.stderr)
+    return 1
+
+
+def _report(differences: list[Difference], count: int) -> None:
+    words = {"missing": "added", "stray": "removed", "changed": "changed"}
+    for difference in differences:
+        lines = f"(+{difference.added} -{difference.removed})"
+        print(f"  {words[difference.kind]:8} {difference.path}  {lines}")
+    print(f"{count} files generated, {len(differences) or 'none'} changed.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""`python -m pipedrive_oauth_client.sandbox [--port N]`: a sandbox in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.sandbox.addresses import AUTHORIZE_PATH, ISSUE_PATH
+from pipedrive_oauth_client.sandbox.application import create_app
+from pipedrive_oauth_client.sandbox.server import SandboxServer, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a sandbox until Ctrl-C and return the exit code: 0, or 1 if it could not be served."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipedrive_oauth_client.sandbox",
+        description="Serve a local stand-in for Pipedrive's OAuth service until Ctrl-C.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="a TCP port; a free one by default")
+    port: int = parser.parse_args(arguments).port
+    try:
+        serve(create_app(), port=port, announce=_announce)
+    except KeyboardInterrupt:
+        pass
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _announce(server: SandboxServer) -> None:
+    app, base_url = server.app, server.base_url
+    query = urlencode(
+        {"client_id": app.client_id, "redirect_uri": app.redirect_uri, "state": "any-text"}
+    )
+    sys.stdout.write(
+        f"""\
+A sandbox of Pipedrive's OAuth service is at {base_url} (nothing in it is real).
+
+  base URL       {base_url}
+  client_id      {app.client_id}
+  client_secret  in sandbox.DEFAULT_APP
+  redirect_uri   {app.redirect_uri}
+
+  authorize      open {base_url}{AUTHORIZE_PATH}?{query}
+  tokens         POST {base_url}{ISSUE_PATH}
+
+Press Ctrl-C to stop.
+"""
+    )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The authorization endpoint: a page that asks a person, and the redirect with the answer.
+
+Source:
+    RFC 6749 sections 3.1, 4.1.1, 4.1.2 and 10.12; RFC 9700 sections 2.1, 4.12 and 4.16;
+    https://pipedrive.readme.io/docs/marketplace-oauth-authorization
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipedrive_oauth_client.sandbox.addresses import DECIDE_PATH, base_path, origin
+from pipedrive_oauth_client.sandbox.answers import see_other
+from pipedrive_oauth_client.sandbox.bodies import read_form
+from pipedrive_oauth_client.sandbox.pages import render_page
+from pipedrive_oauth_client.sandbox.records import App, User
+from pipedrive_oauth_client.sandbox.refusals import (
+    ACCOUNT_UNKNOWN,
+    DECISION_MISSING,
+    FOREIGN_PAGE,
+    REDIRECT_URI_MISMATCH,
+    TICKET_INVALID,
+    WRONG_CLIENT,
+    RefusedError,
+    missing_parameter,
+)
+from pipedrive_oauth_client.sandbox.requests import parse_query
+from pipedrive_oauth_client.sandbox.scopes import in_words
+from pipedrive_oauth_client.sandbox.state import State
+from pipedrive_oauth_client.sandbox.uris import content_security_source, with_query
+
+# Chromium holds the whole chain of redirects after a form to the page's `form-action`, so a
+# callback that sends the person on, to the app's own pages or to Pipedrive, must be allowed to.
+_WHERE_APPS_GO_ON = ("https:", "http://127.0.0.1:*", "http://localhost:*")
+
+
+class Consent:
+    """The two requests of a person's browser: show the page, take the decision.
+
+    Args:
+        state: The sandbox's memory.
+        apps: The registered apps.
+        users: The people who can decide; the page offers them all.
+        decline_error: The `error` of the redirect after a no.
+    """
+
+    def __init__(
+        self, *, state: State, apps: Sequence[App], users: Sequence[User], decline_error: str
+    ) -> None:
+        self._state = state
+        self._apps = {app.client_id: app for app in apps}
+        self._users = {user.account: user for user in users}
+        self._decline_error = decline_error
+
+    async def show(self, request: Request) -> Response:
+        """Answer GET /oauth/authorize with the consent page.
+
+        A request that does not name a known app and that app's own redirect URI is answered here
+        and never redirected (RFC 6749 section 4.1.2.1). Parameters that aren't known are ignored.
+        """
+        query = parse_query(request.scope["query_string"])
+        for name in ("client_id", "redirect_uri"):
+            if name not in query:
+                raise RefusedError(missing_parameter(name))
+        app = self._apps.get(query["client_id"])
+        if app is None:
+            raise RefusedError(WRONG_CLIENT)
+        if query["redirect_uri"] != app.redirect_uri:
+            raise RefusedError(REDIRECT_URI_MISMATCH)
+        return render_page(
+            "consent.html",
+            form_targets=[content_security_source(app.redirect_uri), *_WHERE_APPS_GO_ON],
+            app=app,
+            permissions=[(scope, in_words(scope)) for scope in app.scopes],
+            users=list(self._users.values()),
+            return_to=urlsplit(app.redirect_uri).netloc,
+            action=base_path(request) + DECIDE_PATH,
+            ticket=self._state.open_ticket(app, query.get("state")),
+        )
+
+    async def decide(self, request: Request) -> Response:
+        """Answer the page's form with the redirect to the app."""
+        if not _is_from_own_page(request):
+            raise RefusedError(FOREIGN_PAGE)
+        form = await read_form(request)
+        decision, user = form.get("decision"), self._users.get(form.get("account", ""))
+        if decision not in {"allow", "cancel"}:
+            raise RefusedError(DECISION_MISSING)
+        if user is None:
+            raise RefusedError(ACCOUNT_UNKNOWN)
+        ticket = self._state.take_ticket(form.get("ticket", ""))
+        if ticket is None:
+            raise RefusedError(TICKET_INVALID)
+        if decision == "allow":
+            answer = [("code", self._state.issue_code(ticket.app, user))]
+        else:
+            answer = [("error", self._decline_error)]
+        if ticket.state is not None:
+            answer.append(("state", ticket.state))
+        return see_other(with_query(ticket.app.redirect_uri, answer))
+
+
+def _is_from_own_page(request: Request) -> bool:
+    """Tell whether a form was sent by the sandbox's own page, as far as its sender says.
+
+    The page asks for no referrer, and that makes browsers send `Origin: null`, as any stranger's
+    sandboxed page does too. So "null" counts only along with `Sec-Fetch-Site: same-origin`, which
+    no page can set. A program that sends neither header needs the ticket alone.
+    """
+    sender = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    if site not in {None, "same-origin"}:
+        return False
+    if sender == "null":
+        return site is not None
+    return sender is None or sender.lower() == origin(request).lower()

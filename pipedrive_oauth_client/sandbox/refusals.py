@@ -1,0 +1,79 @@
+"""What the sandbox says no with: the documented error answers, as data.
+
+The messages are those of Pipedrive's page of OAuth status codes; the codes are those of RFC 6749
+section 5.2 and, for API calls, RFC 6750 section 3.1. Where the page has no message for a mistake,
+the message here follows its style.
+
+Source:
+    https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from pipedrive_oauth_client.errors import PipedriveOAuthError
+
+
+@attrs.frozen
+class Refusal:
+    """One answer that says no: an RFC error code, a message for people and an HTTP status."""
+
+    error: str
+    message: str
+    status: int = 400
+
+
+class RefusedError(PipedriveOAuthError):
+    """The way out of a request that the sandbox refuses; it never leaves the sandbox's own code.
+
+    Args:
+        refusal: The answer to give.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def missing_parameter(name: str) -> Refusal:
+    """Return the refusal of a request that lacks a parameter, or has it without a value."""
+    return Refusal("invalid_request", f"Missing parameter: {name}")
+
+
+NOT_A_FORM = Refusal(
+    "invalid_request", "Invalid request: content must be application/x-www-form-urlencoded"
+)
+MALFORMED = Refusal("invalid_request", "Invalid request: parameters are not correctly encoded")
+REPEATED_PARAMETER = Refusal("invalid_request", "Invalid request: a parameter is repeated")
+TOO_LARGE = Refusal("invalid_request", "Invalid request: content is too large", status=413)
+TWO_AUTHENTICATIONS = Refusal(
+    "invalid_request", "Invalid request: client credentials belong in the Authorization header only"
+)
+REDIRECT_URI_MALFORMED = Refusal(
+    "invalid_request", "Invalid request: redirect_uri is not a valid URI"
+)
+REDIRECT_URI_MISMATCH = Refusal("invalid_request", "Invalid request: redirect_uri is invalid")
+UNSUPPORTED_GRANT_TYPE = Refusal("unsupported_grant_type", "Unsupported grant type")
+NO_CREDENTIALS = Refusal("invalid_client", "Invalid client: cannot retrieve client credentials")
+WRONG_CLIENT = Refusal("invalid_client", "Invalid client: client is invalid")
+CODE_INVALID = Refusal("invalid_grant", "Invalid grant: authorization_code is invalid")
+CODE_EXPIRED = Refusal("invalid_grant", "Invalid grant: authorization_code has expired")
+REFRESH_TOKEN_INVALID = Refusal("invalid_grant", "Invalid grant: refresh_token is invalid")
+
+TICKET_INVALID = Refusal(
+    "invalid_request",
+    "This page was answered before or is too old. Open the authorization URL again.",
+)
+DECISION_MISSING = Refusal(
+    "invalid_request", "Choose to allow or to cancel, with the buttons of the page."
+)
+ACCOUNT_UNKNOWN = Refusal("invalid_request", "Choose one of the accounts shown on the page.")
+FOREIGN_PAGE = Refusal(
+    "access_denied", "The decision must come from the sandbox's own page.", status=403
+)
+
+NO_ACCESS_TOKEN = Refusal("unauthorized", "An access token is needed.", status=401)
+ACCESS_TOKEN_INVALID = Refusal(
+    "invalid_token", "The access token is unknown, expired or revoked.", status=401
+)

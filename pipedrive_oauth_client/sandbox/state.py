@@ -1,0 +1,204 @@
+"""What the sandbox remembers: consent tickets, codes, grants and tokens. It knows nothing of HTTP.
+
+Every method is one step under one lock, so whatever arrives at the same time is settled one after
+the other: of twenty exchanges of one code, or twenty refreshes with one token, one succeeds.
+
+Source:
+    RFC 6749 sections 4.1.2, 4.1.3, 5.1 and 6; RFC 9700 section 4.14.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import attrs
+
+from pipedrive_oauth_client.sandbox.records import App, User
+from pipedrive_oauth_client.sandbox.refusals import (
+    CODE_EXPIRED,
+    CODE_INVALID,
+    REDIRECT_URI_MISMATCH,
+    REFRESH_TOKEN_INVALID,
+    RefusedError,
+)
+from pipedrive_oauth_client.sandbox.shelf import Shelf
+
+Clock: TypeAlias = Callable[[], datetime]
+
+# Ended codes are kept a day: so long a late exchange is told "has expired", not "is invalid", and
+# a code that comes a second time still ends the tokens that it gave.
+_KEEP_ENDED_CODES = timedelta(days=1)
+# With "v1u:" in front, 768 characters: the room that Pipedrive asks an app to have for a token.
+_ACCESS_TOKEN_BYTES = 573
+
+
+@attrs.frozen(kw_only=True)
+class Lifetimes:
+    """How long things live; a refresh token's time runs while it is not used."""
+
+    ticket: timedelta = timedelta(minutes=10)
+    code: timedelta = timedelta(minutes=5)
+    access_token: timedelta = timedelta(seconds=3600)
+    refresh_token: timedelta = timedelta(days=60)
+
+
+@attrs.define(eq=False)
+class Grant:
+    """One person's yes to one app; every code and token points to its grant and ends with it."""
+
+    app: App
+    user: User
+    revoked: bool = False
+
+
+@attrs.frozen
+class Ticket:
+    """A consent page that is open and not yet answered."""
+
+    app: App
+    state: str | None = attrs.field(repr=False)
+    expires_at: datetime
+
+
+@attrs.define(eq=False)
+class Code:
+    """An authorization code; a spent one is kept to recognise its second use."""
+
+    grant: Grant
+    redirect_uri: str
+    expires_at: datetime
+    spent: bool = False
+
+
+@attrs.frozen
+class IssuedToken:
+    """An access token or a refresh token that was given out."""
+
+    grant: Grant
+    expires_at: datetime
+
+
+@attrs.frozen
+class TokenPair:
+    """What a successful token request answers with."""
+
+    access_token: str = attrs.field(repr=False)
+    refresh_token: str = attrs.field(repr=False)
+    scopes: tuple[str, ...]
+    expires_in_seconds: int
+
+
+class State:
+    """The memory of one sandbox.
+
+    Args:
+        clock: Returns the time as an aware UTC datetime; nothing else tells the time.
+        lifetimes: How long tickets, codes and tokens live.
+        rotate_refresh_tokens: Whether a refresh replaces the refresh token; otherwise the same one
+            comes back with its time begun anew.
+    """
+
+    def __init__(self, *, clock: Clock, lifetimes: Lifetimes, rotate_refresh_tokens: bool) -> None:
+        self._clock = clock
+        self._lifetimes = lifetimes
+        self._rotate = rotate_refresh_tokens
+        self._lock = threading.Lock()
+        self._tickets: Shelf[Ticket] = Shelf()
+        self._codes: Shelf[Code] = Shelf(keep_ended=_KEEP_ENDED_CODES)
+        self._access_tokens: Shelf[IssuedToken] = Shelf()
+        self._refresh_tokens: Shelf[IssuedToken] = Shelf()
+
+    def open_ticket(self, app: App, state: str | None) -> str:
+        """Remember an open consent page and return the ticket that its form sends back."""
+        with self._lock:
+            now, key = self._clock(), secrets.token_urlsafe(32)
+            self._tickets.put(key, Ticket(app, state, now + self._lifetimes.ticket), now=now)
+            return key
+
+    def take_ticket(self, key: str) -> Ticket | None:
+        """Use a ticket up; None when it is unknown, used already or too old."""
+        with self._lock:
+            ticket = self._tickets.pop(key)
+            return ticket if ticket is not None and self._clock() < ticket.expires_at else None
+
+    def issue_code(self, app: App, user: User) -> str:
+        """Remember that the user let the app in, and return the authorization code."""
+        with self._lock:
+            now, key = self._clock(), secrets.token_hex(20)
+            code = Code(Grant(app, user), app.redirect_uri, now + self._lifetimes.code)
+            self._codes.put(key, code, now=now)
+            return key
+
+    def redeem_code(self, key: str, *, app: App, redirect_uri: str) -> TokenPair:
+        """Exchange a code for tokens, once.
+
+        A request that is refused does not use the code up. A code that comes a second time is
+        refused and ends all tokens that it gave (RFC 6749 section 4.1.2 says SHOULD).
+
+        Raises:
+            RefusedError: The code is unknown, another client's, spent or too old, or belongs to
+                another redirect URI.
+        """
+        with self._lock:
+            now, code = self._clock(), self._codes.get(key)
+            if code is None or code.grant.app != app:
+                raise RefusedError(CODE_INVALID)
+            if code.spent:
+                code.grant.revoked = True
+                raise RefusedError(CODE_INVALID)
+            if now >= code.expires_at:
+                raise RefusedError(CODE_EXPIRED)
+            if redirect_uri != code.redirect_uri:
+                raise RefusedError(REDIRECT_URI_MISMATCH)
+            code.spent = True
+            return self._issue_tokens(code.grant, _new_refresh_token(code.grant), now)
+
+    def refresh(self, key: str, *, app: App) -> TokenPair:
+        """Exchange a refresh token for new tokens; the access tokens before it live on.
+
+        Raises:
+            RefusedError: The refresh token is unknown, replaced, another client's, revoked or
+                unused for too long.
+        """
+        with self._lock:
+            now, token = self._clock(), self._refresh_tokens.get(key)
+            if token is None or token.grant.app != app or not _is_alive(token, now):
+                raise RefusedError(REFRESH_TOKEN_INVALID)
+            if not self._rotate:
+                return self._issue_tokens(token.grant, key, now)
+            self._refresh_tokens.pop(key)
+            return self._issue_tokens(token.grant, _new_refresh_token(token.grant), now)
+
+    def find_access_token(self, key: str) -> Grant | None:
+        """Return the grant behind an access token; None when unknown, expired or revoked."""
+        with self._lock:
+            token = self._access_tokens.get(key)
+            return token.grant if token is not None and _is_alive(token, self._clock()) else None
+
+    def _issue_tokens(self, grant: Grant, refresh_token: str, now: datetime) -> TokenPair:
+        access_token = "v1u:" + secrets.token_urlsafe(_ACCESS_TOKEN_BYTES)
+        lifetimes = self._lifetimes
+        self._access_tokens.put(
+            access_token, IssuedToken(grant, now + lifetimes.access_token), now=now
+        )
+        self._refresh_tokens.put(
+            refresh_token, IssuedToken(grant, now + lifetimes.refresh_token), now=now
+        )
+        return TokenPair(
+            access_token=access_token,
+            refresh_token=refresh_token,
+            scopes=grant.app.scopes,
+            expires_in_seconds=int(lifetimes.access_token.total_seconds()),
+        )
+
+
+def _is_alive(token: IssuedToken, now: datetime) -> bool:
+    return now < token.expires_at and not token.grant.revoked
+
+
+def _new_refresh_token(grant: Grant) -> str:
+    return f"{grant.user.account}:{secrets.token_hex(20)}"

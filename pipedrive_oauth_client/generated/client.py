@@ -4,14 +4,26 @@
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 from attrs import define, evolve, field
 
-from .errors import ConfigurationError, InvalidResponseError, PipedriveOAuthError, TransportError
+from .body import ACCEPT_ENCODING, Body, unusable
+from .encode import argument, header
+from .errors import ConfigurationError, PipedriveOAuthError, TransportError
+from .settings import (
+    checked_base_url,
+    checked_cookies,
+    checked_header_name,
+    checked_headers,
+    checked_size,
+    checked_timeout,
+    merged,
+)
+from .types import RawAnswer
 
 DEFAULT_BASE_URL: Final = "https://oauth.pipedrive.com"
 """The server that the spec names."""
@@ -23,38 +35,7 @@ DEFAULT_MAX_RESPONSE_BYTES: Final = 1024 * 1024
 """Size at which reading of a body stops; a token answer has about two thousand bytes."""
 
 
-class RawAnswer(NamedTuple):
-    """An answer as it came over the wire, decompressed and complete."""
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-
-    def __repr__(self) -> str:
-        return f"RawAnswer(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
-
-
-def _checked_base_url(value: str) -> str:
-    problem = None
-    try:
-        url = httpx.URL(value)
-    except (httpx.InvalidURL, TypeError):
-        problem = "is no URL"
-    else:
-        if url.scheme not in ("http", "https") or not url.host:
-            problem = "must begin with https:// (or http:// for a local server) and name a host"
-        elif url.userinfo or url.query or url.fragment:
-            problem = "must not hold a user, a query or a fragment"
-    if problem:
-        raise ConfigurationError(
-            f"base_url {problem}. Give the server's root, for example {DEFAULT_BASE_URL}."
-        )
-    return value.rstrip("/")
-
-
-def _checked_size(_instance: object, _attribute: object, value: int) -> None:
-    if value < 1:
-        raise ConfigurationError("max_response_bytes must be at least 1.")
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -83,13 +64,17 @@ class Client:
 
     raise_on_unexpected_status: bool = field(default=False, kw_only=True)
     max_response_bytes: int = field(
-        default=DEFAULT_MAX_RESPONSE_BYTES, kw_only=True, validator=_checked_size
+        default=DEFAULT_MAX_RESPONSE_BYTES, kw_only=True, converter=checked_size
     )
-    _base_url: str = field(default=DEFAULT_BASE_URL, converter=_checked_base_url, alias="base_url")
-    _cookies: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False, alias="cookies")
-    _headers: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False, alias="headers")
+    _base_url: str = field(default=DEFAULT_BASE_URL, converter=checked_base_url, alias="base_url")
+    _cookies: Mapping[str, str] = field(
+        factory=dict, converter=checked_cookies, kw_only=True, repr=False, alias="cookies"
+    )
+    _headers: Mapping[str, str] = field(
+        factory=dict, converter=checked_headers, kw_only=True, repr=False, alias="headers"
+    )
     _timeout: httpx.Timeout | float | None = field(
-        default=DEFAULT_TIMEOUT, kw_only=True, alias="timeout"
+        default=DEFAULT_TIMEOUT, converter=checked_timeout, kw_only=True, alias="timeout"
     )
     _verify_ssl: str | bool | ssl.SSLContext = field(default=True, kw_only=True, alias="verify_ssl")
     _follow_redirects: bool = field(default=False, kw_only=True, alias="follow_redirects")
@@ -122,7 +107,7 @@ class Client:
         Raises:
             ConfigurationError: This client sends through an `httpx` client that was given to it.
         """
-        return self._derived(headers={**self._headers, **headers})
+        return self._derived(headers=merged(self._headers, checked_headers(headers)))
 
     def with_cookies(self, cookies: Mapping[str, str]) -> Self:
         """Make a client like this one, with more cookies; this one stays as it is.
@@ -136,7 +121,7 @@ class Client:
         Raises:
             ConfigurationError: This client sends through an `httpx` client that was given to it.
         """
-        return self._derived(cookies={**self._cookies, **cookies})
+        return self._derived(cookies={**self._cookies, **checked_cookies(cookies)})
 
     def with_timeout(self, timeout: httpx.Timeout | float | None) -> Self:
         """Make a client like this one, with another timeout; this one stays as it is.
@@ -173,7 +158,12 @@ class Client:
 
         Returns:
             This client.
+
+        Raises:
+            ConfigurationError: It is no `httpx.Client`.
         """
+        if not isinstance(client, httpx.Client):
+            raise ConfigurationError("client must be an httpx.Client.")
         self._given = client
         return self
 
@@ -189,7 +179,12 @@ class Client:
 
         Returns:
             This client.
+
+        Raises:
+            ConfigurationError: It is no `httpx.AsyncClient`.
         """
+        if not isinstance(async_client, httpx.AsyncClient):
+            raise ConfigurationError("async_client must be an httpx.AsyncClient.")
         self._given_async = async_client
         return self
 
@@ -198,12 +193,15 @@ class Client:
 
         Returns:
             The same object at every call, in every thread, until this client is closed.
+
+        Raises:
+            ConfigurationError: The settings are none that httpx takes.
         """
         if self._given is not None:
             return self._given
         with self._lock:
             if self._made is None:
-                self._made = httpx.Client(**self._arguments())
+                self._made = self._make(httpx.Client)
             return self._made
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
@@ -211,6 +209,9 @@ class Client:
 
         Returns:
             The same object at every call within one event loop, until this client is closed.
+
+        Raises:
+            ConfigurationError: No event loop is running, or the settings are none that httpx takes.
         """
         if self._given_async is not None:
             return self._given_async
@@ -219,8 +220,22 @@ class Client:
             for other in [other for other in self._made_async if _is_closed(other)]:
                 del self._made_async[other]
             if loop not in self._made_async:
-                self._made_async[loop] = httpx.AsyncClient(**self._arguments())
+                self._made_async[loop] = self._make(httpx.AsyncClient)
             return self._made_async[loop]
+
+    def _make(self, kind: Callable[..., T]) -> T:
+        try:
+            return kind(**self._arguments())
+        except (ImportError, OSError) as error:
+            cause: Exception | None = error
+            name = type(error).__name__
+        except (TypeError, ValueError, httpx.InvalidURL) as error:
+            cause = None  # its text may repeat a setting, a proxy's password for example
+            name = type(error).__name__
+        raise ConfigurationError(
+            f"httpx can't make a client of these settings ({name}). Check httpx_args and"
+            " verify_ssl."
+        ) from cause
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -233,12 +248,17 @@ class Client:
             **self._httpx_args,
         }
 
-    def send(self, *, method: str, path: str, **kwargs: Any) -> RawAnswer:
-        """Send a request and read its answer. The endpoint functions do this.
+    def send(
+        self, *, method: str, path: str, headers: Mapping[str, str], **kwargs: Any
+    ) -> RawAnswer:
+        """Send a request and read its answer.
+
+        The endpoint functions do this.
 
         Args:
             method: The HTTP method.
             path: The path of the operation.
+            headers: The headers of the operation.
             **kwargs: Further arguments of `httpx.Client.stream`.
 
         Returns:
@@ -252,26 +272,39 @@ class Client:
         """
         client = self.get_httpx_client()
         url = self._url(client, path)
-        status_code: int | None = None
+        answer: httpx.Response | None = None
+        body: Body | None = None
         try:
             with client.stream(
-                method, url, follow_redirects=self._follow_redirects, **kwargs
+                method,
+                url,
+                headers=self._with_coding(headers),
+                follow_redirects=self._follow_redirects,
+                **kwargs,
             ) as answer:
-                status_code = answer.status_code
-                body = _Body(status_code, self.max_response_bytes)
-                for chunk in answer.iter_bytes():
+                body = Body(answer, self.max_response_bytes)
+                if answer.is_stream_consumed:  # an event hook has read it
+                    return _already_read(answer, self.max_response_bytes)
+                for chunk in answer.iter_raw():
                     body.add(chunk)
-                return RawAnswer(status_code, answer.headers, body.content)
+                    if body.failure is not None:
+                        break
+                return RawAnswer(answer.status_code, answer.headers, body.finish())
         except _FAILURES as error:
-            failure = _typed(f"{method} {path}", error, status_code)
+            failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
         raise failure
 
-    async def asend(self, *, method: str, path: str, **kwargs: Any) -> RawAnswer:
-        """Send a request and read its answer without blocking. The endpoint functions do this.
+    async def asend(
+        self, *, method: str, path: str, headers: Mapping[str, str], **kwargs: Any
+    ) -> RawAnswer:
+        """Send a request and read its answer without blocking.
+
+        The endpoint functions do this.
 
         Args:
             method: The HTTP method.
             path: The path of the operation.
+            headers: The headers of the operation.
             **kwargs: Further arguments of `httpx.AsyncClient.stream`.
 
         Returns:
@@ -285,19 +318,33 @@ class Client:
         """
         client = self.get_async_httpx_client()
         url = self._url(client, path)
-        status_code: int | None = None
+        answer: httpx.Response | None = None
+        body: Body | None = None
         try:
             async with client.stream(
-                method, url, follow_redirects=self._follow_redirects, **kwargs
+                method,
+                url,
+                headers=self._with_coding(headers),
+                follow_redirects=self._follow_redirects,
+                **kwargs,
             ) as answer:
-                status_code = answer.status_code
-                body = _Body(status_code, self.max_response_bytes)
-                async for chunk in answer.aiter_bytes():
+                body = Body(answer, self.max_response_bytes)
+                if answer.is_stream_consumed:  # an event hook has read it
+                    return _already_read(answer, self.max_response_bytes)
+                async for chunk in answer.aiter_raw():
                     body.add(chunk)
-                return RawAnswer(status_code, answer.headers, body.content)
+                    if body.failure is not None:
+                        # And go on until there is nothing left to read: generators inside httpx
+                        # that are left in the middle can't be closed from here, and trio minds.
+                        await answer.aclose()
+                return RawAnswer(answer.status_code, answer.headers, body.finish())
         except _FAILURES as error:
-            failure = _typed(f"{method} {path}", error, status_code)
+            failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
         raise failure
+
+    @staticmethod
+    def _with_coding(headers: Mapping[str, str]) -> dict[str, str]:
+        return merged({"Accept-Encoding": ACCEPT_ENCODING}, headers)
 
     def _url(self, client: httpx.Client | httpx.AsyncClient, path: str) -> str:
         if client.is_closed:
@@ -351,13 +398,22 @@ class AuthenticatedClient(Client):
 
     token: str = field(kw_only=True, repr=False)
     prefix: str = field(default="Bearer", kw_only=True)
-    auth_header_name: str = field(default="Authorization", kw_only=True)
+    auth_header_name: str = field(
+        default="Authorization", converter=checked_header_name, kw_only=True
+    )
+
+    def __attrs_post_init__(self) -> None:
+        header("prefix and token", self._header_value())
+
+    def _header_value(self) -> str:
+        token = argument("token", self.token, str)
+        prefix = argument("prefix", self.prefix, str)
+        return f"{prefix} {token}" if prefix else token
 
     def _arguments(self) -> dict[str, Any]:
         arguments = super()._arguments()
-        arguments["headers"][self.auth_header_name] = (
-            f"{self.prefix} {self.token}" if self.prefix else self.token
-        )
+        token_header = {self.auth_header_name: self._header_value()}
+        arguments["headers"] = merged(arguments["headers"], token_header)
         return arguments
 
 
@@ -371,8 +427,13 @@ def _running_loop() -> object:
             pass
     from anyio.lowlevel import current_token  # comes with httpx; only trio gets here
 
-    token = current_token()
-    return getattr(token, "native_token", token)
+    try:
+        token = current_token()
+    except Exception as error:  # noqa: BLE001 - anyio has had several for this, and none in common
+        problem = type(error).__name__
+    else:
+        return getattr(token, "native_token", token)
+    raise ConfigurationError(f"No event loop is running ({problem}). Call this from async code.")
 
 
 def _is_closed(loop: Any) -> bool:
@@ -380,25 +441,10 @@ def _is_closed(loop: Any) -> bool:
     return bool(loop.is_closed()) if hasattr(loop, "is_closed") else False
 
 
-class _Body:
-    """Collects a body up to its largest size, so that an endless one can't fill the memory."""
-
-    def __init__(self, status_code: int, max_bytes: int) -> None:
-        self._status_code = status_code
-        self._room = max_bytes
-        self._chunks: list[bytes] = []
-
-    def add(self, chunk: bytes) -> None:
-        self._room -= len(chunk)
-        if self._room < 0:
-            raise InvalidResponseError(
-                "the body is larger than max_response_bytes", status_code=self._status_code
-            )
-        self._chunks.append(chunk)
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self._chunks)
+def _already_read(answer: httpx.Response, max_bytes: int) -> RawAnswer:
+    if len(answer.content) > max_bytes:
+        raise unusable(answer, "the body is larger than max_response_bytes")
+    return RawAnswer(answer.status_code, answer.headers, answer.content)
 
 
 # Not httpx.HTTPError: a hook of the user's may raise an httpx.HTTPStatusError, which is theirs.
@@ -408,7 +454,7 @@ _FAILURES = (httpx.RequestError, httpx.InvalidURL, UnicodeError)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
-def _typed(operation: str, error: Exception, status_code: int | None) -> PipedriveOAuthError:
+def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> PipedriveOAuthError:
     """Make the package's own error of a failure.
 
     It is raised outside the `except` block: a failure whose text repeats what was to be sent must
@@ -425,7 +471,7 @@ def _typed(operation: str, error: Exception, status_code: int | None) -> Pipedri
         )
     failure: PipedriveOAuthError
     if isinstance(error, httpx.DecodingError):
-        failure = InvalidResponseError("the body can't be decompressed", status_code=status_code)
+        failure = unusable(answer, "the body can't be decompressed")
     elif isinstance(error, _NOT_SENT):
         failure = TransportError(
             f"{operation} could not reach the service, so nothing was sent ({name}). Check"
@@ -440,5 +486,8 @@ def _typed(operation: str, error: Exception, status_code: int | None) -> Pipedri
             " operation's description before you repeat it.",
             maybe_sent=True,
         )
+    if isinstance(error, httpx.ProtocolError):
+        # Its text repeats what came, or where it was to be redirected to.
+        error = type(error)("The details are withheld: they may hold a secret.")
     failure.__cause__ = error
     return failure

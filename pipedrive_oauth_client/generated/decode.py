@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
 from .errors import InvalidResponseError
-from .types import UNSET, Unset
+from .types import UNSET, RawAnswer, Unset
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -24,7 +24,7 @@ Decoder: TypeAlias = Callable[[object, str], T]
 # convert thousands.
 _MAX_DIGITS = 18
 
-_JSON_NAMES = {
+_JSON_NAMES: dict[type[object], str] = {
     dict: "an object",
     list: "an array",
     str: "a string",
@@ -325,12 +325,11 @@ def fields_of(source: object) -> dict[str, Any]:
     return dict(source)
 
 
-def json_body(content: bytes, status_code: int, decoder: Decoder[T]) -> T:
+def json_body(answer: RawAnswer, decoder: Decoder[T]) -> T:
     """Read the body of a successful answer.
 
     Args:
-        content: The body.
-        status_code: The HTTP status of the answer, for the error.
+        answer: The answer.
         decoder: The decoder of the whole body.
 
     Returns:
@@ -339,20 +338,21 @@ def json_body(content: bytes, status_code: int, decoder: Decoder[T]) -> T:
     Raises:
         InvalidResponseError: The body is not JSON, or not what the spec describes.
     """
-    parsed = _parse(content)
-    if isinstance(parsed, _NotJson):
-        raise InvalidResponseError(
-            f"the body is not JSON ({parsed.reason})", status_code=status_code
-        )
-    return _decode(parsed, status_code, decoder)
+    parsed, problem = _parse(answer.content)
+    if problem is None:
+        return _decode(parsed, answer, decoder)
+    if problem == _NO_NUMBER:
+        _decode(parsed, answer, decoder)  # to name the field, where the spec has one
+    raise InvalidResponseError(
+        f"the body is not JSON ({problem})", status_code=answer.status_code, headers=answer.headers
+    )
 
 
-def json_error_body(content: bytes, status_code: int, decoder: Decoder[T]) -> T | None:
+def json_error_body(answer: RawAnswer, decoder: Decoder[T]) -> T | None:
     """Read the body of an error answer, which may be a page of some server on the way.
 
     Args:
-        content: The body.
-        status_code: The HTTP status of the answer, for the error.
+        answer: The answer.
         decoder: The decoder of the whole body.
 
     Returns:
@@ -361,38 +361,47 @@ def json_error_body(content: bytes, status_code: int, decoder: Decoder[T]) -> T 
     Raises:
         InvalidResponseError: The body is JSON, but not what the spec describes.
     """
-    parsed = _parse(content)
-    return None if isinstance(parsed, _NotJson) else _decode(parsed, status_code, decoder)
+    parsed, problem = _parse(answer.content)
+    return None if problem is not None else _decode(parsed, answer, decoder)
 
 
-class _NotJson:
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+_NO_NUMBER = "it holds a number that JSON does not have"
 
 
-def _parse(content: bytes) -> object:
-    # The exceptions of `json` keep the whole document, and so every token in it: only their words
-    # go on.
+def _parse(content: bytes) -> tuple[object, str | None]:
+    """Parse JSON as RFC 8259 has it: in UTF-8, without NaN and infinity.
+
+    Returns:
+        What was parsed, and what is wrong with it. The exceptions of `json` keep the whole
+        document, and so every token in it: only their words go on.
+    """
+    constants: list[str] = []
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        parsed = json.loads(
+            content.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=constants.append
+        )
     except UnicodeDecodeError:
-        return _NotJson("its bytes are not valid Unicode")
+        return None, "it is not UTF-8"
     except json.JSONDecodeError as error:
-        return _NotJson(f"{error.msg} at character {error.pos}" if content else "it is empty")
-    except ValueError:
-        return _NotJson("it holds a number that JSON does not have")
+        return None, f"{error.msg} at character {error.pos}" if content else "it is empty"
     except RecursionError:
-        return _NotJson("it is nested too deep")
+        return None, "it is nested too deep"
+    return parsed, _NO_NUMBER if constants else None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def _parse_int(digits: str) -> object:
+    if len(digits) < 1000:
+        return int(digits)
+    # Python makes no integers of some thousand digits. No field of the spec takes this type.
+    from decimal import Decimal
+
+    return Decimal(digits)
 
 
-def _decode(parsed: object, status_code: int, decoder: Decoder[T]) -> T:
+def _decode(parsed: object, answer: RawAnswer, decoder: Decoder[T]) -> T:
     try:
         return decoder(parsed, "")
     except InvalidResponseError as error:
         raise InvalidResponseError(
-            error.problem, field=error.field, status_code=status_code
+            error.problem, field=error.field, status_code=answer.status_code, headers=answer.headers
         ) from None

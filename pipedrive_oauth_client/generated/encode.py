@@ -2,9 +2,12 @@
 """What goes into a request, checked before anything is sent. No error here repeats a value."""
 
 import datetime
+import json
 from collections.abc import Mapping
 from enum import Enum
+from types import UnionType
 from typing import Any, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 from .errors import ConfigurationError
@@ -35,7 +38,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def argument(name: str, value: T, expected: type) -> T:
+def argument(name: str, value: T, expected: type | UnionType) -> T:
     """Check the type of an argument.
 
     Args:
@@ -50,7 +53,9 @@ def argument(name: str, value: T, expected: type) -> T:
         ConfigurationError: It is of another type, or a string that can't be encoded as UTF-8.
     """
     if not isinstance(value, expected):
-        raise ConfigurationError(f"{name} must be {expected.__name__}, not {type(value).__name__}.")
+        raise ConfigurationError(
+            f"{name} must be {getattr(expected, '__name__', expected)}, not {type(value).__name__}."
+        )
     if isinstance(value, str) and not _encodable(value):
         raise ConfigurationError(f"{name} is not valid Unicode: it holds half of a surrogate pair.")
     return value
@@ -76,6 +81,67 @@ def header(name: str, value: str) -> str:
             f"{name} must be visible ASCII characters, with no line break and no blank at an end."
         )
     return value
+
+
+def word(value: object) -> str:
+    """Spell a value where there is room for one word: in a header, a path or a form.
+
+    Args:
+        value: A string, number, boolean, date, UUID or member of an enumeration.
+
+    Returns:
+        The value as JSON spells it, without quotes.
+    """
+    given = plain(value)
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    return str(given)
+
+
+def segment(name: str, value: object, expected: type | UnionType) -> str:
+    """Turn an argument into a part of the path.
+
+    Args:
+        name: The argument's name, for the error.
+        value: What was passed.
+        expected: The type it has to have.
+
+    Returns:
+        The value, percent-encoded.
+
+    Raises:
+        ConfigurationError: It is of another type, or would change the path around it.
+    """
+    written = word(argument(name, value, expected))
+    if written in ("", ".", ".."):
+        raise ConfigurationError(
+            f"{name} must not be empty or dots only: it is a part of the path."
+        )
+    return quote(written, safe="")
+
+
+def document(name: str, body: object, expected: type | UnionType) -> Any:
+    """Turn the body of a request into what JSON can hold.
+
+    Args:
+        name: The argument's name, for the error.
+        body: The model.
+        expected: The class it has to be of.
+
+    Returns:
+        The plain value.
+
+    Raises:
+        ConfigurationError: The body is of another class, or JSON can't hold it.
+    """
+    written = plain(argument(name, body, expected))
+    try:
+        json.dumps(written, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        problem = type(error).__name__
+    else:
+        return written
+    raise ConfigurationError(f"{name} holds what JSON can't hold ({problem}).")
 
 
 def form(name: str, body: object, expected: type) -> dict[str, str]:
@@ -104,11 +170,11 @@ def form(name: str, body: object, expected: type) -> dict[str, str]:
 def _form_value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) < 1e18:
         return str(value)
     if not isinstance(value, str):
         raise ConfigurationError(
-            f"{name} must be a string or a number, not {type(value).__name__}."
+            f"{name} must be a string or a number below 10**18, not {type(value).__name__}."
         )
     return argument(name, value, str)
 

@@ -9,6 +9,8 @@ header.
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 
 def _restore(
     error_class: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
@@ -60,14 +62,21 @@ class InvalidResponseError(PipedriveOAuthError):
         field: The field at fault as the service spells it, for example `expires_in`; None where it
             is the whole body.
         status_code: The HTTP status of the answer; None where a plain dictionary was read.
+        headers: The headers of the answer, looked up without regard to case; None likewise.
     """
 
     def __init__(
-        self, problem: str, *, field: str | None = None, status_code: int | None = None
+        self,
+        problem: str,
+        *,
+        field: str | None = None,
+        status_code: int | None = None,
+        headers: httpx.Headers | None = None,
     ) -> None:
         self.problem = problem
         self.field = field
         self.status_code = status_code
+        self.headers = headers
         source = "This data" if status_code is None else f"The answer with status {status_code}"
         super().__init__(
             f"{source} can't be used: {problem}. A proxy or another service may have answered in"
@@ -81,11 +90,15 @@ class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own
     Attributes:
         status_code: The HTTP status of the answer.
         content: The body; it may hold secrets, so it is not part of the message.
+        headers: The headers of the answer, looked up without regard to case.
     """
 
-    def __init__(self, status_code: int, content: bytes) -> None:
+    def __init__(
+        self, status_code: int, content: bytes, headers: httpx.Headers | None = None
+    ) -> None:
         self.status_code = status_code
         self.content = content
+        self.headers = headers
         super().__init__(
             f"The service answered with status {status_code}, which the spec does not describe."
             " Look at `content` of this error, with care for secrets, and at base_url."

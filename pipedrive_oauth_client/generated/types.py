@@ -2,7 +2,7 @@
 """Types that the endpoint functions and the models share."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
 import httpx
 from attrs import define, field
@@ -57,6 +57,17 @@ def counted(fields: Mapping[str, Any]) -> str:
     return f"<{len(fields)} hidden>"
 
 
+class RawAnswer(NamedTuple):
+    """An answer as it came over the wire, decompressed and complete."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"RawAnswer(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
+
+
 T = TypeVar("T")
 
 
@@ -77,4 +88,4 @@ class Response(Generic[T]):
     parsed: T | None
 
 
-__all__ = ["UNSET", "Response", "Unset", "counted", "hidden"]
+__all__ = ["UNSET", "RawAnswer", "Response", "Unset", "counted", "hidden"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
-from tools.generate.facts import GenerationError
+from tools.generate.document import GenerationError
 from tools.generate.render import Sources, render
 from tools.generate.tree import Difference, compare, read_tree, rewrite
 
@@ -78,4 +79,8 @@ def _report(differences: list[Difference], count: int) -> None:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        # Differences hold what the spec says, in whatever script; not every terminal has them all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

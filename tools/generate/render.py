@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,17 +18,20 @@ from openapi_python_client import Project
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tools.generate import prose
-from tools.generate.facts import GenerationError, SpecFacts, refuse
+from tools.generate.document import Document, GenerationError, refuse
+from tools.generate.facts import SpecFacts
+from tools.generate.refusals import check_class, check_endpoint
+from tools.generate.schemas import SchemaFacts
+from tools.generate.settings import load_settings
 
 LINE_LENGTH = 100
 
 # Files that openapi-python-client has no notion of.
-_OWN_FILES = ("decode.py", "encode.py")
+_OWN_FILES = ("body.py", "decode.py", "encode.py", "settings.py")
 
 
 @define(frozen=True)
@@ -59,10 +63,10 @@ def render(sources: Sources) -> dict[PurePosixPath, bytes]:
             can't write, or the formatter fails.
     """
     text, document = _load_spec(sources.spec)
-    facts = SpecFacts.read(text, document)
+    config = load_settings(sources.config)
     with tempfile.TemporaryDirectory(prefix="generate-") as folder:
         package = Path(folder, "generated")
-        _build(document, facts, sources, package)
+        _build(text, document, config, sources, package)
         _format(package)
         files = {
             PurePosixPath(path.relative_to(package).as_posix()): path.read_bytes()
@@ -70,6 +74,7 @@ def render(sources: Sources) -> dict[PurePosixPath, bytes]:
             if path.is_file()
         }
     for path, content in files.items():
+        _compile(path, content)
         if not content.startswith(b"# @generated "):
             raise GenerationError(f"The template of {path} does not begin with _header.jinja.")
     return files
@@ -88,9 +93,11 @@ def _load_spec(path: Path) -> tuple[bytes, dict[str, Any]]:
     return text, document
 
 
-def _build(document: dict[str, Any], facts: SpecFacts, sources: Sources, package: Path) -> None:
+def _build(
+    text: bytes, document: dict[str, Any], settings: ConfigFile, sources: Sources, package: Path
+) -> None:
     config = Config.from_sources(
-        _load_config(sources.config),
+        settings,
         MetaType.NONE,
         document_source=sources.spec,
         file_encoding="utf-8",
@@ -100,11 +107,19 @@ def _build(document: dict[str, Any], facts: SpecFacts, sources: Sources, package
     parsed = GeneratorData.from_dict(document, config=config)
     if isinstance(parsed, GeneratorError):
         raise GenerationError(_words(parsed))
+    spec = Document.read(text, document)
+    for model in [*parsed.models, *parsed.enums]:
+        check_class(model)
+    for collection in parsed.endpoint_collections_by_tag.values():
+        for endpoint in collection.endpoints:
+            check_endpoint(spec, endpoint)
     project = Project(openapi=parsed, config=config, custom_template_path=sources.templates)
     project.env.undefined = StrictUndefined
     project.env.filters["literal"] = repr
-    project.env.globals.update(
-        spec=facts,
+    for_templates: dict[str, Any] = project.env.globals
+    for_templates.update(
+        spec=SpecFacts(spec),
+        schemas=SchemaFacts(spec),
         generator=f"openapi-python-client {version('openapi-python-client')}",
         refuse=refuse,
         doc=prose.doc,
@@ -117,29 +132,20 @@ def _build(document: dict[str, Any], facts: SpecFacts, sources: Sources, package
         for name in _OWN_FILES:
             content = project.env.get_template(f"{name}.jinja").render()
             (package / name).write_text(content, encoding="utf-8", newline="\n")
-    except TemplateError as error:
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise GenerationError(f"A template can't be rendered: {error!r}") from error
     if problems:
         raise GenerationError("\n".join(_words(problem) for problem in problems))
 
 
-def _load_config(path: Path) -> ConfigFile:
+def _compile(path: PurePosixPath, content: bytes) -> None:
+    """Refuse what the formatter lets through and Python does not."""
     try:
-        settings = YAML(typ="safe").load(path.read_bytes())
-    except OSError as error:
-        raise GenerationError(f"{path} can't be read: {error.strerror}.") from error
-    except YAMLError as error:
-        raise GenerationError(f"{path} is not YAML: {error}") from error
-    if not isinstance(settings, dict):
-        raise GenerationError(f"{path} holds no settings.")
-    # The generator passes over what it does not know, a misspelt setting included.
-    unknown = sorted(settings.keys() - ConfigFile.model_fields.keys())
-    if unknown:
-        raise GenerationError(f"{path} has settings that do not exist: {', '.join(unknown)}.")
-    try:
-        return ConfigFile.model_validate(settings)
-    except ValidationError as error:
-        raise GenerationError(f"{path} has settings that can't be: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compile(content, str(path), "exec")
+    except (SyntaxError, ValueError, Warning) as error:
+        raise GenerationError(f"The templates of {path} give no Python: {error}") from error
 
 
 def _words(problem: GeneratorError) -> str:

@@ -92,6 +92,8 @@ def rewrite(folder: Path, files: Files) -> None:
         files: Its content from now on.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.parent.glob(f".{folder.name}-*"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a run that was killed
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         fresh = work / "new"
@@ -99,9 +101,15 @@ def rewrite(folder: Path, files: Files) -> None:
             target = fresh / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        if folder.exists():
-            folder.replace(work / "old")
-        fresh.replace(folder)
+        old = work / "old"
+        try:
+            if folder.exists():
+                folder.replace(old)
+            fresh.replace(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.replace(folder)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

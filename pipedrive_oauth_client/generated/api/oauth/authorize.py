@@ -6,12 +6,12 @@
 
 from typing import Any
 
-from ...client import AuthenticatedClient, Client, RawAnswer
+from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
 from ...encode import argument, plain
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, RawAnswer, Response, Unset
 
 
 def _get_kwargs(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
@@ -31,13 +31,13 @@ def _parse_response(
     if status_code == 200:
         return None
     if status_code == 400:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if status_code == 429:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if 500 <= status_code <= 599:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if client.raise_on_unexpected_status:
-        raise UnexpectedStatus(status_code, answer.content)
+        raise UnexpectedStatus(status_code, answer.content, answer.headers)
     return None
 
 
@@ -90,6 +90,7 @@ def sync_detailed(
     Source:
         RFC 6749, section 4.1.1: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1
     """
+    argument("client", client, Client)
     kwargs = _get_kwargs(client_id=client_id, redirect_uri=redirect_uri, state=state)
     answer = client.send(**kwargs)
     return _build_response(client=client, answer=answer)
@@ -176,6 +177,7 @@ async def asyncio_detailed(
     Source:
         RFC 6749, section 4.1.1: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1
     """
+    argument("client", client, Client)
     kwargs = _get_kwargs(client_id=client_id, redirect_uri=redirect_uri, state=state)
     answer = await client.asend(**kwargs)
     return _build_response(client=client, answer=answer)

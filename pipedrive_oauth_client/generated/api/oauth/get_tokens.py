@@ -6,23 +6,29 @@
 
 from typing import Any
 
-from ...client import AuthenticatedClient, Client, RawAnswer
+from ...client import AuthenticatedClient, Client
 from ...decode import json_body, json_error_body, model
-from ...encode import form, header
+from ...encode import argument, form, header, word
 from ...errors import UnexpectedStatus
 from ...models.get_tokens_request import GetTokensRequest
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
-from ...types import Response
+from ...types import RawAnswer, Response
 
 
 def _get_kwargs(*, body: GetTokensRequest, authorization: str) -> dict[str, Any]:
     headers: dict[str, str] = {"Accept": "application/json"}
-    headers["Authorization"] = header("authorization", authorization)
+    headers["Authorization"] = header(
+        "authorization", word(argument("authorization", authorization, str))
+    )
+    # Said even of a form without fields.
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
     return {
         "method": "POST",
         "path": "/oauth/token",
         "headers": headers,
+        # The credentials of the argument, whatever the httpx client would send by itself.
+        "auth": None,
         "data": form("body", body, GetTokensRequest),
     }
 
@@ -32,17 +38,17 @@ def _parse_response(
 ) -> GetTokensResponse | OAuthErrorResponse | None:
     status_code = answer.status_code
     if status_code == 200:
-        return json_body(answer.content, status_code, model(GetTokensResponse.from_dict))
+        return json_body(answer, model(GetTokensResponse.from_dict))
     if status_code == 400:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if status_code == 401:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if status_code == 429:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if 500 <= status_code <= 599:
-        return json_error_body(answer.content, status_code, model(OAuthErrorResponse.from_dict))
+        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
     if client.raise_on_unexpected_status:
-        raise UnexpectedStatus(status_code, answer.content)
+        raise UnexpectedStatus(status_code, answer.content, answer.headers)
     return None
 
 
@@ -85,6 +91,7 @@ def sync_detailed(
     Source:
         RFC 6749, section 4.1.3: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3
     """
+    argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
     answer = client.send(**kwargs)
     return _build_response(client=client, answer=answer)
@@ -149,6 +156,7 @@ async def asyncio_detailed(
     Source:
         RFC 6749, section 4.1.3: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3
     """
+    argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
     answer = await client.asend(**kwargs)
     return _build_response(client=client, answer=answer)

@@ -1,0 +1,115 @@
+"""What the templates would render wrongly, and therefore refuse."""
+
+from __future__ import annotations
+
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties import (
+    EnumProperty,
+    LiteralEnumProperty,
+    ModelProperty,
+)
+
+from tools.generate.document import Document, GenerationError
+
+_PARAMETERS = {
+    "StringProperty", "IntProperty", "FloatProperty", "BooleanProperty", "DateProperty",
+    "DateTimeProperty", "UuidProperty", "EnumProperty", "ListProperty",
+}  # fmt: skip
+
+# Names that the templates use where those of the spec stand.
+_ARGUMENTS = {
+    "body",
+    "headers",
+    "params",
+    "argument",
+    "document",
+    "form",
+    "header",
+    "plain",
+    "segment",
+    "quote",
+    "client",
+}
+_FIELD_NAMES = {
+    "field",
+    "hidden",
+    "counted",
+    "to_dict",
+    "from_dict",
+    "additional_properties",
+    "additional_keys",
+}
+_CLASS_NAMES = {
+    "Response",
+    "Unset",
+    "UNSET",
+    "Any",
+    "Client",
+    "AuthenticatedClient",
+    "RawAnswer",
+    "UnexpectedStatus",
+}
+
+
+def check_class(prop: ModelProperty | EnumProperty | LiteralEnumProperty) -> None:
+    """Refuse names that the templates need for themselves.
+
+    Args:
+        prop: A model or an enumeration.
+
+    Raises:
+        GenerationError: The class or one of its fields has such a name.
+    """
+    name = prop.class_info.name
+    if name in _CLASS_NAMES:
+        raise GenerationError(f"A schema can't be called {name}: the templates use the name.")
+    if not isinstance(prop, ModelProperty):
+        return
+    for field_ in [*(prop.required_properties or []), *(prop.optional_properties or [])]:
+        if field_.python_name in _FIELD_NAMES:
+            raise GenerationError(
+                f"{name}: a field can't be called {field_.python_name}: the templates use it."
+            )
+
+
+def check_endpoint(document: Document, endpoint: Endpoint) -> None:
+    """Refuse what the endpoint template would render wrongly.
+
+    Args:
+        document: The spec.
+        endpoint: The endpoint.
+
+    Raises:
+        GenerationError: The endpoint has cookies, several kinds of body, an optional body or
+            one of another kind.
+    """
+    _check_parameters(document, endpoint)
+    if endpoint.cookie_parameters:
+        raise GenerationError(f"{endpoint.name}: the templates send no cookie parameters.")
+    if len(endpoint.bodies) > 1:
+        raise GenerationError(f"{endpoint.name}: the templates send one kind of body.")
+    for body in endpoint.bodies:
+        if not body.prop.required or body.body_type not in ("data", "json"):
+            raise GenerationError(
+                f"{endpoint.name}: the templates send required forms and JSON only."
+            )
+
+
+def _check_parameters(document: Document, endpoint: Endpoint) -> None:
+    for node in document.operation(endpoint).get("parameters", []):
+        parameter = document.resolve(node)
+        if "schema" not in parameter or {"style", "explode", "allowReserved"} & parameter.keys():
+            raise GenerationError(
+                f"{endpoint.name}: the templates send parameters with a schema, in the default"
+                f" style, only; {parameter['name']} is another."
+            )
+    for prop in endpoint.list_all_parameters():
+        kind = prop.__class__.__name__
+        if prop.name != "body" and kind not in _PARAMETERS:
+            raise GenerationError(f"{endpoint.name}: {prop.python_name} can't be a {kind}.")
+    for _where, prop in endpoint.iter_all_parameters():
+        if prop.python_name in _ARGUMENTS:
+            raise GenerationError(
+                f"{endpoint.name}: a parameter can't be called {prop.python_name}: the"
+                " templates use the name."
+            )

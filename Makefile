@@ -1,0 +1,97 @@
+# `make` lists what there is. Needed: GNU make, Python 3.11 or newer and a package index that pip reaches.
+# Versions live in requirements.lock and in tools/lint/package-lock.json, nowhere else.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# A Python of your choice: make setup PYTHON=/path/to/python3.13. Without it, the first that is new enough.
+PYTHON ?=
+# More arguments for the tool that a target runs: make test ARGS="-k sandbox", make lock ARGS=--upgrade.
+ARGS ?=
+
+venv_python := .venv/bin/python
+
+# Runs a module before .venv is there: -E and -S keep the caller's Python settings and packages out of it.
+define system_python
+for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python); do \
+	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		exec "$$candidate" -E -S -m $(1); \
+	fi; \
+done; \
+echo 'setup: $(or $(PYTHON),Python on this PATH) is missing or older than 3.11;' \
+	'install a newer one, or name it: make setup PYTHON=/path/to/python3.11' >&2; \
+exit 1
+endef
+
+# No news from the tools about newer versions of themselves, no statistics sent.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: ## Make .venv from requirements.lock (every target below does this first)
+	@$(call system_python,tools.bootstrap)
+
+.PHONY: demo
+demo: generate ## Generate the client and walk through the OAuth flow, all on this machine
+	$(venv_python) -m examples.demo
+
+.PHONY: test
+test: setup ## Run the tests (ARGS goes to pytest)
+	$(venv_python) -m pytest $(ARGS)
+
+##@ Change
+
+.PHONY: generate
+generate: setup ## Write pipedrive_oauth_client/generated from openapi.yaml
+	$(venv_python) -m tools.generate
+
+.PHONY: format
+format: setup ## Put the code into its standard form
+	$(venv_python) -m ruff check --fix-only --quiet
+	$(venv_python) -m ruff format
+
+.PHONY: lock
+lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(call system_python,tools.lock $(ARGS))
+
+.PHONY: clean
+clean: ## Remove what the targets made, .venv included
+	rm -rf .venv .venv-lock .setup.lock tools/lint/node_modules tools/lint/npm.log build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Check
+
+.PHONY: check
+check: drift lint types spec lock-check ## Everything that is checked without running the tests
+
+.PHONY: drift
+drift: setup ## Is pipedrive_oauth_client/generated what openapi.yaml gives?
+	$(venv_python) -m tools.generate --check
+
+.PHONY: lint
+lint: setup ## Style and likely bugs (ruff)
+	$(venv_python) -m ruff check
+	$(venv_python) -m ruff format --check
+
+.PHONY: types
+types: setup ## Types (mypy and pyright)
+	$(venv_python) -m mypy
+	$(venv_python) -m pyright
+
+.PHONY: spec
+spec: setup ## Is openapi.yaml valid, and well described? (openapi-spec-validator and redocly)
+	$(venv_python) -m openapi_spec_validator openapi.yaml
+	$(venv_python) -m tools.lint openapi.yaml
+
+.PHONY: lock-check
+lock-check: setup ## Does requirements.lock fit pyproject.toml?
+	$(venv_python) -m tools.lock.check

@@ -1,0 +1,1 @@
+"""Linting openapi.yaml (`make spec`)."""

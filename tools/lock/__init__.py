@@ -1,0 +1,1 @@
+"""Making requirements.lock (`make lock`) and checking it (`make lock-check`)."""

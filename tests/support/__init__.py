@@ -1,0 +1,1 @@
+"""Code that several tests share: a scripted server, a driver of sync and async, planted secrets."""

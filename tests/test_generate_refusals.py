@@ -1,0 +1,280 @@
+"""What can't be generated is refused in words, before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from tests.specs.project import GENERATED, SPECS, copy_project, edit, generate, snapshot
+from tools.generate.tree import rewrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Change: TypeAlias = "Callable[[Path], object]"
+
+MINIMAL = (SPECS / "minimal.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Give a project with the smallest spec, and something in its generated folder."""
+    root = copy_project(tmp_path / "project", spec=SPECS / "minimal.yaml")
+    rewrite(root / GENERATED, {PurePosixPath("client.py"): b"kept = True"})
+    return root
+
+
+def refused(project: Path, change: Change, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that a changed project is refused with words that help, and that nothing is written."""
+    change(project)
+    before = snapshot(project)
+    assert generate(project) == 2
+    report = capsys.readouterr()
+    assert report.out == ""
+    assert "Traceback" not in report.err
+    assert words in report.err
+    assert snapshot(project) == before
+
+
+def spec(content: str | bytes) -> Change:
+    """Return a change that writes another spec."""
+    text = content.encode() if isinstance(content, str) else content
+    return lambda root: (root / "openapi.yaml").write_bytes(text)
+
+
+def folder_for_spec(root: Path) -> None:
+    """Put a folder where the spec is."""
+    (root / "openapi.yaml").unlink()
+    (root / "openapi.yaml").mkdir()
+
+
+def swap(old: str, new: str) -> Change:
+    """Return a change of a part of the spec."""
+    return lambda root: edit(root / "openapi.yaml", old, new)
+
+
+def parameter(text: str) -> Change:
+    """Return a change that adds a parameter to the operation."""
+    return swap("      parameters:\n", f"      parameters:\n        - {text}\n")
+
+
+def field(text: str) -> Change:
+    """Return a change that adds a field to the schema."""
+    return lambda root: (root / "openapi.yaml").write_text(f"{MINIMAL}        extra: {text}\n")
+
+
+SERVERS = "servers:\n  - url: https://minimal.example\n"
+
+# A change of the spec, and what the message has to name.
+BROKEN_SPECS: dict[str, tuple[Change, str]] = {
+    "missing": (lambda root: (root / "openapi.yaml").unlink(), "openapi.yaml"),
+    "a folder": (folder_for_spec, "openapi.yaml"),
+    "empty": (spec(""), "openapi.yaml"),
+    "not YAML": (spec("paths: [\n"), "YAML"),
+    "not text": (spec(b"\xff\xfe\xff"), "YAML"),
+    "a list": (spec("- openapi: 3.0.3\n"), "OpenAPI"),
+    "a word": (spec("openapi\n"), "OpenAPI"),
+    "a doubled key": (spec(MINIMAL + "paths: {}\n"), "paths"),
+    "Swagger 2": (swap("openapi: 3.0.3", "swagger: '2.0'"), "Swagger"),
+    "no title": (swap("  title: Minimal\n", ""), "title"),
+    "no server": (swap(SERVERS, ""), "server"),
+    "two servers": (swap(SERVERS, SERVERS + "  - url: https://other.example\n"), "server"),
+    "a server at a path": (
+        swap("  /things:\n", "  /things:\n    servers: [{url: https://other.example}]\n"),
+        "server",
+    ),
+    "a server at an operation": (
+        swap("      tags: [things]\n", "      servers: [{url: https://other.example}]\n"),
+        "server",
+    ),
+    "a server without host": (swap("https://minimal.example", "/v1"), "server"),
+    "a server with variables": (swap("//minimal", "//{region}"), "server"),
+    "servers of another shape": (swap(SERVERS, "servers: [https://minimal.example]\n"), "server"),
+    "paths of another shape": (spec(MINIMAL.split("paths:")[0] + "paths: [a]\n"), "paths"),
+    "no paths": (spec(MINIMAL.split("paths:")[0]), "paths"),
+    "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/nothing"),
+    "a schema nowhere": (swap("schemas/Thing'}", "schemas/Thong'}"), "Thong"),
+    "a field nowhere": (field("{$ref: '#/components/schemas/Thong'}"), "Thong"),
+    "an answer nowhere": (
+        swap(
+            "        '200':\n",
+            "        '404': {$ref: '#/components/responses/No'}\n        '200':\n",
+        ),
+        "responses/No",
+    ),
+    "a parameter nowhere": (parameter("$ref: '#/components/parameters/No'"), "parameters/No"),
+    "a reference through a word": (parameter("$ref: '#/info/title/No'"), "/info/title/No"),
+    "operationId twice": (
+        swap(
+            "  /things:\n",
+            "  /others:\n    get:\n      operationId: make_thing\n      tags: [things]\n"
+            "      responses: {'204': {description: X.}}\n  /things:\n",
+        ),
+        "make_thing",
+    ),
+    "no operationId": (swap("      operationId: make_thing\n", ""), "operationId"),
+    "operationId in another style": (swap("make_thing", "makeThing"), "operationId"),
+    "operationId of a keyword": (swap("make_thing", "import"), "operationId"),
+    "a multipart body": (swap("application/json", "multipart/form-data"), "make_thing"),
+    "a body of bytes": (
+        swap(
+            "application/json:\n            schema: {$ref: '#/components/schemas/Thing'}",
+            "application/octet-stream:\n            schema: {type: string, format: binary}",
+        ),
+        "make_thing",
+    ),
+    "a body of text": (swap("application/json", "text/plain"), "text/plain"),
+    "two kinds of body": (
+        swap(
+            "          application/json:\n",
+            "          application/x-www-form-urlencoded:\n"
+            "            schema: {$ref: '#/components/schemas/Thing'}\n"
+            "          application/json:\n",
+        ),
+        "make_thing",
+    ),
+    "an optional body": (swap("        required: true\n", ""), "make_thing"),
+    "an answer of text": (
+        swap(
+            "            application/json:\n              schema: {$ref: '#/comp",
+            "            text/plain:\n              schema: {$ref: '#/comp",
+        ),
+        "response.text",
+    ),
+    "an answer of an unknown kind": (
+        swap("            application/json:", "            image/png:"),
+        "image/png",
+    ),
+    "a cookie": (parameter("{name: jar, in: cookie, schema: {type: string}}"), "cookie"),
+    "a parameter at the path": (
+        swap(
+            "  /things:\n",
+            "  /things:\n    parameters: [{name: deep, in: query, schema: {type: string}}]\n",
+        ),
+        "deep",
+    ),
+    "a parameter with content": (
+        parameter(
+            "{name: filter, in: query, content: {application/json: {schema: {type: object}}}}"
+        ),
+        "filter",
+    ),
+    "a parameter that is an object": (
+        parameter("{name: filter, in: query, schema: {$ref: '#/components/schemas/Thing'}}"),
+        "filter",
+    ),
+    "a parameter in another style": (
+        parameter(
+            "{name: all, in: query, explode: false, schema: {type: array, items: {type: string}}}"
+        ),
+        "all",
+    ),
+    "a pattern without end": (field("{type: string, pattern: '^a'}"), "anchored"),
+    "a pattern without start": (field("{type: string, pattern: 'a$'}"), "anchored"),
+    "a pattern that is none": (field("{type: string, pattern: '^(a$'}"), "regular expression"),
+    "a pattern of another dialect": (field(r"{type: string, pattern: '^\p{L}$'}"), "regular"),
+    "a limit that is not enforced: maximum": (field("{type: integer, maximum: 5}"), "maximum"),
+    "a limit that is not enforced: maxLength": (field("{type: string, maxLength: 5}"), "maxLength"),
+    "a limit that is not enforced: minItems": (
+        field("{type: array, minItems: 1, items: {type: string}}"),
+        "minItems",
+    ),
+    "a file": (field("{type: string, format: binary}"), "File"),
+    "a constant": (field("{const: 5}"), "Const"),
+    "an unknown type": (field("{type: thing}"), "type"),
+    "half of a surrogate pair": (field('{type: string, description: "\\ud800"}'), "Unicode"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BROKEN_SPECS.values(), ids=BROKEN_SPECS.keys())
+def test_broken_spec_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    """A spec that can't become strict code ends with status 2 and a message."""
+    refused(project, change, words, capsys)
+
+
+def config(content: str) -> Change:
+    """Return a change that adds to the generator's settings."""
+
+    def change(root: Path) -> None:
+        file = root / "generator-config.yml"
+        file.write_text(file.read_text(encoding="utf-8") + content, encoding="utf-8")
+
+    return change
+
+
+BROKEN_SETTINGS: dict[str, tuple[Change, str]] = {
+    "missing": (lambda root: (root / "generator-config.yml").unlink(), "generator-config.yml"),
+    "not YAML": (config("a: [\n"), "generator-config.yml"),
+    "a list": (
+        lambda root: (root / "generator-config.yml").write_text("- a\n"),
+        "generator-config.yml",
+    ),
+    "an unknown setting": (config("use_path_prefixes: true\n"), "use_path_prefixes"),
+    "an unknown setting inside": (
+        lambda root: edit(root / "generator-config.yml", "module_name:", "module:"),
+        "module",
+    ),
+    "a value of another type": (config("http_timeout: soon\n"), "http_timeout"),
+    "a setting that the templates ignore": (
+        config("docstrings_on_attributes: true\n"),
+        "docstrings_on_attributes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BROKEN_SETTINGS.values(), ids=BROKEN_SETTINGS.keys())
+def test_broken_settings_are_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    """Settings that are wrong or without effect end with status 2 and a message."""
+    refused(project, change, words, capsys)
+
+
+def template(name: str, old: str, new: str) -> Change:
+    """Return a change of a template."""
+    return lambda root: edit(root / "generator-templates" / f"{name}.jinja", old, new)
+
+
+BROKEN_TEMPLATES: dict[str, tuple[Change, str]] = {
+    "syntax": (template("types.py", "class Unset:", "{% if %}class Unset:"), "template"),
+    "an undefined name": (template("types.py", "class Unset:", "{{ nothing }}"), "nothing"),
+    "an undefined attribute": (template("client.py", "spec.server_url", "spec.nothing"), "nothing"),
+    "an undefined name in own files": (
+        template("decode.py", "def _parse_int", "{{ nothing }}"),
+        "nothing",
+    ),
+    "an undefined filter": (template("errors.py", "class Tr", "{{ 1 | nothing }}"), "nothing"),
+    "an error in an expression": (
+        template("types.py", "class Unset:", "{{ 1 + 'a' }}"),
+        "template",
+    ),
+    "not Python": (template("types.py", "class Unset:", "class Unset"), "types.py"),
+    "Python that can't be compiled": (
+        template("types.py", "class Unset:", "return\nclass Unset:"),
+        "types.py",
+    ),
+    "without header": (template("types.py", '{% include "_header.jinja" %}', ""), "types.py"),
+    "missing": (
+        lambda root: (root / "generator-templates/model.py.jinja").unlink(),
+        "template",
+    ),
+    "missing among own files": (
+        lambda root: (root / "generator-templates/decode.py.jinja").unlink(),
+        "decode.py",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), BROKEN_TEMPLATES.values(), ids=BROKEN_TEMPLATES.keys()
+)
+def test_broken_template_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    """A template that can't be rendered, or renders no code, ends with status 2 and a message."""
+    refused(project, change, words, capsys)

@@ -21,6 +21,7 @@ _ARGUMENTS = {
     "body",
     "headers",
     "params",
+    "address",
     "argument",
     "document",
     "form",

@@ -135,15 +135,19 @@ def test_accept_names_the_types_of_the_successful_answers(operation: Operation) 
         kind
         for status, node in operation.node["responses"].items()
         if status.startswith("2")
-        for kind in resolve(SPEC, node)["content"]
-    ]
+        for kind in resolve(SPEC, node).get("content", ())
+    ] or ["*/*"]
     sent: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         sent.append(request)
         return httpx.Response(400, json={})
 
-    body = {"get_tokens": models.GetTokensRequest, "refresh_tokens": models.RefreshTokensRequest}
+    body = {
+        "get_tokens": models.GetTokensRequest,
+        "refresh_tokens": models.RefreshTokensRequest,
+        "revoke_tokens": models.RevokeTokensRequest,
+    }
     arguments: dict[str, object] = {"client_id": "x", "redirect_uri": "https://app.example/cb"}
     if "requestBody" in operation.node:
         arguments = {"authorization": "Basic eDp5", "body": body[operation.node["operationId"]]()}

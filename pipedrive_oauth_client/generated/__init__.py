@@ -3,7 +3,7 @@
 
 from .client import AuthenticatedClient, Client
 
-SPEC_SHA256 = "d64177929a75e263536f8f2b4ee39cf8306aae7419f0d18a4cbe4171fcbe5c35"
+SPEC_SHA256 = "22c449777fafa8553c57d964535b7fc7266658f4f154e03ac9d2a9e9c14484ec"
 """SHA-256 of the openapi.yaml (line ends as LF) that this package was generated from."""
 
 __all__ = ("SPEC_SHA256", "AuthenticatedClient", "Client")

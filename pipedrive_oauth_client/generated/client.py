@@ -76,7 +76,7 @@ class Client:
     _timeout: httpx.Timeout | float | None = field(
         default=DEFAULT_TIMEOUT, converter=checked_timeout, kw_only=True, alias="timeout"
     )
-    _verify_ssl: str | bool | ssl.SSLContext = field(default=True, kw_only=True, alias="verify_ssl")
+    _verify_ssl: bool | ssl.SSLContext = field(default=True, kw_only=True, alias="verify_ssl")
     _follow_redirects: bool = field(default=False, kw_only=True, alias="follow_redirects")
     _httpx_args: Mapping[str, Any] = field(
         factory=dict, kw_only=True, repr=False, alias="httpx_args"
@@ -316,6 +316,8 @@ class Client:
             TransportError: No complete answer arrived.
             InvalidResponseError: The body is too large, or can't be decompressed.
         """
+        from anyio import CancelScope  # comes with httpx, which loads it as late as this
+
         client = self.get_async_httpx_client()
         url = self._url(client, path)
         answer: httpx.Response | None = None
@@ -331,12 +333,13 @@ class Client:
                 body = Body(answer, self.max_response_bytes)
                 if answer.is_stream_consumed:  # an event hook has read it
                     return _already_read(answer, self.max_response_bytes)
-                async for chunk in answer.aiter_raw():
-                    body.add(chunk)
-                    if body.failure is not None:
-                        # And go on until there is nothing left to read: generators inside httpx
-                        # that are left in the middle can't be closed from here, and trio minds.
-                        await answer.aclose()
+                # Generators inside httpx that are left in the middle can't be closed from here, and
+                # trio minds: cancelling ends them from within, and reads nothing more.
+                with CancelScope() as reading:
+                    async for chunk in answer.aiter_raw():
+                        body.add(chunk)
+                        if body.failure is not None:
+                            reading.cancel()
                 return RawAnswer(answer.status_code, answer.headers, body.finish())
         except _FAILURES as error:
             failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
@@ -387,8 +390,7 @@ class Client:
 class AuthenticatedClient(Client):
     """A client that sends a token with every request, for operations that take one in this way.
 
-    The three operations of the token endpoint take the app's credentials as an argument, and that
-    wins over the token.
+    An operation that takes an `authorization` argument sends that, and not the token.
 
     Attributes:
         token: The token; hidden in `repr`.

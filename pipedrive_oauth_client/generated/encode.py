@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
+import httpx
+
 from .errors import ConfigurationError
 from .types import Unset
 
@@ -118,6 +120,26 @@ def segment(name: str, value: object, expected: type | UnionType) -> str:
             f"{name} must not be empty or dots only: it is a part of the path."
         )
     return quote(written, safe="")
+
+
+def address(url: str, params: Mapping[str, Any]) -> str:
+    """Put together the address of a request.
+
+    Args:
+        url: The address without its query.
+        params: The query's fields.
+
+    Returns:
+        The address, percent-encoded as httpx sends it.
+
+    Raises:
+        ConfigurationError: There is no such address, for example since it is too long.
+    """
+    try:
+        return str(httpx.URL(url, params=params) if params else httpx.URL(url))
+    except (httpx.InvalidURL, UnicodeError) as error:
+        problem = type(error).__name__  # its text may repeat the address
+    raise ConfigurationError(f"The arguments make no address that can be used ({problem}).")
 
 
 def document(name: str, body: object, expected: type | UnionType) -> Any:

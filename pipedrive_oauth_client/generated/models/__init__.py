@@ -5,5 +5,12 @@ from .get_tokens_request import GetTokensRequest
 from .get_tokens_response import GetTokensResponse
 from .oauth_error_response import OAuthErrorResponse
 from .refresh_tokens_request import RefreshTokensRequest
+from .revoke_tokens_request import RevokeTokensRequest
 
-__all__ = ("GetTokensRequest", "GetTokensResponse", "OAuthErrorResponse", "RefreshTokensRequest")
+__all__ = (
+    "GetTokensRequest",
+    "GetTokensResponse",
+    "OAuthErrorResponse",
+    "RefreshTokensRequest",
+    "RevokeTokensRequest",
+)

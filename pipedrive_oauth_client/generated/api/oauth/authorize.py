@@ -8,20 +8,63 @@ from typing import Any
 
 from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
-from ...encode import argument, plain
+from ...encode import address, argument, plain
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...types import UNSET, RawAnswer, Response, Unset
 
 
-def _get_kwargs(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
-    headers: dict[str, str] = {"Accept": "text/html"}
+def _path() -> str:
+    return "/oauth/authorize"
+
+
+def _params(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
     params: dict[str, Any] = {}
     params["client_id"] = plain(argument("client_id", client_id, str))
     params["redirect_uri"] = plain(argument("redirect_uri", redirect_uri, str))
     if not isinstance(state, Unset):
         params["state"] = plain(argument("state", state, str))
-    return {"method": "GET", "path": "/oauth/authorize", "headers": headers, "params": params}
+    return params
+
+
+def url(
+    *,
+    client: AuthenticatedClient | Client,
+    client_id: str,
+    redirect_uri: str,
+    state: str | Unset = UNSET,
+) -> str:
+    """Give the address of the request, without sending it.
+
+    Args:
+        client: Whose server it is.
+        client_id: The client ID that the Developer Hub shows for the app.
+        redirect_uri: The callback URL registered for the app, letter for letter. The
+            browser is sent there with the authorization code after an approval, and with an
+            error after a refusal.
+        state: An unguessable value of the app's own. It comes back unchanged with the
+            callback, which ties the callback to the browser session that began it and so
+            defeats cross-site request forgery (RFC 6749, section 10.12).
+
+    Returns:
+        The address, with every argument percent-encoded.
+
+    Raises:
+        ConfigurationError: An argument can't be right.
+    """
+    argument("client", client, Client)
+    params = _params(client_id=client_id, redirect_uri=redirect_uri, state=state)
+    return address(client.base_url + _path(), params)
+
+
+def _get_kwargs(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
+    headers: dict[str, str] = {"Accept": "text/html"}
+    return {
+        "method": "GET",
+        "path": _path(),
+        "headers": headers,
+        "params": _params(client_id=client_id, redirect_uri=redirect_uri, state=state),
+    }
 
 
 def _parse_response(

@@ -8,12 +8,33 @@ from typing import Any
 
 from ...client import AuthenticatedClient, Client
 from ...decode import json_body, json_error_body, model
-from ...encode import argument, form, header, word
+from ...encode import address, argument, form, header, word
 from ...errors import UnexpectedStatus
 from ...models.get_tokens_request import GetTokensRequest
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...types import RawAnswer, Response
+
+
+def _path() -> str:
+    return "/oauth/token"
+
+
+def url(*, client: AuthenticatedClient | Client) -> str:
+    """Give the address of the request, without sending it.
+
+    Args:
+        client: Whose server it is.
+
+    Returns:
+        The address, with every argument percent-encoded.
+
+    Raises:
+        ConfigurationError: An argument can't be right.
+    """
+    argument("client", client, Client)
+    params: dict[str, Any] = {}
+    return address(client.base_url + _path(), params)
 
 
 def _get_kwargs(*, body: GetTokensRequest, authorization: str) -> dict[str, Any]:
@@ -25,7 +46,7 @@ def _get_kwargs(*, body: GetTokensRequest, authorization: str) -> dict[str, Any]
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     return {
         "method": "POST",
-        "path": "/oauth/token",
+        "path": _path(),
         "headers": headers,
         # The credentials of the argument, whatever the httpx client would send by itself.
         "auth": None,

@@ -1,11 +1,13 @@
 """Python client for Pipedrive's OAuth service.
 
-The generated part: `authorize`, `get_tokens` and `refresh_tokens` are modules, one per operation of
-`openapi.yaml`. Each has `sync`, `sync_detailed`, `asyncio` and `asyncio_detailed`, which take a
-`Client` and keyword arguments. On it stands the part written by hand: `AppCredentials`,
-`basic_auth_header`, and the errors.
+Most programs need `PipedriveOAuth` or `AsyncPipedriveOAuth`: the flow from the consent page to a
+`Token`, to the next one, and to its end. Below it are the generated modules `authorize`,
+`get_tokens`, `refresh_tokens` and `revoke_tokens`, one per operation of `openapi.yaml`. Each has
+`sync`, `sync_detailed`, `asyncio` and `asyncio_detailed`, which take a `Client` and keyword
+arguments, and `url`. Every error is a `PipedriveOAuthError`.
 """
 
+from pipedrive_oauth_client.authorization import NO_STATE, AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
@@ -26,23 +28,35 @@ from pipedrive_oauth_client.errors import (
     TransportError,
     UnexpectedStatus,
 )
-from pipedrive_oauth_client.generated.api.oauth import authorize, get_tokens, refresh_tokens
+from pipedrive_oauth_client.flow import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.generated.api.oauth import (
+    authorize,
+    get_tokens,
+    refresh_tokens,
+    revoke_tokens,
+)
 from pipedrive_oauth_client.generated.client import AuthenticatedClient, Client
 from pipedrive_oauth_client.generated.models import (
     GetTokensRequest,
     GetTokensResponse,
     OAuthErrorResponse,
     RefreshTokensRequest,
+    RevokeTokensRequest,
 )
 from pipedrive_oauth_client.generated.types import UNSET, Response, Unset
+from pipedrive_oauth_client.retries import RetryPolicy
+from pipedrive_oauth_client.tokens import Token
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NO_STATE",
     "UNSET",
     "AppCredentials",
+    "AsyncPipedriveOAuth",
     "AuthenticatedClient",
     "AuthorizationDeniedError",
+    "AuthorizationRequest",
     "CallbackError",
     "Client",
     "ConfigurationError",
@@ -52,15 +66,20 @@ __all__ = [
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
+    "NoState",
     "OAuthErrorResponse",
+    "PipedriveOAuth",
     "PipedriveOAuthError",
     "RateLimitedError",
     "RefreshTokensRequest",
     "Response",
+    "RetryPolicy",
+    "RevokeTokensRequest",
     "ServerError",
     "StateMismatchError",
     "StoreError",
     "StoreLockTimeoutError",
+    "Token",
     "TokenNotFoundError",
     "TokenRequestError",
     "TransportError",
@@ -71,4 +90,5 @@ __all__ = [
     "basic_auth_header",
     "get_tokens",
     "refresh_tokens",
+    "revoke_tokens",
 ]

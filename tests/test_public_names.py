@@ -27,6 +27,7 @@ ENDPOINTS = {
     "authorize": {"client", "client_id", "redirect_uri", "state"},
     "get_tokens": {"client", "authorization", "body"},
     "refresh_tokens": {"client", "authorization", "body"},
+    "revoke_tokens": {"client", "authorization", "body"},
 }
 
 
@@ -204,7 +205,9 @@ def test_import_loads_nothing_but_the_package() -> None:
     """Importing the package loads itself, httpx and attrs, and does nothing else."""
     modules, events = watched(f"import {package.__name__}")
     assert f"{package.__name__}.generated.api.oauth.get_tokens" in modules
-    assert {name for name in modules if name.split(".")[0] != package.__name__} == set()
+    # Small parts of the standard library: random states, comparing them, looking for an extra.
+    allowed = {"hmac", "secrets", "importlib.util", "importlib._abc"}
+    assert {name for name in modules if name.split(".")[0] != package.__name__} <= allowed
     assert not {name for name in modules if name.split(".")[1:2] in (["sandbox"], ["web"], ["cli"])}
     assert events == []
 

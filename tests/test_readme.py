@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import yaml
 
+import pipedrive_oauth_client
 from pipedrive_oauth_client import (
+    AppCredentials,
     Client,
-    GetTokensRequest,
-    GetTokensResponse,
-    Unset,
-    basic_auth_header,
-    get_tokens,
+    PipedriveOAuth,
+    PipedriveOAuthError,
+    Token,
     sandbox,
 )
 
@@ -34,48 +32,45 @@ def _run(block: str) -> dict[str, Any]:
 
 def test_there_are_as_many_examples_as_are_tested() -> None:
     """An example that is added to the README needs a test."""
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
-def test_the_synchronous_example_gets_tokens(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first example runs as it stands and shows no token."""
-    tokens = _run(BLOCKS[0])["tokens"]
+@pytest.mark.parametrize("block", BLOCKS[:2], ids=["sync", "async"])
+def test_the_quick_start_runs_as_it_stands(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each quick start gets a token, uses it, renews it, and shows none; it is short, too."""
+    token = _run(block)["token"]
     printed = capsys.readouterr().out
-    assert isinstance(tokens, GetTokensResponse)
-    assert "<hidden>" in printed
-    assert tokens.access_token not in printed
-    assert str(tokens.refresh_token) not in printed
+    assert isinstance(token, Token)
+    assert sandbox.DEFAULT_USER.name in printed
+    assert token.access_token not in printed
+    code = [line for line in block.splitlines() if line.strip() and "import" not in line]
+    assert len(code) < 20
 
 
-def test_the_asynchronous_example_refreshes_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second example exchanges a refresh token, and raises when that is refused."""
-    renew = _run(BLOCKS[1])["renew"]
-    with sandbox.run() as server, Client(base_url=server.base_url) as client:
+def test_the_generated_functions_are_used_as_shown() -> None:
+    """The last example renews tokens, and raises when that is refused."""
+    renew = _run(BLOCKS[2])["renew"]
+    with sandbox.run() as server:
         app = server.app
-        monkeypatch.setenv("PIPEDRIVE_CLIENT_ID", app.client_id)
-        monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", app.client_secret)
-        monkeypatch.setenv("PIPEDRIVE_REDIRECT_URI", app.redirect_uri)
-        question = urlencode({"client_id": app.client_id, "redirect_uri": app.redirect_uri})
-        callback = server.visit(f"{server.base_url}/oauth/authorize?{question}")
-        first = get_tokens.sync(
-            client=client,
-            authorization=basic_auth_header(app.client_id, app.client_secret),
-            body=GetTokensRequest(
-                code=parse_qs(urlsplit(callback).query)["code"][0], redirect_uri=app.redirect_uri
-            ),
-        )
-        assert isinstance(first, GetTokensResponse)
-        assert not isinstance(first.refresh_token, Unset)
+        credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
+        with PipedriveOAuth(credentials, base_url=server.base_url) as oauth:
+            request = oauth.authorization_url()
+            callback = server.visit(request.url)
+            token = oauth.exchange(oauth.read_callback(callback, request.state))
+        with Client(base_url=server.base_url) as client:
+            arguments = (client, app.client_id, app.client_secret, token.refresh_token)
+            assert renew(*arguments) != token.access_token
+            with pytest.raises(RuntimeError, match=r"status 400: .*invalid_grant"):
+                renew(*arguments)
 
-        async def twice(refresh_token: str) -> GetTokensResponse:
-            async with client:
-                second: GetTokensResponse = await renew(client, refresh_token)
-                with pytest.raises(RuntimeError, match=r"status 400: .*invalid_grant"):
-                    await renew(client, refresh_token)
-                return second
 
-        second = asyncio.run(twice(first.refresh_token))
-    assert second.access_token != first.access_token
+def test_the_table_of_errors_names_errors() -> None:
+    """Every name in the table of errors is one of the package's."""
+    table = README[README.index("## When it goes wrong") : README.index("## The endpoints")]
+    names = re.findall(r"`(\w+Error)`", table)
+    assert len(names) > 10
+    for name in names:
+        assert issubclass(getattr(pipedrive_oauth_client, name), PipedriveOAuthError)
 
 
 def test_the_table_of_endpoints_is_the_specs() -> None:

@@ -1,0 +1,187 @@
+"""Before and after the consent page: the URL that leads there and the callback that comes back.
+
+Nothing here sends a request.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from pipedrive_oauth_client.callback_fields import callback_fields
+from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.errors import (
+    AuthorizationDeniedError,
+    CallbackError,
+    ConfigurationError,
+    StateMismatchError,
+)
+from pipedrive_oauth_client.generated.api.oauth import authorize
+from pipedrive_oauth_client.generated.client import Client
+from pipedrive_oauth_client.generated.encode import argument
+
+__all__ = ["NO_STATE", "AuthorizationRequest", "NoState", "authorization_url", "read_callback"]
+
+_STATE_BYTES: Final = 32  # 256 bits
+
+# VSCHAR of RFC 6749, appendix A.11, and NQSCHAR of appendix A.7.
+_CODE = re.compile(r"[\x20-\x7e]+")
+_ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
+
+
+class NoState(Enum):
+    """The type of `NO_STATE`."""
+
+    NO_STATE = "NO_STATE"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+NO_STATE: Final = NoState.NO_STATE
+"""Pass it as `expected_state` for installs that begin in the Marketplace.
+
+Pipedrive sends no state there. Nothing then ties the callback to a browser session, so anybody can
+make a person's browser call it with a code of their own: treat what comes of it as an install,
+never as a log-in.
+"""
+
+
+@frozen
+class AuthorizationRequest:
+    """Where to send a person, and what to expect back.
+
+    Attributes:
+        url: The address of the consent page; hidden in `repr` from its query on.
+        state: What the callback has to carry; keep it in the person's session. Hidden in `repr`.
+    """
+
+    url: str = field(repr=lambda url: repr(url.partition("?")[0] + "?..."))
+    state: str = field(repr=lambda _: "<hidden>")
+
+
+def authorization_url(
+    credentials: AppCredentials, client: Client, state: str | None = None
+) -> AuthorizationRequest:
+    """Build the address of the consent page.
+
+    Args:
+        credentials: The app.
+        client: Whose server it is.
+        state: A value that nobody can guess, bound to the person's session; 256 random bits by
+            default.
+
+    Returns:
+        The address and the state.
+
+    Raises:
+        ConfigurationError: `state` is empty, no string, or can't be encoded.
+
+    Source:
+        RFC 6749, sections 4.1.1 and 10.12.
+    """
+    if state is None:
+        state = secrets.token_urlsafe(_STATE_BYTES)
+    elif not argument("state", state, str):
+        raise ConfigurationError("state must be a string that is not empty, or left out.")
+    url = authorize.url(
+        client=client,
+        client_id=credentials.client_id,
+        redirect_uri=credentials.redirect_uri,
+        state=state,
+    )
+    return AuthorizationRequest(url=url, state=state)
+
+
+def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoState) -> str:
+    """Read the authorization code out of a callback.
+
+    The state comes first: while it is wrong, nothing else of the callback is believed.
+
+    Args:
+        callback: The URL that was called, its query, or its parameters as a mapping. A value of
+            the mapping may be a string or a list of strings; the multi-dictionaries of Starlette,
+            Flask, Django and httpx are read with their repetitions.
+        expected_state: The state of the `AuthorizationRequest`, or `NO_STATE` for an install that
+            begins in the Marketplace.
+
+    Returns:
+        The code, to be exchanged within five minutes.
+
+    Raises:
+        StateMismatchError: The state is missing, repeated or another one, or there is one although
+            none is expected.
+        AuthorizationDeniedError: The callback carries an error. No request may follow from it.
+        CallbackError: The code is missing, repeated, empty or malformed, or the callback can't be
+            read at all.
+        ConfigurationError: `expected_state` is neither a string that is not empty nor `NO_STATE`.
+
+    Source:
+        RFC 6749, sections 4.1.2, 4.1.2.1 and 10.12; RFC 9700, section 4.7.
+    """
+    if not _is_state(expected_state):
+        raise ConfigurationError(
+            "expected_state must be the state that was sent. For installs that begin in the"
+            " Marketplace, which carry none, pass NO_STATE."
+        )
+    fields: dict[str, list[str]] = {}
+    for name, value in callback_fields(callback):
+        fields.setdefault(name, []).append(value)
+    _check_state(fields.get("state", []), expected_state)
+    if "error" in fields:
+        raise _denied(fields["error"], fields.get("error_description", []))
+    codes = fields.get("code", [])
+    if len(codes) != 1:
+        found = "no code" if not codes else "more than one code"
+        raise CallbackError(
+            f"The callback carries {found}. Send the person to the authorization URL again."
+        )
+    if _CODE.fullmatch(codes[0]) is None:
+        raise CallbackError(
+            "The callback carries a code that is empty or holds characters that no code has. Send"
+            " the person to the authorization URL again."
+        )
+    return codes[0]
+
+
+def _is_state(value: object) -> bool:
+    return value is NO_STATE or (isinstance(value, str) and value != "")
+
+
+def _check_state(states: list[str], expected_state: str | NoState) -> None:
+    if isinstance(expected_state, NoState):
+        if states:
+            raise StateMismatchError(
+                "The callback carries a state although none is expected: it belongs to an"
+                " authorization that began in the app. Check it against the state in the person's"
+                " session."
+            )
+        return
+    if len(states) == 1:
+        given = states[0].encode("utf-8", "surrogatepass")
+        if hmac.compare_digest(given, expected_state.encode("utf-8", "surrogatepass")):
+            return
+        found = "another state than the one that was sent"
+    else:
+        found = "more than one state" if states else "no state"
+    raise StateMismatchError(
+        f"The callback carries {found}, so it may come from somebody else. Don't use it; send the"
+        " person to the authorization URL again."
+    )
+
+
+def _denied(errors: list[str], descriptions: list[str]) -> AuthorizationDeniedError:
+    error = errors[0]
+    # Anybody can write a callback's text: only what RFC 6749 allows as an error code is repeated.
+    shown = f" ({error})" if _ERROR.fullmatch(error) else ""
+    return AuthorizationDeniedError(
+        f"The authorization was not granted{shown}. Tell the person, and offer to start again.",
+        error=error,
+        description=descriptions[0] if descriptions else None,
+    )

@@ -1,0 +1,199 @@
+"""Which failures are worth another attempt, and when; `tenacity` (extra `retry`) does the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from importlib.util import find_spec
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from attrs import Attribute, field, frozen
+
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    InvalidClientError,
+    InvalidGrantError,
+    TokenRequestError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+__all__ = ["RetryPolicy", "default_policy"]
+
+T = TypeVar("T")
+Attempt = Callable[[int], T]
+
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+
+
+async def _async_sleep(seconds: float) -> None:
+    import anyio  # noqa: PLC0415 - httpx, too, loads it as late as this
+
+    await anyio.sleep(seconds)
+
+
+def _at_least_one(_instance: object, attribute: Attribute[int], value: object) -> None:
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{attribute.name} must be a whole number of at least 1.")
+
+
+def _positive(_instance: object, attribute: Attribute[timedelta], value: object) -> None:
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise ConfigurationError(f"{attribute.name} must be a timedelta above zero.")
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how long a request is tried again.
+
+    Tried again is what certainly did no harm: a request that never left, and an answer with status
+    429 or 503, which refuses the request. What was sent and got no answer is repeated for a
+    revocation only: a code or a rotating refresh token may have been used up by it, and sending it
+    twice is what a service takes for theft (RFC 9700, section 4.14.2).
+
+    The wait doubles with each attempt and has a random part, so that many clients don't come back
+    together. Where the service names a time in `Retry-After`, that is waited for; if it is longer
+    than `longest_wait`, the error is raised at once and says so in `retry_after`.
+
+    Attributes:
+        max_attempts: How often a request is tried in all.
+        budget: The longest time from the first attempt to the start of the last.
+        first_wait: The wait before the second attempt, without its random part.
+        longest_wait: The longest single wait.
+        sleep: Waits for a number of seconds.
+        async_sleep: The same, awaited.
+        monotonic: A clock in seconds that never goes back.
+    """
+
+    max_attempts: int = field(default=4, validator=_at_least_one)
+    budget: timedelta = field(default=timedelta(seconds=60), validator=_positive)
+    first_wait: timedelta = field(default=timedelta(seconds=0.5), validator=_positive)
+    longest_wait: timedelta = field(default=timedelta(seconds=30), validator=_positive)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    async_sleep: Callable[[float], Awaitable[None]] = field(default=_async_sleep, repr=False)
+    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if find_spec("tenacity") is None:
+            raise ConfigurationError(
+                "Retries need the extra `retry`: pip install 'pipedrive-oauth-client[retry]'. Or"
+                " pass retry=None."
+            )
+
+    def run(self, operation: str, attempt: Attempt[T], *, repeatable: bool) -> T:
+        """Run an attempt until it succeeds or is not worth another.
+
+        Args:
+            operation: Its name, for the log.
+            attempt: Called with the number of the attempt, from 1.
+            repeatable: Whether to repeat what was sent and got no answer.
+
+        Returns:
+            What the attempt returned.
+
+        Raises:
+            PipedriveOAuthError: The error of the last attempt.
+        """
+        from tenacity import Retrying  # noqa: PLC0415 - an extra
+
+        retrying = Retrying(sleep=self.sleep, **self._rules(operation, repeatable))
+        return retrying(lambda: attempt(retrying.statistics["attempt_number"]))
+
+    async def run_async(
+        self, operation: str, attempt: Attempt[Awaitable[T]], *, repeatable: bool
+    ) -> T:
+        """Do the same as `run` with an attempt that is awaited.
+
+        Args:
+            operation: Its name, for the log.
+            attempt: Called with the number of the attempt, from 1.
+            repeatable: Whether to repeat what was sent and got no answer.
+
+        Returns:
+            What the attempt returned.
+
+        Raises:
+            PipedriveOAuthError: The error of the last attempt.
+        """
+        from tenacity import AsyncRetrying  # noqa: PLC0415 - an extra
+
+        retrying = AsyncRetrying(sleep=self.async_sleep, **self._rules(operation, repeatable))
+
+        async def next_attempt() -> T:
+            return await attempt(retrying.statistics["attempt_number"])
+
+        return await retrying(next_attempt)
+
+    def _rules(self, operation: str, repeatable: bool) -> dict[str, Any]:
+        from tenacity import (  # noqa: PLC0415 - an extra
+            retry_if_exception,
+            wait_exponential,
+            wait_random,
+        )
+
+        started = self.monotonic()
+        first = self.first_wait.total_seconds()
+        longest = self.longest_wait.total_seconds()
+        backoff = wait_exponential(multiplier=first, max=longest) + wait_random(0, first)
+
+        def wait(state: RetryCallState) -> float:
+            asked = _retry_after(state)
+            return max(min(backoff(state), longest), asked.total_seconds() if asked else 0.0)
+
+        def stop(state: RetryCallState) -> bool:
+            asked = _retry_after(state)
+            return (
+                state.attempt_number >= self.max_attempts
+                or (asked is not None and asked > self.longest_wait)
+                or self.monotonic() - started + state.upcoming_sleep > self.budget.total_seconds()
+            )
+
+        def log(state: RetryCallState) -> None:
+            _LOGGER.warning(
+                "%s: attempt %d failed (%s); the next one follows in %.1f s",
+                operation,
+                state.attempt_number,
+                type(_error(state)).__name__,
+                state.upcoming_sleep,
+            )
+
+        return {
+            "wait": wait,
+            "stop": stop,
+            "retry": retry_if_exception(lambda error: _worth_another(error, repeatable)),
+            "before_sleep": log,
+            "reraise": True,
+        }
+
+
+def default_policy() -> RetryPolicy | None:
+    """Give the policy of a flow that was told nothing: retries where the extra is installed.
+
+    Returns:
+        A policy with its defaults, or None.
+    """
+    return RetryPolicy() if find_spec("tenacity") is not None else None
+
+
+def _worth_another(error: BaseException, repeatable: bool) -> bool:
+    if isinstance(error, TransportError):
+        return repeatable or not error.maybe_sent
+    refused_for_good = isinstance(error, InvalidGrantError | InvalidClientError)
+    return (
+        isinstance(error, TokenRequestError)
+        and error.status_code in (429, 503)
+        and not refused_for_good
+    )
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def _retry_after(state: RetryCallState) -> timedelta | None:
+    error = _error(state)
+    return error.retry_after if isinstance(error, TokenRequestError) else None

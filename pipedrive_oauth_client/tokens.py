@@ -1,0 +1,215 @@
+"""What is kept of a token answer: the tokens, what they are good for, and until when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from attrs import asdict, field, frozen
+
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    CorruptTokenError,
+    InvalidResponseError,
+)
+from pipedrive_oauth_client.generated.models import GetTokensResponse
+from pipedrive_oauth_client.generated.types import Unset
+
+__all__ = ["DEFAULT_LEEWAY", "Token"]
+
+DEFAULT_LEEWAY: Final = timedelta(seconds=60)
+"""How long before its expiry a token counts as stale: time for a request to arrive."""
+
+# VSCHAR of RFC 6749, appendix A.12: anything else could not stand in a header.
+_TOKEN_CHARACTERS = re.compile(r"[\x20-\x7e]+")
+
+
+def _hidden(value: object) -> str:
+    return "None" if value is None else "<hidden>"
+
+
+def _aware_utc(value: object) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise ConfigurationError("A time must be a datetime with a time zone, for example in UTC.")
+    return value.astimezone(UTC)
+
+
+@frozen(kw_only=True)
+class Token:
+    """An access token with what belongs to it, as an app keeps it.
+
+    Attributes:
+        access_token: The token that API calls carry; hidden in `repr`.
+        refresh_token: What the next access token is obtained with; hidden in `repr`. None where
+            the service gave none: then the person has to authorize again after `expires_at`.
+        token_type: How the access token is presented; `Bearer`.
+        scope: The scopes as the service wrote them; see `scopes`.
+        api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
+            None where the service did not say.
+        expires_at: When the access token expires, as an aware datetime in UTC.
+
+    Raises:
+        ConfigurationError: A value is of another type, a token is empty or holds a character that
+            no header can carry, or `expires_at` has no time zone.
+
+    Source:
+        RFC 6749, section 5.1.
+    """
+
+    access_token: str = field(repr=_hidden)
+    refresh_token: str | None = field(default=None, repr=_hidden)
+    token_type: str = "Bearer"
+    scope: str = ""
+    api_domain: str | None = None
+    expires_at: datetime = field(converter=_aware_utc)
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("access_token", "refresh_token"):
+            value = getattr(self, name)
+            if value is None and name == "refresh_token":
+                continue
+            if not isinstance(value, str) or _TOKEN_CHARACTERS.fullmatch(value) is None:
+                raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
+        for name in ("token_type", "scope", "api_domain"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (value is None and name == "api_domain"):
+                raise ConfigurationError(f"{name} must be a string.")
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes one by one. Pipedrive parts them by commas, RFC 6749 by spaces."""
+        return frozenset(self.scope.replace(",", " ").split())
+
+    def expires_in(self, now: datetime | None = None) -> timedelta:
+        """Tell how long the access token still lives.
+
+        Args:
+            now: The time to count from, aware; the present by default.
+
+        Returns:
+            The time left; negative after the expiry.
+
+        Raises:
+            ConfigurationError: `now` has no time zone.
+        """
+        return self.expires_at - (datetime.now(UTC) if now is None else _aware_utc(now))
+
+    def is_stale(self, leeway: timedelta = DEFAULT_LEEWAY, now: datetime | None = None) -> bool:
+        """Tell whether it is time to refresh.
+
+        Args:
+            leeway: How long before its expiry a token counts as stale already.
+            now: The time to judge by, aware; the present by default.
+
+        Returns:
+            Whether no more than `leeway` is left.
+
+        Raises:
+            ConfigurationError: `now` has no time zone.
+        """
+        return self.expires_in(now) <= leeway
+
+    @classmethod
+    def from_response(
+        cls,
+        response: GetTokensResponse,
+        now: datetime,
+        *,
+        previous: Token | str | None = None,
+    ) -> Token:
+        """Keep what a token answer says.
+
+        Args:
+            response: The answer.
+            now: When the request was sent, aware. The lifetime is counted from there and not from
+                the arrival of the answer, so that the expiry is never assumed too late.
+            previous: The token, or the refresh token alone, that was sent to obtain this answer.
+                What the answer leaves out is as it was: the refresh token, the scope and the API's
+                domain.
+
+        Returns:
+            The token.
+
+        Raises:
+            InvalidResponseError: The token is not of the type `Bearer`, or its lifetime is beyond
+                what a date can say.
+            ConfigurationError: `now` has no time zone.
+
+        Source:
+            RFC 6749, sections 5.1, 6 and 7.1.
+        """
+        if response.token_type.lower() != "bearer":
+            raise InvalidResponseError(
+                "field 'token_type' is not Bearer, the only type this package can present",
+                field="token_type",
+            )
+        try:
+            expires_at = _aware_utc(now) + timedelta(seconds=response.expires_in)
+        except OverflowError:
+            raise InvalidResponseError(
+                "field 'expires_in' is longer than any date allows", field="expires_in"
+            ) from None
+        before = previous if isinstance(previous, Token) else None
+        refresh_token = previous.refresh_token if isinstance(previous, Token) else previous
+        return cls(
+            access_token=response.access_token,
+            refresh_token=_given(response.refresh_token, refresh_token),
+            token_type=response.token_type,
+            scope=_given(response.scope, before.scope if before else ""),
+            api_domain=_given(response.api_domain, before.api_domain if before else None),
+            expires_at=expires_at,
+        )
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Give the token for storage.
+
+        Returns:
+            What JSON can hold, with `expires_at` in ISO 8601 and both tokens in the clear.
+        """
+        return {**asdict(self), "expires_at": self.expires_at.isoformat()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Token:
+        """Read a stored token.
+
+        Args:
+            data: What `to_dict` gave. Names that are not known are passed over, so that a newer
+                version's tokens can be read.
+
+        Returns:
+            The token.
+
+        Raises:
+            CorruptTokenError: Something is missing or not what it has to be; the message names it
+                and repeats no value.
+        """
+        if not isinstance(data, Mapping):
+            raise CorruptTokenError(f"A stored token is no object but {type(data).__name__}.")
+        for name in ("access_token", "expires_at"):
+            if name not in data:
+                raise CorruptTokenError(f"A stored token lacks {name}.")
+        names = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
+        known = {name: data[name] for name in names if name in data}
+        problem: str
+        try:
+            return cls(**known, expires_at=_stored_time(data["expires_at"]))
+        except ConfigurationError as error:
+            problem = str(error)
+        raise CorruptTokenError(f"A stored token can't be read: {problem}")
+
+
+def _stored_time(value: object) -> datetime:
+    from dateutil.parser import isoparse  # noqa: PLC0415 - the import is dear, and few need it
+
+    if isinstance(value, str):
+        try:
+            return isoparse(value)
+        except (ValueError, OverflowError):
+            pass
+    raise ConfigurationError("expires_at is no ISO 8601 time.")
+
+
+def _given(value: Any, otherwise: Any) -> Any:
+    return otherwise if isinstance(value, Unset) else value

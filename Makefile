@@ -1,11 +1,12 @@
 # `make` lists what there is. Needed: GNU make, Python 3.11 or newer and a package index that pip reaches.
-# Versions live in requirements.lock and in tools/lint/package-lock.json, nowhere else.
+# What is installed is in requirements.lock and in tools/lint/package-lock.json, to the last digit.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# A Python of your choice: make setup PYTHON=/path/to/python3.13. Without it, the first that is new enough.
-PYTHON ?=
+# A Python of your choice: make demo PYTHON=/path/to/python3.13. It is remembered with .venv; without it,
+# the first that is new enough.
+PYTHON ?= $(shell sed -n 's/^Python: [^ ]* //p' .venv/made-from.txt 2>/dev/null)
 # More arguments for the tool that a target runs: make test ARGS="-k sandbox", make lock ARGS=--upgrade.
 ARGS ?=
 
@@ -19,13 +20,21 @@ for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python
 	fi; \
 done; \
 echo 'setup: $(or $(PYTHON),Python on this PATH) is missing or older than 3.11;' \
-	'install a newer one, or name it: make setup PYTHON=/path/to/python3.11' >&2; \
+	'install a newer one, or name it: make demo PYTHON=/path/to/python3.11' >&2; \
 exit 1
 endef
 
 # No news from the tools about newer versions of themselves, no statistics sent.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Python 3.12 reads the path of this folder in the locale's encoding, unless it is told.
+export PYTHONUTF8 := 1
+
+# What listens on this machine is not behind a proxy.
+comma := ,
+export no_proxy := $(if $(no_proxy),$(no_proxy)$(comma))127.0.0.1,localhost,::1
+export NO_PROXY := $(no_proxy)
 
 ##@ Use
 

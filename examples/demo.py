@@ -84,7 +84,7 @@ async def _journey(server: sandbox.SandboxServer, call: Call) -> None:
         _expect(answer.get("state") == [state], "the callback has another state")
         _expect(len(answer.get("code", [])) == 1, "the callback has no code")
         code = answer["code"][0]
-        _tell("consent", 302, f"approved; the callback carries our state and a code {_mask(code)}")
+        _tell("consent", None, f"approved; our state came back, with a code {_mask(code)}")
 
         grant = GetTokensRequest(code=code, redirect_uri=app.redirect_uri)
         first = _tokens(
@@ -128,15 +128,15 @@ async def _call_api(tokens: GetTokensResponse) -> None:
         response = await api.get("/api/v1/users/me", headers=headers)
     _expect(response.status_code == 200, f"the API answered with {response.status_code}")
     user = response.json()["data"]
-    _tell("GET /api/v1/users/me", 200, f"{user['name']} of {user['company_name']}")
+    _tell("GET /api/v1/users/me", response.status_code, f"{user['name']} of {user['company_name']}")
 
 
 def _mask(secret: str) -> str:
     return f"****({len(secret)} characters)"
 
 
-def _tell(step: str, status_code: int, words: str) -> None:
-    print(f"  {step:<22} {status_code}  {words}")
+def _tell(step: str, status_code: int | None, words: str) -> None:
+    print(f"  {step:<22} {'' if status_code is None else status_code:>3}  {words}")
 
 
 def _expect(condition: bool, otherwise: str) -> None:

@@ -76,12 +76,15 @@ class AppCredentials:
 
     def __attrs_post_init__(self) -> None:
         for name in _ENVIRONMENT:
-            if not _checked(name, getattr(self, name)).strip():
-                raise ConfigurationError(f"{name} is empty. Copy it from the Developer Hub.")
+            value = _checked(name, getattr(self, name))
+            if not value or value != value.strip():
+                raise ConfigurationError(
+                    f"{name} is empty or has a blank at an end. Copy it from the Developer Hub."
+                )
         basic_auth_header(self.client_id, self.client_secret)
         if not _is_absolute_url(self.redirect_uri):
             raise ConfigurationError(
-                "redirect_uri must be an absolute URL without a fragment, for example"
+                "redirect_uri must be an absolute URL without user, blank or fragment, for example"
                 " https://app.example.com/callback, exactly as it is registered for the app."
             )
 
@@ -130,8 +133,10 @@ def _checked(name: str, value: str) -> str:
 
 
 def _is_absolute_url(value: str) -> bool:
+    if any(character.isspace() or character in "\\#" for character in value):
+        return False
     try:
         parts = urlsplit(value)
-        return bool(parts.scheme and parts.hostname) and not parts.fragment and "#" not in value
+        return bool(parts.scheme and parts.hostname) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         return False

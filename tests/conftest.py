@@ -8,7 +8,7 @@ from tests.support.driver import MODES
 from tests.support.samples import GET_TOKENS, REFRESH_TOKENS, Operation
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's proxies out of tests that talk to the loopback."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

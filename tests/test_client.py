@@ -214,6 +214,14 @@ def test_a_largest_size_that_is_no_number_is_refused(size: object) -> None:
         untyped(Client)(max_response_bytes=size)
 
 
+@pytest.mark.parametrize("name", ["follow_redirects", "raise_on_unexpected_status"])
+@pytest.mark.parametrize("value", ["no", 1, 0, None])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(name: str, value: object) -> None:
+    """A word like "no" does not switch anything on."""
+    with pytest.raises(ConfigurationError, match=name):
+        untyped(Client)(**{name: value})
+
+
 def test_headers_and_cookies_go_with_every_request(mode: str, grant: Operation) -> None:
     """What the client was made with is sent."""
     recorder = Recorder()

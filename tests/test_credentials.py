@@ -228,6 +228,15 @@ def test_credentials_refuse_a_colon_in_the_client_id() -> None:
         "https://app.example.com/callback#",
         "https://app.example.com/callback#part",
         "https://[app/callback",
+        "https://app.example.com/call back",
+        " https://app.example.com/callback",
+        "https://app.example.com/callback ",
+        "https://user@app.example.com/callback",
+        "https://user:password@app.example.com/callback",
+        "https://app.example.com\\callback",
+        "https://app.example.com:99999/callback",
+        "https://app.example.com:0/callback",
+        "https://app.example.com:port/callback",
     ],
 )
 def test_relative_redirect_uri_is_refused(uri: str) -> None:
@@ -280,3 +289,12 @@ def test_wrong_variable_is_refused_without_its_value() -> None:
     with pytest.raises(ConfigurationError, match="client_secret") as caught:
         AppCredentials.from_env({**VARIABLES, "PIPEDRIVE_CLIENT_SECRET": f"{SECRET}\n"})
     assert_hidden(caught.value, SECRET)
+
+
+@pytest.mark.parametrize("blank", [" id", "id ", "\u00a0id"])
+def test_a_blank_at_an_end_is_refused(blank: str) -> None:
+    """What was copied with a blank too much is not what the Developer Hub shows."""
+    with pytest.raises(ConfigurationError, match="client_id"):
+        AppCredentials(blank, "secret", URI)
+    with pytest.raises(ConfigurationError, match="client_secret"):
+        AppCredentials("id", blank, URI)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,12 @@ def in_generated(name: str, content: str) -> Callable[[Path], None]:
 
 
 # What is changed, and the files that have to be named for it.
+def replace_by_link(root: Path) -> None:
+    """Put a link in place of a generated file, to a copy of it."""
+    file = root / GENERATED / "types.py"
+    file.symlink_to(file.rename(root / "types.py"))
+
+
 DRIFT: dict[str, tuple[Callable[[Path], object], set[tuple[str, str]]]] = {
     "description in the spec": (
         in_spec("The kind of grant; leave it at `refresh_token`.", "The kind."),
@@ -103,6 +110,18 @@ DRIFT: dict[str, tuple[Callable[[Path], object], set[tuple[str, str]]]] = {
     "stray file": (in_generated("extra.py", "x = 1\n"), {("stray", "extra.py")}),
     "stray file that is empty": (in_generated("extra.py", ""), {("stray", "extra.py")}),
     "stray file that is no module": (in_generated("notes", "x"), {("stray", "notes")}),
+    "stray link to nowhere": (
+        lambda root: (root / GENERATED / "extra.py").symlink_to("/nowhere"),
+        {("stray", "extra.py")},
+    ),
+    "stray link to a package": (
+        lambda root: (root / GENERATED / "more").symlink_to(root / GENERATED / "models"),
+        {("stray", "more")},
+    ),
+    "link to the right content": (
+        replace_by_link,
+        {("changed", "types.py")},
+    ),
     "stray folder": (in_generated("more/extra.py", "x = 1\n"), {("stray", "more/extra.py")}),
     "missing file": (
         lambda root: (root / GENERATED / "models/get_tokens_request.py").unlink(),
@@ -277,3 +296,25 @@ def test_interrupted_rewrite_leaves_one_whole_tree(
     assert steps.count("replace") >= 2
     assert steps[-1] == ""
     assert left == whole[1]
+
+
+def test_runs_at_the_same_time_wait_for_each_other(project: Path) -> None:
+    """Many at once leave one whole tree, and none of them fails."""
+    wanted = read_tree(project / GENERATED)
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(rewrite, project / GENERATED, wanted) for _ in range(64)]:
+            done.result()
+    assert read_tree(project / GENERATED) == wanted
+    assert [path.name for path in (project / GENERATED).parent.glob(".*")] == []
+
+
+def test_what_a_killed_run_left_is_cleared_away(project: Path) -> None:
+    """A run that was killed between the two renames leaves work for the next one, and no more."""
+    folder = project / GENERATED
+    wanted = read_tree(folder)
+    left = folder.parent / ".generated-abc"
+    left.mkdir()
+    folder.rename(left / "old")
+    assert generate(project) == 0
+    assert read_tree(folder) == wanted
+    assert not left.exists()

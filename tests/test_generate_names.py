@@ -48,7 +48,35 @@ def exchange(package: Package, answer: object, **arguments: object) -> tuple[htt
     return sent[0], read
 
 
-@pytest.mark.parametrize("name", ["body", "class", "client", "header", "headers", "plain", "self"])
+# Keywords, and every name that the functions around a parameter use.
+PARAMETERS = [
+    *(
+        "body",
+        "class",
+        "client",
+        "header",
+        "headers",
+        "plain",
+        "self",
+        "params",
+        "kwargs",
+    ),
+    *(
+        "address",
+        "argument",
+        "document",
+        "form",
+        "segment",
+        "word",
+        "quote",
+        "url",
+        "model",
+        "text",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_of_any_name_is_sent(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

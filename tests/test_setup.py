@@ -356,13 +356,22 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("setting", ["PYTHON=no-such-python", "PATH=/nowhere"])
-def test_make_without_a_fit_python_says_so(setting: str) -> None:
+@pytest.mark.parametrize("settings", [["PYTHON=no-such-python"], ["PYTHON=", "PATH=/nowhere"]])
+def test_make_without_a_fit_python_says_so(settings: list[str]) -> None:
     """`make` names what is missing when no Python is new enough, and fails."""
-    made = make("setup", setting)
+    made = make("setup", *settings)
     assert made.returncode == 2
     assert made.stderr.startswith("setup: ")
     assert "older than 3.11" in made.stderr
+
+
+def test_make_remembers_the_python_of_the_environment() -> None:
+    """A Python that was named once, outside of PATH, is used again without being named."""
+    stamp = ROOT / ".venv/made-from.txt"
+    remembered = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+    pythons = re.findall(r"^Python: \S+ (.+)$", remembered, re.MULTILINE)
+    made = make("--eval=tell: ; @echo '$(PYTHON)'", "tell")
+    assert made.stdout.split() == pythons
 
 
 def test_make_help_lists_every_target() -> None:

@@ -414,6 +414,28 @@ def test_the_largest_size_itself_is_allowed(mode: str, grant: Operation) -> None
     assert response.content == body
 
 
+def test_a_packed_body_that_fills_the_room_ends_there(mode: str) -> None:
+    """Where a piece leaves no room at all, the next one is not unpacked without bounds."""
+    packed = gzip.compress(b"{" + b" " * 2000)
+    halves = packed[: len(packed) // 2], packed[len(packed) // 2 :]
+    first = len(zlib.decompressobj(47).decompress(halves[0]))
+
+    async def stream() -> AsyncIterator[bytes]:
+        for half in halves:
+            yield half
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        content = iter(halves) if mode == "sync" else stream()
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=content)
+
+    client = Client(
+        max_response_bytes=max(first, 1), httpx_args={"transport": httpx.MockTransport(respond)}
+    )
+    error = failure(mode, GET_TOKENS, client)
+    assert isinstance(error, InvalidResponseError)
+    assert "larger than max_response_bytes" in error.problem
+
+
 @pytest.mark.parametrize("size", [0, -1, -(10**9)])
 def test_a_largest_size_of_nothing_is_refused(size: int) -> None:
     """A client that can't read anything is a mistake."""

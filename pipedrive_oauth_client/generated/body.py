@@ -45,7 +45,8 @@ class Body:
     """Collects the body of an answer as it arrives.
 
     httpx unpacks whatever has arrived in one go, and a few kilobytes can unpack to gigabytes. Here
-    unpacking stops where the largest size is reached.
+    unpacking stops where the largest size is reached. One member of gzip or one stream of zlib is
+    read, which is what servers send.
 
     Attributes:
         failure: Why the rest need not be read any more, once that is so.

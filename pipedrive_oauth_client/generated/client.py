@@ -20,6 +20,7 @@ from .settings import (
     checked_header_name,
     checked_headers,
     checked_size,
+    checked_switch,
     checked_timeout,
     merged,
 )
@@ -43,8 +44,9 @@ class Client:
     """Holds where requests go and how, and the `httpx` clients that carry them.
 
     The `httpx` clients are made at the first request: one for synchronous functions, and one for
-    each event loop. A client may be shared by threads and tasks. `with` or `async with` closes its
-    connections at the end; it can be used again afterwards.
+    each event loop. A client may be shared by threads and tasks. At its end `with` closes the
+    connections of synchronous requests, and `async with` also those of its event loop; the client
+    can be used again afterwards.
 
     Attributes:
         base_url: Root of the server; it comes before the path of each operation.
@@ -62,7 +64,7 @@ class Client:
             does not describe.
     """
 
-    raise_on_unexpected_status: bool = field(default=False, kw_only=True)
+    raise_on_unexpected_status: bool = field(default=False, converter=checked_switch, kw_only=True)
     max_response_bytes: int = field(
         default=DEFAULT_MAX_RESPONSE_BYTES, kw_only=True, converter=checked_size
     )
@@ -77,7 +79,9 @@ class Client:
         default=DEFAULT_TIMEOUT, converter=checked_timeout, kw_only=True, alias="timeout"
     )
     _verify_ssl: bool | ssl.SSLContext = field(default=True, kw_only=True, alias="verify_ssl")
-    _follow_redirects: bool = field(default=False, kw_only=True, alias="follow_redirects")
+    _follow_redirects: bool = field(
+        default=False, converter=checked_switch, kw_only=True, alias="follow_redirects"
+    )
     _httpx_args: Mapping[str, Any] = field(
         factory=dict, kw_only=True, repr=False, alias="httpx_args"
     )

@@ -7,6 +7,7 @@ one leniency: an integer may arrive as a string of decimal digits.
 
 import datetime
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -36,7 +37,9 @@ _JSON_NAMES: dict[type[object], str] = {
 
 
 def _refuse(field: str, wanted: str, value: object) -> NoReturn:
-    found = _JSON_NAMES.get(type(value), type(value).__name__)
+    found = _JSON_NAMES.get(type(value), "a number of too many digits")
+    if isinstance(value, float) and not math.isfinite(value):
+        found = "a number that JSON does not have"
     raise InvalidResponseError(
         f"{_place(field)} must be {wanted}, not {found}", field=field or None
     )
@@ -375,10 +378,15 @@ def _parse(content: bytes) -> tuple[object, str | None]:
         What was parsed, and what is wrong with it. The exceptions of `json` keep the whole
         document, and so every token in it: only their words go on.
     """
-    constants: list[str] = []
+    constants: list[float] = []
+
+    def parse_constant(name: str) -> float:
+        constants.append(float(name))
+        return constants[-1]
+
     try:
         parsed = json.loads(
-            content.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=constants.append
+            content.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=parse_constant
         )
     except UnicodeDecodeError:
         return None, "it is not UTF-8"

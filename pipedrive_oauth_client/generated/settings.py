@@ -75,6 +75,23 @@ def checked_timeout(value: httpx.Timeout | float | None) -> httpx.Timeout | floa
     return value
 
 
+def checked_switch(value: bool) -> bool:
+    """Check what is either on or off.
+
+    Args:
+        value: True or False; a word like "no" would count as on.
+
+    Returns:
+        The same.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError("follow_redirects and raise_on_unexpected_status take a bool.")
+    return value
+
+
 def checked_size(value: int) -> int:
     """Check the largest size of a body.
 

@@ -76,7 +76,7 @@ def snapshot(folder: Path) -> Snapshot:
     """Note every file and folder below a folder, with content and time of change."""
     return {
         path.relative_to(folder).as_posix(): (
-            path.stat().st_mtime_ns,
+            path.lstat().st_mtime_ns,
             path.read_bytes() if path.is_file() else b"",
         )
         for path in sorted(folder.rglob("*"))

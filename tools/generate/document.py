@@ -136,4 +136,4 @@ def _references(node: Any) -> Iterator[Mapping[str, Any]]:
 
 def _operations(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     methods = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-    return [item[method] for method in methods if method in item]
+    return [item[method] for method in methods if item.get(method)]

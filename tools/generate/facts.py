@@ -41,7 +41,7 @@ class SpecFacts:
             parameter: The parameter.
             where: Where it is sent: `path`, `query` or `header`.
         """
-        for node in self.document.operation(endpoint).get("parameters", []):
+        for node in self.document.operation(endpoint).get("parameters") or []:
             found = self.document.resolve(node)
             if (parameter.name, where) == (found["name"], found["in"]):
                 return str(

@@ -28,6 +28,7 @@ _ARGUMENTS = {
     "header",
     "plain",
     "segment",
+    "word",
     "quote",
     "client",
 }
@@ -97,7 +98,7 @@ def check_endpoint(document: Document, endpoint: Endpoint) -> None:
 
 
 def _check_parameters(document: Document, endpoint: Endpoint) -> None:
-    for node in document.operation(endpoint).get("parameters", []):
+    for node in document.operation(endpoint).get("parameters") or []:
         parameter = document.resolve(node)
         if "schema" not in parameter or {"style", "explode", "allowReserved"} & parameter.keys():
             raise GenerationError(

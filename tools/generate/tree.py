@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import fcntl
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -43,10 +46,15 @@ def read_tree(folder: Path) -> dict[PurePosixPath, bytes]:
         The content of each file by its path inside the folder.
     """
     return {
-        PurePosixPath(path.relative_to(folder).as_posix()): path.read_bytes()
+        PurePosixPath(path.relative_to(folder).as_posix()): _content(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if (path.is_symlink() or path.is_file()) and "__pycache__" not in path.parts
     }
+
+
+def _content(path: Path) -> bytes:
+    # A link is never what should be there, wherever it leads.
+    return f"-> {path.readlink()}".encode() if path.is_symlink() else path.read_bytes()
 
 
 def compare(present: Files, wanted: Files) -> list[Difference]:
@@ -84,34 +92,49 @@ def compare(present: Files, wanted: Files) -> list[Difference]:
 def rewrite(folder: Path, files: Files) -> None:
     """Put a folder with exactly the given files in place of whatever stands there.
 
-    The new folder is complete before the old one goes, so that a run that is interrupted leaves
-    one or the other.
+    The new folder is complete before the old one goes, so that a run that fails leaves one or the
+    other. One that is killed between the two leaves none in place; the next run makes it anew. Runs
+    at the same time wait for each other.
 
     Args:
         folder: The folder to replace.
         files: Its content from now on.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.parent.glob(f".{folder.name}-*"):
-        shutil.rmtree(left_over, ignore_errors=True)  # of a run that was killed
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        fresh = work / "new"
-        for path, content in files.items():
-            target = fresh / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        old = work / "old"
+    with _locked(folder.parent):
+        for left_over in folder.parent.glob(f".{folder.name}-*"):
+            shutil.rmtree(left_over, ignore_errors=True)  # of a run that was killed
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            if folder.exists():
-                folder.replace(old)
-            fresh.replace(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.replace(folder)
-            raise
+            _replace(folder, work, files)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _replace(folder: Path, work: Path, files: Files) -> None:
+    fresh, old = work / "new", work / "old"
+    for path, content in files.items():
+        target = fresh / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    try:
+        if folder.exists():
+            folder.replace(old)
+        fresh.replace(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        raise
 
 
 def _lines(content: bytes | None) -> list[str]:

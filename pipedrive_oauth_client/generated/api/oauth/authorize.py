@@ -165,7 +165,8 @@ def sync(
             defeats cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.
@@ -252,7 +253,8 @@ async def asyncio(
             defeats cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.

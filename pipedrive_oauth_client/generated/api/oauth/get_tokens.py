@@ -134,7 +134,8 @@ def sync(
         body: The authorization code grant, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.
@@ -199,7 +200,8 @@ async def asyncio(
         body: The authorization code grant, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.

@@ -136,7 +136,8 @@ def sync(
         body: The refresh token grant, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.
@@ -203,7 +204,8 @@ async def asyncio(
         body: The refresh token grant, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.

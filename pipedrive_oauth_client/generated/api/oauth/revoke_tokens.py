@@ -135,7 +135,8 @@ def sync(
         body: The token to revoke, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.
@@ -202,7 +203,8 @@ async def asyncio(
         body: The token to revoke, as a form.
 
     Returns:
-        What was read from the body, or None where the spec has nothing to read for the status.
+        What was read from the body, or None: the spec names no body for the status, or an error
+        page is no JSON.
 
     Raises:
         ConfigurationError: An argument can't be right; nothing was sent.

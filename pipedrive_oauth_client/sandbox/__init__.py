@@ -4,18 +4,27 @@
 
     with sandbox.run() as server:
         callback_url = server.visit(authorization_url)
+        server.faults.add("/oauth/token", sandbox.Fault.status(429, retry_after=30), times=2)
+        ...
+        assert server.requests.count(path="/oauth/token", status=429) == 2
 
 It is written from the RFCs and Pipedrive's documentation and shares no code with the client, so a
 mistake of the client's is not repeated here. Its parts, from the inside out: `records` (apps and
-users), `state` (codes and tokens), `requests` and `answers` (reading and writing HTTP), `consent`,
-`token_endpoint` and `api` (the endpoints), `application` (all of it as ASGI), `server` and
-`browser` (a real port and somebody to press the button).
+users), `grants` and `state` (codes and tokens), `requests` and `answers` (reading and writing
+HTTP), `consent`, `token_endpoint`, `revocation_endpoint` and `api` (the endpoints), `fault`,
+`faults` and `request_log` (what goes wrong and what was asked), `front` (what every request passes
+first), `application` (all of it as ASGI), `server` and `browser` (a real port and somebody to press
+the button), `notices` (what an app is told when it is uninstalled).
 """
 
 from __future__ import annotations
 
 try:
-    from pipedrive_oauth_client.sandbox.application import Sandbox, create_app
+    from pipedrive_oauth_client.sandbox.application import create_app
+    from pipedrive_oauth_client.sandbox.clock import Clock
+    from pipedrive_oauth_client.sandbox.fault import Fault
+    from pipedrive_oauth_client.sandbox.faults import Faults
+    from pipedrive_oauth_client.sandbox.notices import UninstallNotice
     from pipedrive_oauth_client.sandbox.records import (
         DEFAULT_APP,
         DEFAULT_USER,
@@ -23,6 +32,9 @@ try:
         App,
         User,
     )
+    from pipedrive_oauth_client.sandbox.refusals import REFUSALS, Refusal
+    from pipedrive_oauth_client.sandbox.request_log import RequestLog, RequestRecord
+    from pipedrive_oauth_client.sandbox.sandbox import Sandbox
     from pipedrive_oauth_client.sandbox.server import SandboxServer, run, serve
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "jinja2"}:
@@ -35,9 +47,17 @@ __all__ = [
     "DEFAULT_APP",
     "DEFAULT_USER",
     "OTHER_USER",
+    "REFUSALS",
     "App",
+    "Clock",
+    "Fault",
+    "Faults",
+    "Refusal",
+    "RequestLog",
+    "RequestRecord",
     "Sandbox",
     "SandboxServer",
+    "UninstallNotice",
     "User",
     "create_app",
     "run",

@@ -6,8 +6,20 @@ from starlette.requests import Request
 
 AUTHORIZE_PATH = "/oauth/authorize"
 ISSUE_PATH = "/oauth/token"
+SLASHED_ISSUE_PATH = "/oauth/token/"
+REVOKE_PATH = "/oauth/revoke"
 DECIDE_PATH = "/sandbox/consent"
 CURRENT_USER_PATH = "/api/v1/users/me"
+DEALS_PATH = "/api/v2/deals"
+PATHS = (
+    AUTHORIZE_PATH,
+    ISSUE_PATH,
+    SLASHED_ISSUE_PATH,
+    REVOKE_PATH,
+    DECIDE_PATH,
+    CURRENT_USER_PATH,
+    DEALS_PATH,
+)
 
 
 def origin(request: Request) -> str:

@@ -1,26 +1,21 @@
-"""The sandbox as a whole: its settings, its paths and the ASGI application over them."""
+"""Making a sandbox: its settings, and the parts that they lead to."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+import anyio
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.addresses import (
-    AUTHORIZE_PATH,
-    CURRENT_USER_PATH,
-    DECIDE_PATH,
-    ISSUE_PATH,
-)
-from pipedrive_oauth_client.sandbox.answers import on_crash, on_http_error, on_refused
-from pipedrive_oauth_client.sandbox.api import Api
-from pipedrive_oauth_client.sandbox.consent import Consent
+from pipedrive_oauth_client.sandbox.addresses import PATHS
+from pipedrive_oauth_client.sandbox.clock import Now, utc_now
+from pipedrive_oauth_client.sandbox.endpoints import endpoints
+from pipedrive_oauth_client.sandbox.faults import Faults
+from pipedrive_oauth_client.sandbox.front import Front, Sleep
+from pipedrive_oauth_client.sandbox.grants import Lifetimes
+from pipedrive_oauth_client.sandbox.peeking import Sight
+from pipedrive_oauth_client.sandbox.rate_limit import RateLimit
 from pipedrive_oauth_client.sandbox.records import (
     DEFAULT_APP,
     DEFAULT_USER,
@@ -28,50 +23,36 @@ from pipedrive_oauth_client.sandbox.records import (
     App,
     User,
 )
-from pipedrive_oauth_client.sandbox.refusals import RefusedError
-from pipedrive_oauth_client.sandbox.state import Clock, Lifetimes, State
-from pipedrive_oauth_client.sandbox.token_endpoint import TokenEndpoint
-
-_ERROR_CODE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 4.1.2.1
-_LONGEST = timedelta(days=3650)
-
-
-class Sandbox:
-    """A local stand-in for oauth.pipedrive.com; an ASGI application. `create_app` makes one.
-
-    Attributes:
-        apps: The registered apps.
-        users: The people who can let an app in.
-    """
-
-    def __init__(self, asgi: ASGIApp, *, apps: tuple[App, ...], users: tuple[User, ...]) -> None:
-        self._asgi = asgi
-        self.apps = apps
-        self.users = users
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection of an ASGI server."""
-        await self._asgi(scope, receive, send)
-
-    def __repr__(self) -> str:
-        return f"<Sandbox of {len(self.apps)} apps and {len(self.users)} users>"
-
-
-def utc_now() -> datetime:
-    """Return the time now: the clock that a sandbox has unless it is given another one."""
-    return datetime.now(UTC)
+from pipedrive_oauth_client.sandbox.request_log import RequestLog
+from pipedrive_oauth_client.sandbox.sandbox import Sandbox
+from pipedrive_oauth_client.sandbox.settings import (
+    lifetime,
+    need_count,
+    need_distinct,
+    need_error_code,
+)
+from pipedrive_oauth_client.sandbox.slashed_path import (
+    SlashedTokenLocation,
+    SlashedTokenPath,
+    check_settings,
+)
+from pipedrive_oauth_client.sandbox.state import State
 
 
 def create_app(
     *,
     apps: Iterable[App] = (DEFAULT_APP,),
     users: Iterable[User] = (DEFAULT_USER, OTHER_USER),
-    clock: Clock = utc_now,
+    clock: Now = utc_now,
+    sleep: Sleep = anyio.sleep,
     code_lifetime_minutes: float = 5,
     access_token_lifetime_seconds: int = 3600,
     refresh_token_unused_lifetime_days: float = 60,
     rotate_refresh_tokens: bool = True,
     decline_error: str = "user_denied",
+    slashed_token_path: SlashedTokenPath = "serve",
+    slashed_token_location: SlashedTokenLocation = "absolute",
+    api_calls_per_two_seconds: int = 480,
 ) -> Sandbox:
     """Return a sandbox: an ASGI application for any server, or for `run`.
 
@@ -79,6 +60,7 @@ def create_app(
         apps: The registered apps, at least one.
         users: The people who can let an app in, at least one.
         clock: Returns the time as an aware UTC datetime; nothing else tells the sandbox the time.
+        sleep: Waits for a number of seconds when a fault makes an answer late; an async function.
         code_lifetime_minutes: How long an authorization code can be exchanged.
         access_token_lifetime_seconds: How long an access token is valid, in whole seconds; this
             is the `expires_in` of the answers.
@@ -88,69 +70,52 @@ def create_app(
             Pipedrive's own pages say both.
         decline_error: The `error` of the redirect after a no. Pipedrive's guide says
             `user_denied`, the READMEs of its clients say `access_denied`.
+        slashed_token_path: What a POST to `/oauth/token/` gets: `"serve"`, the same as at
+            `/oauth/token`; or a redirect there of this status: 301, 302, 303, 307 or 308.
+        slashed_token_location: Whether that redirect's Location is an `"absolute"` URL or a
+            `"relative"` one, a path.
+        api_calls_per_two_seconds: How many API calls an access token has in each window of two
+            seconds by the sandbox's clock; the next one is answered with 429. 480 is Pipedrive's
+            number for its largest plan, 80 the one for its smallest.
 
     Raises:
         ConfigurationError: An argument is not of the form described above, or two apps share a
             client_id, or two users share company and id.
     """
     registered, people = tuple(apps), tuple(users)
-    _need_distinct("apps", [app.client_id for app in registered])
-    _need_distinct("users", [user.account for user in people])
+    need_distinct("apps", [app.client_id for app in registered])
+    need_distinct("users", [user.account for user in people])
     if clock().utcoffset() != timedelta(0):
         raise ConfigurationError("clock must return aware UTC datetimes; use datetime.now(UTC).")
-    if not _ERROR_CODE.fullmatch(decline_error):
-        raise ConfigurationError('decline_error must be a code such as "user_denied".')
+    need_error_code("decline_error", decline_error)
+    need_count("api_calls_per_two_seconds", api_calls_per_two_seconds)
+    check_settings(slashed_token_path, slashed_token_location)
     lifetimes = Lifetimes(
-        code=_lifetime("code_lifetime_minutes", code_lifetime_minutes, timedelta(minutes=1)),
-        access_token=_lifetime(
+        code=lifetime("code_lifetime_minutes", code_lifetime_minutes, timedelta(minutes=1)),
+        access_token=lifetime(
             "access_token_lifetime_seconds", access_token_lifetime_seconds, timedelta(seconds=1)
         ),
-        refresh_token=_lifetime(
+        refresh_token=lifetime(
             "refresh_token_unused_lifetime_days",
             refresh_token_unused_lifetime_days,
             timedelta(days=1),
         ),
     )
     state = State(clock=clock, lifetimes=lifetimes, rotate_refresh_tokens=rotate_refresh_tokens)
-    asgi = Starlette(
-        routes=_routes(state, registered, people, decline_error),
-        exception_handlers={
-            RefusedError: on_refused,
-            HTTPException: on_http_error,
-            Exception: on_crash,
-        },
+    front = Front(
+        app=endpoints(
+            state=state,
+            apps=registered,
+            users=people,
+            decline_error=decline_error,
+            slashed_token_path=slashed_token_path,
+            slashed_token_location=slashed_token_location,
+            rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock),
+        ),
+        faults=Faults(PATHS),
+        requests=RequestLog(),
+        sight=Sight(PATHS, registered),
+        clock=clock,
+        sleep=sleep,
     )
-    # A path that is nearly right is a mistake to be seen, not one to be redirected away.
-    asgi.router.redirect_slashes = False
-    return Sandbox(asgi, apps=registered, users=people)
-
-
-def _routes(
-    state: State, apps: Sequence[App], users: Sequence[User], decline_error: str
-) -> list[Route]:
-    consent = Consent(state=state, apps=apps, users=users, decline_error=decline_error)
-    tokens = TokenEndpoint(state=state, apps=apps)
-    return [
-        Route(AUTHORIZE_PATH, consent.show, methods=["GET"]),
-        Route(DECIDE_PATH, consent.decide, methods=["POST"]),
-        Route(ISSUE_PATH, tokens.issue, methods=["POST"]),
-        Route(ISSUE_PATH + "/", tokens.issue, methods=["POST"]),
-        Route(CURRENT_USER_PATH, Api(state=state).current_user, methods=["GET"]),
-    ]
-
-
-def _need_distinct(name: str, keys: Sequence[str]) -> None:
-    if not keys:
-        raise ConfigurationError(f"{name} is empty; give at least one, or leave it out.")
-    if len(set(keys)) != len(keys):
-        raise ConfigurationError(f"{name} has the same one twice; give each one once.")
-
-
-def _lifetime(name: str, number: float, unit: timedelta) -> timedelta:
-    try:
-        lifetime = number * unit
-    except (OverflowError, ValueError) as error:
-        raise ConfigurationError(f"{name} is not a number of days, minutes or seconds.") from error
-    if not timedelta(0) < lifetime <= _LONGEST:
-        raise ConfigurationError(f"{name} must be more than 0 and at most ten years.")
-    return lifetime
+    return Sandbox(front, state=state, apps=registered, users=people)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 
-from pipedrive_oauth_client.sandbox.refusals import NOT_A_FORM, TOO_LARGE, RefusedError
+from pipedrive_oauth_client.sandbox.refusals import (
+    NOT_A_FORM,
+    TOO_LARGE,
+    RefusedError,
+    missing_parameter,
+)
 from pipedrive_oauth_client.sandbox.requests import is_form, parse_form
 
 MAX_BODY_BYTES = 64 * 1024
@@ -25,3 +32,14 @@ async def read_form(request: Request) -> dict[str, str]:
         if len(raw) > MAX_BODY_BYTES:
             raise RefusedError(TOO_LARGE)
     return parse_form(bytes(raw))
+
+
+def need(form: Mapping[str, str], name: str) -> str:
+    """Return a parameter of a form.
+
+    Raises:
+        RefusedError: The form has it not, or has it without a value.
+    """
+    if name not in form:
+        raise RefusedError(missing_parameter(name))
+    return form[name]

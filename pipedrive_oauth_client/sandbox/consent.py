@@ -20,6 +20,7 @@ from pipedrive_oauth_client.sandbox.pages import render_page
 from pipedrive_oauth_client.sandbox.records import App, User
 from pipedrive_oauth_client.sandbox.refusals import (
     ACCOUNT_UNKNOWN,
+    APP_NOT_INSTALLABLE,
     DECISION_MISSING,
     FOREIGN_PAGE,
     REDIRECT_URI_MISMATCH,
@@ -61,6 +62,10 @@ class Consent:
 
         A request that does not name a known app and that app's own redirect URI is answered here
         and never redirected (RFC 6749 section 4.1.2.1). Parameters that aren't known are ignored.
+
+        Pipedrive asks about the company that the person is logged in to, and refuses an app that
+        this company can't install. Here the company is chosen on the page, so the page is refused
+        if it would have no company to choose, and the form if it chooses such a one.
         """
         query = parse_query(request.scope["query_string"])
         for name in ("client_id", "redirect_uri"):
@@ -71,6 +76,8 @@ class Consent:
             raise RefusedError(WRONG_CLIENT)
         if query["redirect_uri"] != app.redirect_uri:
             raise RefusedError(REDIRECT_URI_MISMATCH)
+        if all(user.company_id in app.blocked_company_ids for user in self._users.values()):
+            raise RefusedError(APP_NOT_INSTALLABLE)
         return render_page(
             "consent.html",
             form_targets=[content_security_source(app.redirect_uri), *_WHERE_APPS_GO_ON],
@@ -95,6 +102,8 @@ class Consent:
         ticket = self._state.take_ticket(form.get("ticket", ""))
         if ticket is None:
             raise RefusedError(TICKET_INVALID)
+        if user.company_id in ticket.app.blocked_company_ids:
+            raise RefusedError(APP_NOT_INSTALLABLE)
         if decision == "allow":
             answer = [("code", self._state.issue_code(ticket.app, user))]
         else:

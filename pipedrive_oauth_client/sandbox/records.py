@@ -33,6 +33,12 @@ def _scopes(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _numbers(value: Iterable[int]) -> frozenset[int]:
+    if isinstance(value, (str, int)):
+        raise ConfigurationError("blocked_company_ids must be a list of numbers such as [1, 2].")
+    return frozenset(value)
+
+
 @attrs.frozen(kw_only=True)
 class App:
     """An app as a developer registers it: what it is called, its credentials, what it may do.
@@ -45,6 +51,8 @@ class App:
             request must name it exactly as it is written here.
         scopes: What the app may do, such as `["base", "deals:full"]`. As with Pipedrive, they are
             fixed with the app and no request changes them.
+        blocked_company_ids: Numbers of companies that can't install the app, as where it is not
+            visible to them in the Marketplace.
 
     Raises:
         ConfigurationError: An argument is not of the form described above.
@@ -58,6 +66,7 @@ class App:
     client_secret: str = attrs.field(validator=_text, repr=False)
     redirect_uri: str = attrs.field(validator=_text)
     scopes: tuple[str, ...] = attrs.field(converter=_scopes)
+    blocked_company_ids: frozenset[int] = attrs.field(default=frozenset[int](), converter=_numbers)
 
     def __attrs_post_init__(self) -> None:
         if ":" in self.client_id:

@@ -10,6 +10,9 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import attrs
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
@@ -23,17 +26,23 @@ class Refusal:
     message: str
     status: int = 400
 
+    def body(self) -> dict[str, object]:
+        """Return the JSON body that says so."""
+        return {"success": False, "message": self.message, "error": self.error}
+
 
 class RefusedError(PipedriveOAuthError):
     """The way out of a request that the sandbox refuses; it never leaves the sandbox's own code.
 
     Args:
         refusal: The answer to give.
+        headers: Headers that the answer has beside the usual ones.
     """
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+        self.headers = dict(headers or {})
 
 
 def missing_parameter(name: str) -> Refusal:
@@ -60,6 +69,10 @@ WRONG_CLIENT = Refusal("invalid_client", "Invalid client: client is invalid")
 CODE_INVALID = Refusal("invalid_grant", "Invalid grant: authorization_code is invalid")
 CODE_EXPIRED = Refusal("invalid_grant", "Invalid grant: authorization_code has expired")
 REFRESH_TOKEN_INVALID = Refusal("invalid_grant", "Invalid grant: refresh_token is invalid")
+FOREIGN_TOKEN = Refusal("invalid_grant", "Invalid grant: token was issued to another client")
+APP_NOT_INSTALLABLE = Refusal("invalid_request", "App cannot be installed for requested company")
+SERVER_ERROR = Refusal("server_error", "Internal Server Error", status=500)
+TOO_MANY_REQUESTS = Refusal("too_many_requests", "Too many requests", status=429)
 
 TICKET_INVALID = Refusal(
     "invalid_request",
@@ -76,4 +89,28 @@ FOREIGN_PAGE = Refusal(
 NO_ACCESS_TOKEN = Refusal("unauthorized", "An access token is needed.", status=401)
 ACCESS_TOKEN_INVALID = Refusal(
     "invalid_token", "The access token is unknown, expired or revoked.", status=401
+)
+LIMIT_INVALID = Refusal("invalid_request", "Invalid request: limit must be from 1 to 500")
+CURSOR_INVALID = Refusal("invalid_request", "Invalid request: cursor is invalid")
+SCOPE_MISSING = Refusal("insufficient_scope", "Scope and URL mismatch", status=403)
+
+# What Pipedrive's pages document, by a name for each row; `Fault.refusal` plays any of them.
+REFUSALS: Mapping[str, Refusal] = MappingProxyType(
+    {
+        "missing_grant_type": missing_parameter("grant_type"),
+        "unsupported_grant_type": UNSUPPORTED_GRANT_TYPE,
+        "authorization_code_invalid": CODE_INVALID,
+        "authorization_code_expired": CODE_EXPIRED,
+        "refresh_token_invalid": REFRESH_TOKEN_INVALID,
+        "client_credentials_missing": NO_CREDENTIALS,
+        "client_invalid": WRONG_CLIENT,
+        "redirect_uri_malformed": REDIRECT_URI_MALFORMED,
+        "redirect_uri_invalid": REDIRECT_URI_MISMATCH,
+        "content_not_a_form": NOT_A_FORM,
+        "app_not_installable": APP_NOT_INSTALLABLE,
+        "internal_server_error": SERVER_ERROR,
+        "too_many_requests": TOO_MANY_REQUESTS,
+        "access_token_invalid": ACCESS_TOKEN_INVALID,
+        "scope_missing": SCOPE_MISSING,
+    }
 )

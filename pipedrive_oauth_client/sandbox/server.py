@@ -8,18 +8,19 @@ both would hold codes and tokens.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
-import socket
 import threading
 from collections.abc import Callable, Generator
 
 import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox import browser
-from pipedrive_oauth_client.sandbox.application import Sandbox, create_app
+from pipedrive_oauth_client.sandbox import browser, notices
+from pipedrive_oauth_client.sandbox.application import create_app
+from pipedrive_oauth_client.sandbox.faults import Faults
+from pipedrive_oauth_client.sandbox.listening import address_of, listen
 from pipedrive_oauth_client.sandbox.records import App, User
+from pipedrive_oauth_client.sandbox.request_log import RequestLog
+from pipedrive_oauth_client.sandbox.sandbox import Sandbox
 from pipedrive_oauth_client.sandbox.uvicorn_server import BackgroundServer
 
 _PATIENCE_SECONDS = 10
@@ -41,6 +42,16 @@ class SandboxServer:
     def app(self) -> App:
         """The app that was registered first."""
         return self.sandbox.apps[0]
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong, and how often."""
+        return self.sandbox.faults
+
+    @property
+    def requests(self) -> RequestLog:
+        """The last requests, to look at and to count."""
+        return self.sandbox.requests
 
     def visit(
         self, authorization_url: str, *, approve: bool = True, user: User | None = None
@@ -66,6 +77,31 @@ class SandboxServer:
             account=user.account if user is not None else None,
         )
 
+    def install(self, *, user: User | None = None, app: App | None = None) -> str:
+        """Let an app in from the Marketplace and return the callback URL: see `Sandbox.install`."""
+        return self.sandbox.install(user=user, app=app)
+
+    def uninstall(self, user: User, *, app: App | None = None) -> bool:
+        """End all that a user gave an app, and send the app the notice of it.
+
+        The notice is a DELETE to the app's redirect URI, with the app's credentials as Basic value
+        and a JSON body of `client_id`, `company_id`, `user_id` and `timestamp`. What the app
+        answers makes no difference; it is waited for, at most five seconds.
+
+        Args:
+            user: Who uninstalls it.
+            app: The app; the first one unless given.
+
+        Returns:
+            False if the app could not be reached; it is uninstalled all the same.
+
+        Raises:
+            ConfigurationError: The user or the app is not one of the sandbox's, or the app's
+                redirect URI is not an http URL of this machine's loopback; nothing was done.
+        """
+        notices.check_address((self.app if app is None else app).redirect_uri)
+        return notices.send(self.sandbox.uninstall(user, app=app))
+
 
 @contextlib.contextmanager
 def run(
@@ -86,7 +122,7 @@ def run(
             port, or the server could not start or stop.
     """
     server = BackgroundServer(app if app is not None else create_app())
-    with contextlib.closing(_listen(host, port)) as listener:
+    with contextlib.closing(listen(host, port)) as listener:
         thread = threading.Thread(
             target=server.serve_until_stopped, args=(listener,), name="pipedrive-sandbox"
         )
@@ -99,9 +135,9 @@ def run(
                 raise ConfigurationError(
                     "The sandbox's server did not start; the cause says why."
                 ) from server.failure
-            yield SandboxServer(_address(host, listener), server.sandbox)
+            yield SandboxServer(address_of(host, listener), server.sandbox)
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join(_PATIENCE_SECONDS)
     if thread.is_alive() or server.failure is not None:
         raise ConfigurationError(
@@ -128,41 +164,6 @@ def serve(
         ConfigurationError: The host is not this machine's loopback, or the port is taken or is no
             port.
     """
-    with contextlib.closing(_listen(host, port)) as listener:
-        announce(SandboxServer(_address(host, listener), app))
+    with contextlib.closing(listen(host, port)) as listener:
+        announce(SandboxServer(address_of(host, listener), app))
         BackgroundServer(app).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket on a loopback address."""
-    try:
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    except ValueError:
-        address = None
-    if address is None or not address.is_loopback:
-        raise ConfigurationError(
-            "host must be a loopback address such as 127.0.0.1: the sandbox gives tokens to "
-            "anybody who asks, so it serves this machine alone."
-        )
-    if not 0 <= port <= 65535:
-        raise ConfigurationError("port must be from 0 to 65535; 0 takes a free one.")
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        if os.name == "posix":
-            # So that a port is free again at once after the last server there.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((str(address), port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"Port {port} on {host} can't be used, most likely because another program has it; "
-            "leave port out to get a free one."
-        ) from error
-    return listener
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    port: int = listener.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -4,92 +4,44 @@ Every method is one step under one lock, so whatever arrives at the same time is
 the other: of twenty exchanges of one code, or twenty refreshes with one token, one succeeds.
 
 Source:
-    RFC 6749 sections 4.1.2, 4.1.3, 5.1 and 6; RFC 9700 section 4.14.
+    RFC 6749 sections 4.1.2, 4.1.3, 5.1 and 6; RFC 7009 section 2; RFC 9700 section 4.14.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-import attrs
-
+from pipedrive_oauth_client.sandbox.clock import Now
+from pipedrive_oauth_client.sandbox.grants import (
+    Code,
+    Grant,
+    IssuedToken,
+    Lifetimes,
+    Ticket,
+    TokenPair,
+)
+from pipedrive_oauth_client.sandbox.installs import Installations
 from pipedrive_oauth_client.sandbox.records import App, User
 from pipedrive_oauth_client.sandbox.refusals import (
     CODE_EXPIRED,
     CODE_INVALID,
+    FOREIGN_TOKEN,
     REDIRECT_URI_MISMATCH,
     REFRESH_TOKEN_INVALID,
     RefusedError,
 )
 from pipedrive_oauth_client.sandbox.shelf import Shelf
 
-Clock: TypeAlias = Callable[[], datetime]
+TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
 
 # Ended codes are kept a day: so long a late exchange is told "has expired", not "is invalid", and
 # a code that comes a second time still ends the tokens that it gave.
 _KEEP_ENDED_CODES = timedelta(days=1)
 # With "v1u:" in front, 768 characters: the room that Pipedrive asks an app to have for a token.
 _ACCESS_TOKEN_BYTES = 573
-
-
-@attrs.frozen(kw_only=True)
-class Lifetimes:
-    """How long things live; a refresh token's time runs while it is not used."""
-
-    ticket: timedelta = timedelta(minutes=10)
-    code: timedelta = timedelta(minutes=5)
-    access_token: timedelta = timedelta(seconds=3600)
-    refresh_token: timedelta = timedelta(days=60)
-
-
-@attrs.define(eq=False)
-class Grant:
-    """One person's yes to one app; every code and token points to its grant and ends with it."""
-
-    app: App
-    user: User
-    revoked: bool = False
-
-
-@attrs.frozen
-class Ticket:
-    """A consent page that is open and not yet answered."""
-
-    app: App
-    state: str | None = attrs.field(repr=False)
-    expires_at: datetime
-
-
-@attrs.define(eq=False)
-class Code:
-    """An authorization code; a spent one is kept to recognise its second use."""
-
-    grant: Grant
-    redirect_uri: str
-    expires_at: datetime
-    spent: bool = False
-
-
-@attrs.frozen
-class IssuedToken:
-    """An access token or a refresh token that was given out."""
-
-    grant: Grant
-    expires_at: datetime
-
-
-@attrs.frozen
-class TokenPair:
-    """What a successful token request answers with."""
-
-    access_token: str = attrs.field(repr=False)
-    refresh_token: str = attrs.field(repr=False)
-    scopes: tuple[str, ...]
-    expires_in_seconds: int
 
 
 class State:
@@ -102,7 +54,7 @@ class State:
             comes back with its time begun anew.
     """
 
-    def __init__(self, *, clock: Clock, lifetimes: Lifetimes, rotate_refresh_tokens: bool) -> None:
+    def __init__(self, *, clock: Now, lifetimes: Lifetimes, rotate_refresh_tokens: bool) -> None:
         self._clock = clock
         self._lifetimes = lifetimes
         self._rotate = rotate_refresh_tokens
@@ -111,6 +63,7 @@ class State:
         self._codes: Shelf[Code] = Shelf(keep_ended=_KEEP_ENDED_CODES)
         self._access_tokens: Shelf[IssuedToken] = Shelf()
         self._refresh_tokens: Shelf[IssuedToken] = Shelf()
+        self._installations = Installations()
 
     def open_ticket(self, app: App, state: str | None) -> str:
         """Remember an open consent page and return the ticket that its form sends back."""
@@ -129,7 +82,8 @@ class State:
         """Remember that the user let the app in, and return the authorization code."""
         with self._lock:
             now, key = self._clock(), secrets.token_hex(20)
-            code = Code(Grant(app, user), app.redirect_uri, now + self._lifetimes.code)
+            grant = Grant(app, user, self._installations.begun(app, user))
+            code = Code(grant, app.redirect_uri, now + self._lifetimes.code)
             self._codes.put(key, code, now=now)
             return key
 
@@ -150,11 +104,14 @@ class State:
             if code.spent:
                 code.grant.revoked = True
                 raise RefusedError(CODE_INVALID)
+            if code.grant.has_ended:
+                raise RefusedError(CODE_INVALID)
             if now >= code.expires_at:
                 raise RefusedError(CODE_EXPIRED)
             if redirect_uri != code.redirect_uri:
                 raise RefusedError(REDIRECT_URI_MISMATCH)
             code.spent = True
+            code.grant.installation.is_complete = True
             return self._issue_tokens(code.grant, _new_refresh_token(code.grant), now)
 
     def refresh(self, key: str, *, app: App) -> TokenPair:
@@ -166,7 +123,7 @@ class State:
         """
         with self._lock:
             now, token = self._clock(), self._refresh_tokens.get(key)
-            if token is None or token.grant.app != app or not _is_alive(token, now):
+            if token is None or token.grant.app != app or not token.is_alive(now):
                 raise RefusedError(REFRESH_TOKEN_INVALID)
             if not self._rotate:
                 return self._issue_tokens(token.grant, key, now)
@@ -177,7 +134,44 @@ class State:
         """Return the grant behind an access token; None when unknown, expired or revoked."""
         with self._lock:
             token = self._access_tokens.get(key)
-            return token.grant if token is not None and _is_alive(token, self._clock()) else None
+            return token.grant if token is not None and token.is_alive(self._clock()) else None
+
+    def revoke(self, key: str, *, app: App, kind: TokenKind) -> None:
+        """End a token: an access token alone, a refresh token with the whole installation.
+
+        A token that is unknown, or worth nothing already, is no error.
+
+        Args:
+            key: The token.
+            app: Who asks.
+            kind: The kind to look for first; the other one is looked for then.
+
+        Raises:
+            RefusedError: The token is another client's; it stays.
+        """
+        with self._lock:
+            now = self._clock()
+            shelves = [self._access_tokens, self._refresh_tokens]
+            for shelf in shelves if kind == "access_token" else reversed(shelves):
+                token = shelf.get(key)
+                if token is None or not token.is_alive(now):
+                    continue
+                if token.grant.app != app:
+                    raise RefusedError(FOREIGN_TOKEN)
+                shelf.pop(key)
+                if shelf is self._refresh_tokens:
+                    self._installations.end(token.grant.app, token.grant.user)
+                return
+
+    def uninstall(self, app: App, user: User) -> None:
+        """End all that the user gave the app: grants, tokens, and codes on their way."""
+        with self._lock:
+            self._installations.end(app, user)
+
+    def is_installed(self, app: App, user: User) -> bool:
+        """Tell whether the user let the app in, the app took its tokens, and nobody ended it."""
+        with self._lock:
+            return self._installations.is_complete(app, user)
 
     def _issue_tokens(self, grant: Grant, refresh_token: str, now: datetime) -> TokenPair:
         access_token = "v1u:" + secrets.token_urlsafe(_ACCESS_TOKEN_BYTES)
@@ -194,10 +188,6 @@ class State:
             scopes=grant.app.scopes,
             expires_in_seconds=int(lifetimes.access_token.total_seconds()),
         )
-
-
-def _is_alive(token: IssuedToken, now: datetime) -> bool:
-    return now < token.expires_at and not token.grant.revoked
 
 
 def _new_refresh_token(grant: Grant) -> str:

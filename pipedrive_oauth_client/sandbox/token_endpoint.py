@@ -10,30 +10,25 @@ Source:
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pipedrive_oauth_client.sandbox.addresses import base_url
 from pipedrive_oauth_client.sandbox.answers import json_answer
-from pipedrive_oauth_client.sandbox.bodies import read_form
+from pipedrive_oauth_client.sandbox.bodies import need, read_form
+from pipedrive_oauth_client.sandbox.clients import Clients
+from pipedrive_oauth_client.sandbox.grants import TokenPair
+from pipedrive_oauth_client.sandbox.peeking import GRANT_TYPES
 from pipedrive_oauth_client.sandbox.records import App
 from pipedrive_oauth_client.sandbox.refusals import (
-    NO_CREDENTIALS,
     REDIRECT_URI_MALFORMED,
-    TWO_AUTHENTICATIONS,
     UNSUPPORTED_GRANT_TYPE,
-    WRONG_CLIENT,
     RefusedError,
-    missing_parameter,
 )
-from pipedrive_oauth_client.sandbox.requests import Credentials, basic_credentials
-from pipedrive_oauth_client.sandbox.state import State, TokenPair
+from pipedrive_oauth_client.sandbox.state import State
 from pipedrive_oauth_client.sandbox.uris import is_absolute_uri
-
-_GRANT_TYPES = ("authorization_code", "refresh_token")
 
 
 class TokenEndpoint:
@@ -41,24 +36,24 @@ class TokenEndpoint:
 
     Args:
         state: The sandbox's memory.
-        apps: The registered apps.
+        clients: The registered apps.
     """
 
-    def __init__(self, *, state: State, apps: Sequence[App]) -> None:
+    def __init__(self, *, state: State, clients: Clients) -> None:
         self._state = state
-        self._apps = {app.client_id: app for app in apps}
+        self._clients = clients
 
     async def issue(self, request: Request) -> Response:
         """Answer POST /oauth/token, for both grants."""
         form = await read_form(request)
-        grant_type = _need(form, "grant_type")
-        if grant_type not in _GRANT_TYPES:
+        grant_type = need(form, "grant_type")
+        if grant_type not in GRANT_TYPES:
             raise RefusedError(UNSUPPORTED_GRANT_TYPE)
-        app = self._authenticate(request.headers.getlist("authorization"), form)
+        app = self._clients.authenticate(request, form)
         if grant_type == "authorization_code":
             tokens = self._exchange(form, app)
         else:
-            tokens = self._state.refresh(_need(form, "refresh_token"), app=app)
+            tokens = self._state.refresh(need(form, "refresh_token"), app=app)
         return json_answer(
             {
                 "access_token": tokens.access_token,
@@ -71,31 +66,8 @@ class TokenEndpoint:
             }
         )
 
-    def _authenticate(self, authorization: Sequence[str], form: Mapping[str, str]) -> App:
-        credentials = basic_credentials(authorization)
-        if credentials is None:
-            raise RefusedError(NO_CREDENTIALS)
-        if "client_secret" in form:
-            raise RefusedError(TWO_AUTHENTICATIONS)
-        app = self._apps.get(credentials.client_id)
-        if not _is_secret_right(credentials, app) or app is None:
-            raise RefusedError(WRONG_CLIENT)
-        return app
-
     def _exchange(self, form: Mapping[str, str], app: App) -> TokenPair:
-        code, redirect_uri = _need(form, "code"), _need(form, "redirect_uri")
+        code, redirect_uri = need(form, "code"), need(form, "redirect_uri")
         if not is_absolute_uri(redirect_uri):
             raise RefusedError(REDIRECT_URI_MALFORMED)
         return self._state.redeem_code(code, app=app, redirect_uri=redirect_uri)
-
-
-def _need(form: Mapping[str, str], name: str) -> str:
-    if name not in form:
-        raise RefusedError(missing_parameter(name))
-    return form[name]
-
-
-def _is_secret_right(credentials: Credentials, app: App | None) -> bool:
-    """Compare in constant time, for an unknown client as well: the time tells nothing."""
-    expected = app.client_secret if app is not None else "no such client"
-    return hmac.compare_digest(credentials.client_secret.encode(), expected.encode())

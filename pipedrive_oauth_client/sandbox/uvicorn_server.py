@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import threading
 from typing import Any
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from pipedrive_oauth_client.sandbox.application import Sandbox
+from pipedrive_oauth_client.sandbox.connection import Connection, lend
+from pipedrive_oauth_client.sandbox.sandbox import Sandbox
 
 _GRACE_SECONDS = 1
+# As in uvicorn, which counts ten ticks to a second and begins again after a day.
+_TICK_SECONDS = 0.1
+_LAST_TICK = 864_000
 
 
 class _QuietProtocol(H11Protocol):
@@ -31,6 +38,16 @@ class _QuietProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, **options)
         self.access_log = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Let the requests of this connection have it, for faults that break it."""
+        super().connection_made(transport)
+        app, connection = self.app, Connection(transport)
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(lend(connection, scope), receive, send)
+
+        self.app = with_connection
 
 
 class BackgroundServer(uvicorn.Server):
@@ -62,12 +79,30 @@ class BackgroundServer(uvicorn.Server):
         super().__init__(config)
         self.sandbox = sandbox
         self.settled = threading.Event()
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.failure: BaseException | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and let the waiting thread know."""
         await super().startup(sockets=sockets)
         self.settled.set()
+
+    async def main_loop(self) -> None:
+        """Tick as uvicorn does, but stop when `stop` is called, not at the next tick."""
+        self._loop = asyncio.get_running_loop()
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % _LAST_TICK
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _TICK_SECONDS)
+
+    def stop(self) -> None:
+        """Let the server end; any thread may call this, at any time."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended already
+                self._loop.call_soon_threadsafe(self._woken.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and close what is left: a request that never ends would keep its connection."""

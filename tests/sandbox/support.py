@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+from starlette.types import ASGIApp
 
-from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, App, Sandbox, User
+from pipedrive_oauth_client.sandbox import (
+    DEFAULT_APP,
+    DEFAULT_USER,
+    App,
+    Sandbox,
+    SandboxServer,
+    User,
+)
 
 BASE_URL = "http://sandbox.example:8080"
 FORM = "application/x-www-form-urlencoded"
@@ -45,7 +53,7 @@ class Clock:
 class Wire:
     """Sends requests straight into a sandbox's ASGI application, and knows the usual ones."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox | ASGIApp) -> None:
         self.sandbox = sandbox
 
     def request(
@@ -126,9 +134,41 @@ class Wire:
         """Let the user let the app in, and return the answer with the tokens."""
         return success(self.exchange(self.code(app, user), app=app))
 
+    def revoke(
+        self, token: str | None, hint: str | None = None, *, app: App = DEFAULT_APP
+    ) -> httpx.Response:
+        """Revoke a token."""
+        fields = {"token": token, "token_type_hint": hint}
+        return self.post_form("/oauth/revoke", fields, headers=[basic(app)])
+
     def me(self, access_token: str) -> httpx.Response:
         """Make the API call that asks whose token this is."""
         return self.request("GET", "/api/v1/users/me", headers=[bearer(access_token)])
+
+
+class Net(Wire):
+    """Sends the same requests to a served sandbox over TCP."""
+
+    def __init__(self, server: SandboxServer, client: httpx.Client) -> None:
+        super().__init__(server.sandbox)
+        self.server = server
+        self.client = client
+
+    def request(
+        self, method: str, path: str, *, content: bytes | None = None, headers: Headers = ()
+    ) -> httpx.Response:
+        """Send a request, and follow no redirect."""
+        url = self.server.base_url + path
+        return self.client.request(method, url, content=content, headers=list(headers))
+
+
+def wait_for(net: Net, condition: Callable[[], bool]) -> None:
+    """Keep the server busy until something that it does for another connection has happened."""
+    for _ in range(2000):
+        if condition():
+            return
+        net.request("GET", "/")
+    raise AssertionError("It has not happened.")
 
 
 def account_of(user: User) -> str:

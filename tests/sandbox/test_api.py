@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
+import httpx
 import pytest
 
-from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, User
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.sandbox import (
+    DEFAULT_APP,
+    DEFAULT_USER,
+    OTHER_USER,
+    App,
+    User,
+    create_app,
+)
 from tests.sandbox.support import Clock, Wire, basic, bearer, refusal
 
-ME = "/api/v1/users/me"
+ME, DEALS = "/api/v1/users/me", "/api/v2/deals"
 ABOUT_THE_TOKEN = (
     'Bearer realm="pipedrive-sandbox", error="invalid_token", '
     'error_description="The access token is unknown, expired or revoked."'
@@ -85,3 +97,152 @@ def test_two_tokens_are_none(wire: Wire) -> None:
     token = wire.tokens()["access_token"]
     answer = wire.request("GET", ME, headers=[bearer(token), bearer(token)])
     assert refusal(answer, 401)[0] == "unauthorized"
+
+
+def app_with(*scopes: str) -> App:
+    """Return an app with these scopes."""
+    return attrs.evolve(DEFAULT_APP, scopes=scopes)
+
+
+def get(wire: Wire, path: str, app: App, user: User = DEFAULT_USER) -> httpx.Response:
+    """Make a call with a fresh token."""
+    return wire.request("GET", path, headers=[bearer(wire.tokens(app, user)["access_token"])])
+
+
+@pytest.mark.parametrize("scope", ["deals:read", "deals:full"])
+def test_deals_need_a_scope(scope: str) -> None:
+    """Either scope of the deals opens them."""
+    app = app_with("base", scope)
+    answer = get(Wire(create_app(apps=[app])), DEALS, app)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.keys() == {"success", "data", "additional_data"}
+    assert body["success"] is True
+    assert len(body["data"]) == 5
+    assert body["additional_data"] == {"next_cursor": None}
+    assert {deal["owner_id"] for deal in body["data"]} == {DEFAULT_USER.id}
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "needed"),
+    [
+        (DEALS, ["base"], "deals:read"),
+        (DEALS, ["base", "contacts:full", "deals"], "deals:read"),
+        (ME, ["deals:full", "users:read"], "base"),
+    ],
+)
+def test_missing_scope_is_named(path: str, scopes: list[str], needed: str) -> None:
+    """A call beyond the app's scopes is forbidden, and the header says what it needs."""
+    app = app_with(*scopes)
+    answer = get(Wire(create_app(apps=[app])), path, app)
+    assert refusal(answer, 403) == ("insufficient_scope", "Scope and URL mismatch")
+    assert answer.headers["www-authenticate"] == (
+        'Bearer realm="pipedrive-sandbox", error="insufficient_scope", '
+        f'error_description="Scope and URL mismatch", scope="{needed}"'
+    )
+
+
+def test_companies_have_their_own_deals(wire: Wire) -> None:
+    """Deals of two companies have no number in common."""
+    numbers = [
+        {deal["id"] for deal in get(wire, DEALS, DEFAULT_APP, user).json()["data"]}
+        for user in (DEFAULT_USER, OTHER_USER)
+    ]
+    assert numbers[0].isdisjoint(numbers[1])
+
+
+@pytest.mark.parametrize(("limit", "pages"), [(1, 5), (2, 3), (4, 2), (5, 1), (500, 1)])
+def test_cursors_lead_through_the_deals(wire: Wire, limit: int, pages: int) -> None:
+    """Following the cursors gives every deal once, in order, and then no further cursor."""
+    headers = [bearer(wire.tokens()["access_token"])]
+    whole = wire.request("GET", DEALS, headers=headers).json()["data"]
+    found, path, cursors = list[object](), f"{DEALS}?limit={limit}", list[str | None]()
+    for _ in range(pages):
+        body = wire.request("GET", path, headers=headers).json()
+        found += body["data"]
+        cursors.append(body["additional_data"]["next_cursor"])
+        path = f"{DEALS}?limit={limit}&cursor={cursors[-1]}"
+    assert [cursor is None for cursor in cursors] == [False] * (pages - 1) + [True]
+    assert found == whole
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=1.0", "limit"),
+        ("limit=%C2%B2", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("cursor=guess", "cursor"),
+        ("cursor=eyJkZWFscyI6OTl9", "cursor"),
+        ("limit=1&limit=1", "parameter is repeated"),
+    ],
+)
+def test_wrong_pages_are_refused(wire: Wire, query: str, name: str) -> None:
+    """A limit or a cursor that is none is an invalid request, and counts as a call."""
+    answer = get(wire, f"{DEALS}?{query}", DEFAULT_APP)
+    error, message = refusal(answer)
+    assert error == "invalid_request"
+    assert name in message
+    assert answer.headers["x-ratelimit-remaining"] == "479"
+
+
+@pytest.mark.parametrize("headers", [[], [bearer("guess")]])
+def test_deals_need_a_token(wire: Wire, headers: list[tuple[str, str]]) -> None:
+    """Without a living token the deals are closed, and no rate limit is told."""
+    answer = wire.request("GET", DEALS, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert "x-ratelimit-limit" not in answer.headers
+
+
+def test_rate_limit_is_told_and_kept(clock: Clock) -> None:
+    """Every call tells what is left of the window; one too many is refused until the next one."""
+    wire = Wire(create_app(clock=clock, api_calls_per_two_seconds=3))
+    token, other = wire.tokens()["access_token"], wire.tokens()["access_token"]
+    clock.move(seconds=0.5)
+    told = list[tuple[int, str, str, str | None]]()
+    for _ in range(4):
+        answer = wire.me(token)
+        told.append(
+            (
+                answer.status_code,
+                answer.headers["x-ratelimit-remaining"],
+                answer.headers["x-ratelimit-reset"],
+                answer.headers.get("retry-after"),
+            )
+        )
+        assert answer.headers["x-ratelimit-limit"] == "3"
+    assert told == [
+        (200, "2", "2", None),
+        (200, "1", "2", None),
+        (200, "0", "2", None),
+        (429, "0", "2", "2"),
+    ]
+    assert wire.me(other).status_code == 200
+    clock.move(seconds=1)
+    answer = wire.me(token)
+    assert refusal(answer, 429) == ("too_many_requests", "Too many requests")
+    assert answer.headers["retry-after"] == "1"
+    clock.move(seconds=1)
+    assert wire.me(token).headers["x-ratelimit-remaining"] == "2"
+
+
+def test_forbidden_calls_count(clock: Clock) -> None:
+    """A call beyond the scopes counts like any other, and tells the limit."""
+    app = app_with("base")
+    wire = Wire(create_app(apps=[app], clock=clock, api_calls_per_two_seconds=1))
+    headers = [bearer(wire.tokens(app)["access_token"])]
+    first, second = (wire.request("GET", DEALS, headers=headers) for _ in range(2))
+    assert (first.status_code, first.headers["x-ratelimit-remaining"]) == (403, "0")
+    assert second.status_code == 429
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, True])
+def test_rate_limit_is_a_number(number: Any) -> None:
+    """A limit that is no whole number from 1 is refused by its name."""
+    with pytest.raises(ConfigurationError, match=r"^api_calls_per_two_seconds must be"):
+        create_app(api_calls_per_two_seconds=number)

@@ -80,7 +80,7 @@ def test_crash_tells_nothing(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_sandbox_can_be_mounted() -> None:
     """Under a path of another application, all of its addresses have that path."""
     inner = create_app()
-    outer = Wire(Sandbox(Starlette(routes=[Mount("/pd", inner)]), apps=(), users=()))
+    outer = Wire(Starlette(routes=[Mount("/pd", inner)]))
     query = f"client_id={DEFAULT_APP.client_id}&redirect_uri={DEFAULT_APP.redirect_uri}"
     page = outer.request("GET", f"/pd/oauth/authorize?{query}")
     assert 'action="/pd/sandbox/consent"' in page.text

@@ -25,6 +25,9 @@ from pipedrive_oauth_client.sandbox import (
 )
 from tests.sandbox.support import OTHER_APP, authorization_query, query_of
 
+# One client, as making one reads all certificate authorities; it keeps no connection open.
+HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+
 
 def authorization_url(
     server: SandboxServer, app: App = DEFAULT_APP, state: str | None = None
@@ -40,7 +43,7 @@ def credentials(app: App = DEFAULT_APP) -> httpx.BasicAuth:
 
 def exchange(server: SandboxServer, code: str) -> httpx.Response:
     """Exchange a code over TCP."""
-    return httpx.post(
+    return HTTP.post(
         f"{server.base_url}/oauth/token",
         data={
             "grant_type": "authorization_code",
@@ -53,7 +56,7 @@ def exchange(server: SandboxServer, code: str) -> httpx.Response:
 
 def refresh(server: SandboxServer, token: str) -> httpx.Response:
     """Refresh over TCP."""
-    return httpx.post(
+    return HTTP.post(
         f"{server.base_url}/oauth/token/",
         data={"grant_type": "refresh_token", "refresh_token": token},
         auth=credentials(),

@@ -9,16 +9,16 @@ import attrs
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER
-from pipedrive_oauth_client.sandbox.refusals import RefusedError
-from pipedrive_oauth_client.sandbox.shelf import Shelf
-from pipedrive_oauth_client.sandbox.state import (
+from pipedrive_oauth_client.sandbox.grants import (
     Grant,
     IssuedToken,
     Lifetimes,
-    State,
     Ticket,
     TokenPair,
 )
+from pipedrive_oauth_client.sandbox.refusals import RefusedError
+from pipedrive_oauth_client.sandbox.shelf import Shelf
+from pipedrive_oauth_client.sandbox.state import State
 from tests.sandbox.support import Clock
 
 LIFETIMES = Lifetimes()

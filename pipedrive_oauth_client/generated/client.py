@@ -4,7 +4,9 @@
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import aclosing, closing
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -36,7 +38,7 @@ DEFAULT_MAX_RESPONSE_BYTES: Final = 1024 * 1024
 """Size at which reading of a body stops; a token answer has about two thousand bytes."""
 
 
-T = TypeVar("T")
+T = TypeVar("T", httpx.Client, httpx.AsyncClient)
 
 
 @define(eq=False)
@@ -227,15 +229,19 @@ class Client:
                 self._made_async[loop] = self._make(httpx.AsyncClient)
             return self._made_async[loop]
 
-    def _make(self, kind: Callable[..., T]) -> T:
+    def _make(self, kind: type[T]) -> T:
         try:
-            return kind(**self._arguments())
+            made = kind(**self._arguments())
         except (ImportError, OSError) as error:
             cause: Exception | None = error
             name = type(error).__name__
         except (TypeError, ValueError, httpx.InvalidURL) as error:
             cause = None  # its text may repeat a setting, a proxy's password for example
             name = type(error).__name__
+        else:
+            # Cookies that answers set are not kept: requests for one account say nothing of others.
+            made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            return made
         raise ConfigurationError(
             f"httpx can't make a client of these settings ({name}). Check httpx_args and"
             " verify_ssl."
@@ -253,7 +259,13 @@ class Client:
         }
 
     def send(
-        self, *, method: str, path: str, headers: Mapping[str, str], **kwargs: Any
+        self,
+        *,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        auth: Any = httpx.USE_CLIENT_DEFAULT,
+        **kwargs: Any,
     ) -> RawAnswer:
         """Send a request and read its answer.
 
@@ -263,29 +275,27 @@ class Client:
             method: The HTTP method.
             path: The path of the operation.
             headers: The headers of the operation.
-            **kwargs: Further arguments of `httpx.Client.stream`.
+            auth: How httpx adds credentials; what its client does by default.
+            **kwargs: Further arguments of `build_request`.
 
         Returns:
             The answer, whatever its status.
 
         Raises:
-            ConfigurationError: The `httpx` client that was given is closed, or the URL can't be
-                used.
+            ConfigurationError: The `httpx` client that was given is closed, or the request can't be
+                made.
             TransportError: No complete answer arrived.
             InvalidResponseError: The body is too large, or can't be decompressed.
         """
         client = self.get_httpx_client()
-        url = self._url(client, path)
+        request = self._request(client, method, path, headers, kwargs)
         answer: httpx.Response | None = None
         body: Body | None = None
         try:
-            with client.stream(
-                method,
-                url,
-                headers=self._with_coding(headers),
-                follow_redirects=self._follow_redirects,
-                **kwargs,
-            ) as answer:
+            answer = client.send(
+                request, stream=True, auth=auth, follow_redirects=self._follow_redirects
+            )
+            with closing(answer):
                 body = Body(answer, self.max_response_bytes)
                 if answer.is_stream_consumed:  # an event hook has read it
                     return _already_read(answer, self.max_response_bytes)
@@ -299,7 +309,13 @@ class Client:
         raise failure
 
     async def asend(
-        self, *, method: str, path: str, headers: Mapping[str, str], **kwargs: Any
+        self,
+        *,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        auth: Any = httpx.USE_CLIENT_DEFAULT,
+        **kwargs: Any,
     ) -> RawAnswer:
         """Send a request and read its answer without blocking.
 
@@ -309,31 +325,29 @@ class Client:
             method: The HTTP method.
             path: The path of the operation.
             headers: The headers of the operation.
-            **kwargs: Further arguments of `httpx.AsyncClient.stream`.
+            auth: How httpx adds credentials; what its client does by default.
+            **kwargs: Further arguments of `build_request`.
 
         Returns:
             The answer, whatever its status.
 
         Raises:
-            ConfigurationError: The `httpx` client that was given is closed, or the URL can't be
-                used.
+            ConfigurationError: The `httpx` client that was given is closed, or the request can't be
+                made.
             TransportError: No complete answer arrived.
             InvalidResponseError: The body is too large, or can't be decompressed.
         """
         from anyio import CancelScope  # comes with httpx, which loads it as late as this
 
         client = self.get_async_httpx_client()
-        url = self._url(client, path)
+        request = self._request(client, method, path, headers, kwargs)
         answer: httpx.Response | None = None
         body: Body | None = None
         try:
-            async with client.stream(
-                method,
-                url,
-                headers=self._with_coding(headers),
-                follow_redirects=self._follow_redirects,
-                **kwargs,
-            ) as answer:
+            answer = await client.send(
+                request, stream=True, auth=auth, follow_redirects=self._follow_redirects
+            )
+            async with aclosing(answer):
                 body = Body(answer, self.max_response_bytes)
                 if answer.is_stream_consumed:  # an event hook has read it
                     return _already_read(answer, self.max_response_bytes)
@@ -349,15 +363,28 @@ class Client:
             failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
         raise failure
 
-    @staticmethod
-    def _with_coding(headers: Mapping[str, str]) -> dict[str, str]:
-        return merged({"Accept-Encoding": ACCEPT_ENCODING}, headers)
-
-    def _url(self, client: httpx.Client | httpx.AsyncClient, path: str) -> str:
+    def _request(
+        self,
+        client: httpx.Client | httpx.AsyncClient,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        arguments: Mapping[str, Any],
+    ) -> httpx.Request:
         if client.is_closed:
             raise ConfigurationError("The httpx client that was given is closed. Give an open one.")
         # An httpx client given without a base_url of its own goes to this client's server.
-        return path if str(client.base_url) else self._base_url + path
+        url = path if str(client.base_url) else self._base_url + path
+        try:
+            return client.build_request(
+                method,
+                url,
+                headers=merged({"Accept-Encoding": ACCEPT_ENCODING}, headers),
+                **arguments,
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            name = type(error).__name__  # its text may repeat what was to be sent
+        raise _not_sendable(f"{method} {path}", name)
 
     def close(self) -> None:
         """Close the connections of synchronous requests; the next request opens new ones."""
@@ -460,6 +487,13 @@ _FAILURES = (httpx.RequestError, httpx.InvalidURL, UnicodeError)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
+def _not_sendable(operation: str, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{operation} can't be sent ({name}). Check base_url, and the headers and cookies that the"
+        " client was given: one of them holds what HTTP does not allow."
+    )
+
+
 def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> PipedriveOAuthError:
     """Make the package's own error of a failure.
 
@@ -467,14 +501,10 @@ def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> P
     not come along, neither as the cause nor as the context.
     """
     name = type(error).__name__
-    if isinstance(
-        error,
-        httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL | UnicodeError,
-    ):
-        return ConfigurationError(
-            f"{operation} can't be sent ({name}). Check base_url, and the headers and cookies that"
-            " the client was given: one of them holds what HTTP does not allow."
-        )
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return _not_sendable(operation, name)
+    if isinstance(error, httpx.InvalidURL | UnicodeError):
+        return unusable(answer, "it redirects to what is no URL")
     failure: PipedriveOAuthError
     if isinstance(error, httpx.DecodingError):
         failure = unusable(answer, "the body can't be decompressed")

@@ -463,6 +463,7 @@ def test_an_error_answer_that_is_no_object_is_refused(
         for kind, value in JSON_OF_TYPE.items()
         if kind != "string" or name == "success"
         if kind not in ("true", "false") or name != "success"
+        if kind != "null"
     ],
 )
 @pytest.mark.parametrize("status", [400, 503])
@@ -471,6 +472,14 @@ def test_a_field_of_an_error_answer_of_the_wrong_type_is_named(
 ) -> None:
     """An error answer is read as strictly as a good one."""
     assert refusal(mode, f'{{"{name}": {written}}}', status=status).field == name
+
+
+@pytest.mark.parametrize("name", ["success", "message", "error", "error_description"])
+def test_a_field_of_an_error_answer_may_be_null(mode: str, name: str) -> None:
+    """A field without a value does not hide the others."""
+    parsed = ask(mode, GET_TOKENS, answering(400, f'{{"{name}": null, "x": 1}}')).parsed
+    assert isinstance(parsed, OAuthErrorResponse)
+    assert parsed.to_dict() == {name: None, "x": 1}
 
 
 # --- Statuses that the spec does not describe ---

@@ -3,7 +3,7 @@
 
 from .client import AuthenticatedClient, Client
 
-SPEC_SHA256 = "22c449777fafa8553c57d964535b7fc7266658f4f154e03ac9d2a9e9c14484ec"
+SPEC_SHA256 = "839b781353d829703bdc2e821af157900e2661151136c24fcb36bd84caddedd0"
 """SHA-256 of the openapi.yaml (line ends as LF) that this package was generated from."""
 
 __all__ = ("SPEC_SHA256", "AuthenticatedClient", "Client")

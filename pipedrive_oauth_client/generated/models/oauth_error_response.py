@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from ..decode import boolean, fields_of, optional, text
+from ..decode import boolean, fields_of, null, one_of, optional, text
 from ..encode import plain
 from ..types import UNSET, Unset, counted
 
@@ -29,10 +29,10 @@ class OAuthErrorResponse:
             reached by `model[name]`.
     """
 
-    success: bool | Unset = UNSET
-    message: str | Unset = UNSET
-    error: str | Unset = UNSET
-    error_description: str | Unset = UNSET
+    success: bool | None | Unset = UNSET
+    message: None | str | Unset = UNSET
+    error: None | str | Unset = UNSET
+    error_description: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,10 +69,10 @@ class OAuthErrorResponse:
         """
         rest = fields_of(src_dict)
         result = cls(
-            success=optional(rest, "success", boolean),
-            message=optional(rest, "message", text()),
-            error=optional(rest, "error", text()),
-            error_description=optional(rest, "error_description", text()),
+            success=optional(rest, "success", one_of(boolean, null)),
+            message=optional(rest, "message", one_of(text(), null)),
+            error=optional(rest, "error", one_of(text(), null)),
+            error_description=optional(rest, "error_description", one_of(text(), null)),
         )
         result.additional_properties = rest
         return result

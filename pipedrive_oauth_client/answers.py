@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote_plus
 
 from pipedrive_oauth_client.errors import (
     InvalidClientError,
@@ -51,7 +52,8 @@ def refusal(
         operation: The name of the operation, for the message.
         response: The answer.
         now: When the answer arrived, aware; a date in `Retry-After` is counted from it.
-        secrets: What was sent and must not come back in the message.
+        secrets: What was sent and must not come back in the message, neither as it is nor as a form
+            spells it.
 
     Returns:
         The error, not raised yet.
@@ -64,13 +66,13 @@ def refusal(
         problem = "it redirects, and credentials are never sent after a redirect"
         if status < 300:
             problem = f"{operation} is answered with another status than 200"
-        return InvalidResponseError(problem, status_code=status)
+        return InvalidResponseError(problem, status_code=status, headers=response.headers)
     body = (
         response.parsed if isinstance(response.parsed, OAuthErrorResponse) else OAuthErrorResponse()
     )
     code = _shown(body.error, secrets)
     description = _shown(body.error_description, secrets) or _shown(body.message, secrets)
-    kind = _kind(status, code, description)
+    kind = _kind(status, body)
     words = f" {description.rstrip('.')}." if description else ""
     return kind(
         f"{operation} was refused with status {status}{f' ({code})' if code else ''}.{words}"
@@ -82,7 +84,10 @@ def refusal(
     )
 
 
-def _kind(status: int, code: str | None, description: str | None) -> type[TokenRequestError]:
+def _kind(status: int, body: OAuthErrorResponse) -> type[TokenRequestError]:
+    # With nothing hidden: a code or a token may be short enough to stand in the middle of a word.
+    code = _shown(body.error, ())
+    description = _shown(body.error_description, ()) or _shown(body.message, ())
     if code in _BY_CODE:
         return _BY_CODE[code]
     for beginning, kind in _BY_MESSAGE.items():
@@ -95,11 +100,11 @@ def _kind(status: int, code: str | None, description: str | None) -> type[TokenR
     return ServerError if status >= 500 else TokenRequestError
 
 
-def _shown(text: str | Unset, secrets: Collection[str]) -> str | None:
+def _shown(text: str | Unset | None, secrets: Collection[str]) -> str | None:
     """Make what a server wrote fit to be shown: no secret, no control character, not too long."""
-    if isinstance(text, Unset) or not text.strip():
+    if text is None or isinstance(text, Unset):
         return None
-    for secret in sorted(secrets, key=len, reverse=True):
+    for secret in sorted({*secrets, *map(quote_plus, secrets)}, key=len, reverse=True):
         text = text.replace(secret, "<hidden>")
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:_LONGEST_DESCRIPTION]
+    return " ".join(printable.split())[:_LONGEST_DESCRIPTION] or None

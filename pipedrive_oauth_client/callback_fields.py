@@ -17,6 +17,8 @@ _MAX_FIELDS: Final = 100
 # What Starlette, Flask and Django, then httpx, then aiohttp call "all values of a name".
 _GET_ALL: Final = ("getlist", "get_list", "getall")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# `urlsplit` drops some of them, which would make another code or another state of what came.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
@@ -29,7 +31,8 @@ def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
         Names and values, decoded.
 
     Raises:
-        CallbackError: It is none of these, too long, or not decodable; nothing of it is repeated.
+        CallbackError: It is none of these, too long, or not decodable, or it holds a control
+            character; nothing of it is repeated.
     """
     if isinstance(callback, str):
         return _fields_of_text(callback)
@@ -44,6 +47,8 @@ def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
 def _fields_of_text(callback: str) -> list[tuple[str, str]]:
     if len(callback) > _MAX_CALLBACK_CHARACTERS:
         raise CallbackError(f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters.")
+    if _CONTROL.search(callback):
+        raise CallbackError("The callback holds a control character, perhaps a line break.")
     fields: list[tuple[str, str]] | None = None
     try:
         if callback.startswith("/") or _SCHEME.match(callback):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from logging import getLogger
+from logging import NullHandler, getLogger
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -23,6 +23,8 @@ __all__ = ["Call", "Operation", "Plan", "make", "make_async"]
 T = TypeVar("T")
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
+# A program that configures no logging gets no warnings of ours on its terminal.
+_LOGGER.addHandler(NullHandler())
 
 
 class Endpoint(Protocol):
@@ -44,7 +46,7 @@ class Call:
         arguments: The keyword arguments but `client`; hidden in `repr`.
     """
 
-    endpoint: Any
+    endpoint: Endpoint
     arguments: Mapping[str, object] = field(repr=False)
 
 

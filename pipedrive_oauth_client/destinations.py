@@ -13,11 +13,11 @@ from pipedrive_oauth_client.generated.types import Unset
 
 __all__ = ["refuse_other_base_url", "refuse_plain_http", "refuse_strange_api_domain"]
 
-_PIPEDRIVE_API = re.compile(r"https://(?:[a-z0-9-]+\.)+pipedrive\.com(?::443)?/?", re.IGNORECASE)
-_ANY_API = re.compile(
-    r"https://[a-z0-9.-]+(?::\d{1,5})?/?|http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?/?",
-    re.IGNORECASE,
-)
+# ASCII: else `i` stands for a dotless one as well, and that makes the name of another host.
+_LETTERS = re.IGNORECASE | re.ASCII
+_PIPEDRIVE_API = re.compile(r"https://(?:[a-z0-9-]+\.)+pipedrive\.com(?::443)?/?", _LETTERS)
+_NAME = r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?"
+_ANY_API = re.compile(rf"(https?)://(?:({_NAME})|\[([0-9a-f:.]+)\])(?::\d{{1,5}})?/?", _LETTERS)
 
 
 def refuse_strange_api_domain(response: GetTokensResponse, *, any_host: bool) -> None:
@@ -35,7 +35,7 @@ def refuse_strange_api_domain(response: GetTokensResponse, *, any_host: bool) ->
     domain = response.api_domain
     if isinstance(domain, Unset):
         return
-    if (_ANY_API if any_host else _PIPEDRIVE_API).fullmatch(domain) is None:
+    if not (_is_encrypted_or_local(domain) if any_host else _PIPEDRIVE_API.fullmatch(domain)):
         wanted = "an https address" if any_host else "an https address under pipedrive.com"
         raise InvalidResponseError(
             f"field 'api_domain' is not {wanted}, so no token is sent there", field="api_domain"
@@ -52,17 +52,11 @@ def refuse_plain_http(base_url: str) -> None:
         ConfigurationError: It is `http://` and not on this machine.
     """
     url = httpx.URL(base_url)
-    if url.scheme == "https" or url.host == "localhost":
-        return
-    try:
-        if ipaddress.ip_address(url.host).is_loopback:
-            return
-    except ValueError:
-        pass
-    raise ConfigurationError(
-        "base_url must begin with https://, since secrets go there. Plain http:// is accepted for"
-        " this machine only (localhost, 127.0.0.1, [::1])."
-    )
+    if url.scheme != "https" and not _is_this_machine(url.host):
+        raise ConfigurationError(
+            "base_url must begin with https://, since secrets go there. Plain http:// is accepted"
+            " for this machine only (localhost, 127.0.0.1, [::1])."
+        )
 
 
 def refuse_other_base_url(client: httpx.Client | httpx.AsyncClient, base_url: str) -> None:
@@ -76,8 +70,25 @@ def refuse_other_base_url(client: httpx.Client | httpx.AsyncClient, base_url: st
         ConfigurationError: The client has a `base_url`, and it is another one.
     """
     own = str(client.base_url).rstrip("/")
-    if own and own != base_url:
+    if own and own != str(httpx.URL(base_url)).rstrip("/"):
         raise ConfigurationError(
             "client has a base_url of its own, and secrets would go there. Give an httpx client"
             " without one."
         )
+
+
+def _is_encrypted_or_local(address: str) -> bool:
+    found = _ANY_API.fullmatch(address)
+    if found is None:
+        return False
+    scheme, name, ipv6 = found.groups()
+    return (scheme.lower() == "https" and name is not None) or _is_this_machine(
+        (name or ipv6).lower()
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -71,7 +71,8 @@ class AuthorizationDeniedError(CallbackError):
 
     Attributes:
         error: The error code of the callback, for example `user_denied` or `access_denied`.
-        description: The callback's `error_description`, or None.
+        description: The callback's `error_description`, or None. Both are as they came, and
+            anybody can write a callback: escape them where you show them.
 
     Source:
         RFC 6749, section 4.1.2.1.

@@ -6,6 +6,7 @@ answers. `flow` carries the plans out, once for synchronous and once for asynchr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -34,6 +35,9 @@ from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["Flow", "TokenTypeHint", "utc_now"]
 
+# VSCHAR of RFC 6749, appendices A.11, A.12 and A.17.
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
 
@@ -57,7 +61,9 @@ class Flow:
         self._client = Client(base_url=base_url)
         refuse_plain_http(self._client.base_url)
         self._retry = default_policy() if retry == "default" else retry
+        argument("retry", self._retry, RetryPolicy | None)
         self._clock = clock
+        self._now()  # refused here and not after a request: the token of that would be lost
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
         self._refresh_without_slash = False
 
@@ -118,11 +124,10 @@ class Flow:
         return authorization.read_callback(url_or_query, expected_state)
 
     def _exchange(self, code: str) -> Operation:
-        if not argument("code", code, str):
-            raise ConfigurationError("code must be a string that is not empty.")
+        _need_printable("code", code)
 
         def plan() -> Plan[Token]:
-            sent_at = self._clock()
+            sent_at = self._now()
             body = GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
             answer = yield from self._ask(get_tokens, body, secrets=[code])
             return self._token(answer, sent_at, previous=None, secrets=[code])
@@ -135,13 +140,12 @@ class Flow:
             raise ConfigurationError(
                 "This token has no refresh token, so the person has to authorize the app again."
             )
-        if not argument("refresh_token", refresh_token, str):
-            raise ConfigurationError("A refresh takes a Token or a refresh token.")
+        _need_printable("refresh_token", refresh_token)
         secrets = [refresh_token]
 
         def plan() -> Plan[Token]:
             if not self._refresh_without_slash:
-                sent_at = self._clock()
+                sent_at = self._now()
                 body = RefreshTokensRequest(refresh_token=refresh_token)
                 answer = yield from self._ask(refresh_tokens, body, secrets=secrets)
                 if not self._leads_to_token_endpoint(answer):
@@ -150,7 +154,7 @@ class Flow:
             # The other grant's function, since it posts to that path; the form is the same.
             form = GetTokensRequest(grant_type="refresh_token")
             form["refresh_token"] = refresh_token
-            sent_at = self._clock()
+            sent_at = self._now()
             answer = yield from self._ask(get_tokens, form, secrets=secrets)
             return self._token(answer, sent_at, previous=token, secrets=secrets)
 
@@ -160,8 +164,9 @@ class Flow:
         if hint not in ("access_token", "refresh_token"):
             raise ConfigurationError("hint must be 'access_token' or 'refresh_token'.")
         value = getattr(token, hint) if isinstance(token, Token) else token
-        if not isinstance(value, str) or not value:
+        if value is None:
             raise ConfigurationError(f"There is no {hint} to revoke.")
+        _need_printable("token", value)
 
         def plan() -> Plan[None]:
             body = RevokeTokensRequest(token=value, token_type_hint=hint)
@@ -196,12 +201,22 @@ class Flow:
         if answer.status_code != 200 or not isinstance(answer.parsed, GetTokensResponse):
             operation = "get_tokens" if previous is None else "refresh_tokens"
             raise self._refusal(operation, answer, secrets)
-        refuse_strange_api_domain(answer.parsed, any_host=self.base_url != DEFAULT_BASE_URL)
+        refuse_strange_api_domain(answer.parsed, any_host=not self._is_pipedrives())
         return Token.from_response(answer.parsed, sent_at, previous=previous)
 
     def _refusal(self, operation: str, answer: Response[Any], secrets: list[str]) -> Exception:
-        own = [self._credentials.client_secret, self._credentials.basic_auth_header]
-        return refusal(operation, answer, now=self._clock(), secrets=[*secrets, *own])
+        header = self._credentials.basic_auth_header
+        own = [self._credentials.client_secret, header.removeprefix("Basic ")]
+        return refusal(operation, answer, now=self._now(), secrets=[*secrets, *own])
+
+    def _now(self) -> datetime:
+        now = argument("What clock returns", self._clock(), datetime)
+        if now.utcoffset() is None:
+            raise ConfigurationError("clock must return aware datetimes; use datetime.now(UTC).")
+        return now
+
+    def _is_pipedrives(self) -> bool:
+        return httpx.URL(self.base_url).host == httpx.URL(DEFAULT_BASE_URL).host
 
     def _leads_to_token_endpoint(self, answer: Response[Any]) -> bool:
         """Tell whether a refresh was redirected to the same endpoint without the slash.
@@ -216,3 +231,12 @@ class Flow:
         except httpx.InvalidURL:
             return False
         return target == httpx.URL(get_tokens.url(client=self._client))
+
+
+def _need_printable(name: str, value: str) -> None:
+    # Else an answer that keeps the refresh token would end in an error, and its tokens be lost.
+    if _PRINTABLE.fullmatch(argument(name, value, str)) is None:
+        raise ConfigurationError(
+            f"{name} must be a string of printable ASCII characters. Was it read with the line"
+            " break behind it?"
+        )

@@ -46,6 +46,11 @@ def _positive(_instance: object, attribute: Attribute[timedelta], value: object)
         raise ConfigurationError(f"{attribute.name} must be a timedelta above zero.")
 
 
+def _callable(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise ConfigurationError(f"{attribute.name} must be a function.")
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often and how long a request is tried again.
@@ -73,9 +78,11 @@ class RetryPolicy:
     budget: timedelta = field(default=timedelta(seconds=60), validator=_positive)
     first_wait: timedelta = field(default=timedelta(seconds=0.5), validator=_positive)
     longest_wait: timedelta = field(default=timedelta(seconds=30), validator=_positive)
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    async_sleep: Callable[[float], Awaitable[None]] = field(default=_async_sleep, repr=False)
-    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, validator=_callable, repr=False)
+    async_sleep: Callable[[float], Awaitable[None]] = field(
+        default=_async_sleep, validator=_callable, repr=False
+    )
+    monotonic: Callable[[], float] = field(default=time.monotonic, validator=_callable, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if find_spec("tenacity") is None:
@@ -138,7 +145,9 @@ class RetryPolicy:
         started = self.monotonic()
         first = self.first_wait.total_seconds()
         longest = self.longest_wait.total_seconds()
-        backoff = wait_exponential(multiplier=first, max=longest) + wait_random(0, first)
+        # What grows leaves room for the random part, so that the longest waits differ, too.
+        growing = wait_exponential(multiplier=first, max=max(longest - first, 0.0))
+        backoff = growing + wait_random(0, first)
 
         def wait(state: RetryCallState) -> float:
             asked = _retry_after(state)

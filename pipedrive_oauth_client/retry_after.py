@@ -10,9 +10,16 @@ __all__ = ["read_retry_after"]
 
 _LONGEST: Final = timedelta(days=366)
 
-# The first word of all three forms of an HTTP date. Without this, dateutil reads "12:00" as noon
-# today.
-_WEEKDAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", re.ASCII)
+# The three forms of an HTTP date. Without this, dateutil reads "Mon 12:00" as noon of next Monday,
+# and warns of time zones that no HTTP date names.
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_TIME = r"\d\d:\d\d:(?:[0-5]\d|60)"
+_HTTP_DATE = re.compile(
+    rf"(?:mon|tue|wed|thu|fri|sat|sun), \d\d? {_MONTH} [1-9]\d{{3}} {_TIME} gmt"
+    rf"|(?:mon|tues|wednes|thurs|fri|satur|sun)day, \d\d-{_MONTH}-\d\d {_TIME} gmt"
+    rf"|(?:mon|tue|wed|thu|fri|sat|sun) {_MONTH} [ \d]\d {_TIME} [1-9]\d{{3}}",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def read_retry_after(value: str | None, now: datetime) -> timedelta | None:
@@ -32,15 +39,21 @@ def read_retry_after(value: str | None, now: datetime) -> timedelta | None:
     """
     text = (value or "").strip()
     if text.isascii() and text.isdecimal():
-        return min(timedelta(seconds=int(text[:10])), _LONGEST) if len(text) <= 10 else _LONGEST
-    if _WEEKDAY.match(text) is None:
+        digits = text.lstrip("0") or "0"
+        return min(timedelta(seconds=int(digits)), _LONGEST) if len(digits) <= 10 else _LONGEST
+    if _HTTP_DATE.fullmatch(text) is None:
         return None
     from dateutil import parser  # noqa: PLC0415 - the import is dear, and few need it
 
+    # A date may name the leap second, which no datetime can.
+    without_leap_second = text.upper().replace(":60 ", ":59 ")
     try:
-        moment = parser.parse(text)
+        moment = parser.parse(without_leap_second)
     except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)  # asctime names no zone and means UTC
-    return min(max(moment - now, timedelta(0)), _LONGEST)
+    wait = moment - now
+    if without_leap_second != text.upper():
+        wait += timedelta(seconds=1)
+    return min(max(wait, timedelta(0)), _LONGEST)

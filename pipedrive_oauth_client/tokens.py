@@ -14,6 +14,7 @@ from pipedrive_oauth_client.errors import (
     CorruptTokenError,
     InvalidResponseError,
 )
+from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import Unset
 
@@ -30,10 +31,13 @@ def _hidden(value: object) -> str:
     return "None" if value is None else "<hidden>"
 
 
-def _aware_utc(value: object) -> datetime:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise ConfigurationError("A time must be a datetime with a time zone, for example in UTC.")
-    return value.astimezone(UTC)
+def _aware_utc(value: object, name: str = "expires_at") -> datetime:
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            pass  # in UTC it is before the year 1 or after 9999
+    raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
 
 
 @frozen(kw_only=True)
@@ -51,8 +55,8 @@ class Token:
         expires_at: When the access token expires, as an aware datetime in UTC.
 
     Raises:
-        ConfigurationError: A value is of another type, a token is empty or holds a character that
-            no header can carry, or `expires_at` has no time zone.
+        ConfigurationError: A value is of another type or no valid Unicode, a token is empty or
+            holds a character that no header can carry, or `expires_at` has no time zone.
 
     Source:
         RFC 6749, section 5.1.
@@ -74,8 +78,8 @@ class Token:
                 raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
         for name in ("token_type", "scope", "api_domain"):
             value = getattr(self, name)
-            if not isinstance(value, str) and not (value is None and name == "api_domain"):
-                raise ConfigurationError(f"{name} must be a string.")
+            if value is not None or name != "api_domain":
+                argument(name, value, str)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -94,7 +98,7 @@ class Token:
         Raises:
             ConfigurationError: `now` has no time zone.
         """
-        return self.expires_at - (datetime.now(UTC) if now is None else _aware_utc(now))
+        return self.expires_at - (datetime.now(UTC) if now is None else _aware_utc(now, "now"))
 
     def is_stale(self, leeway: timedelta = DEFAULT_LEEWAY, now: datetime | None = None) -> bool:
         """Tell whether it is time to refresh.
@@ -107,9 +111,9 @@ class Token:
             Whether no more than `leeway` is left.
 
         Raises:
-            ConfigurationError: `now` has no time zone.
+            ConfigurationError: `leeway` is no timedelta, or `now` has no time zone.
         """
-        return self.expires_in(now) <= leeway
+        return self.expires_in(now) <= argument("leeway", leeway, timedelta)
 
     @classmethod
     def from_response(
@@ -135,18 +139,20 @@ class Token:
         Raises:
             InvalidResponseError: The token is not of the type `Bearer`, or its lifetime is beyond
                 what a date can say.
-            ConfigurationError: `now` has no time zone.
+            ConfigurationError: `response` is of another type, or `now` has no time zone.
 
         Source:
             RFC 6749, sections 5.1, 6 and 7.1.
         """
+        argument("response", response, GetTokensResponse)
+        sent_at = _aware_utc(now, "now")
         if response.token_type.lower() != "bearer":
             raise InvalidResponseError(
                 "field 'token_type' is not Bearer, the only type this package can present",
                 field="token_type",
             )
         try:
-            expires_at = _aware_utc(now) + timedelta(seconds=response.expires_in)
+            expires_at = sent_at + timedelta(seconds=response.expires_in)
         except OverflowError:
             raise InvalidResponseError(
                 "field 'expires_in' is longer than any date allows", field="expires_in"

@@ -19,7 +19,7 @@ PACKAGE = Path(pipedrive_oauth_client.__file__).parent
 MOST_LINES = 250
 
 # Parts that need an extra; all others are the core.
-EXTRAS = frozenset({"sandbox", "web", "cli"})
+EXTRAS = frozenset({"sandbox", "pytest_plugin", "web", "cli"})
 
 # Each part of the package with the parts that it may import. A new module has to be put in here.
 _BASE = frozenset({"generated", "errors"})
@@ -40,6 +40,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "flow": _GRANT | {"destinations", "calls", "plans"},
     "__init__": _GRANT | {"flow"},
     "sandbox": frozenset({"errors"}),
+    "pytest_plugin": frozenset({"credentials", "flow", "sandbox"}),
 }
 
 # What the core may import from outside: its three dependencies, and anyio, which httpx brings.

@@ -1,0 +1,85 @@
+"""The fixture `pipedrive_sandbox`, which every project gets with the extra `sandbox`.
+
+pytest loads this module wherever the package is installed, so nothing of the extra is imported
+before a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import field, frozen
+
+from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.flow import PipedriveOAuth
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.sandbox import Clock, Faults, RequestLog, SandboxServer, User
+
+__all__ = ["PipedriveSandbox", "pipedrive_sandbox"]
+
+
+@frozen
+class PipedriveSandbox:
+    """A sandbox that is being served, ready for an app to be tested against it.
+
+    Attributes:
+        server: The server: its faults, its request log, `visit`, `install` and `uninstall`.
+        clock: The time as the sandbox has it; `clock.advance(...)` moves it on.
+        credentials: The credentials of the app that the sandbox knows.
+    """
+
+    server: SandboxServer
+    clock: Clock
+    credentials: AppCredentials = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        app = self.server.app
+        credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
+        object.__setattr__(self, "credentials", credentials)
+
+    @property
+    def base_url(self) -> str:
+        """Root of the sandbox: the `base_url` of a flow, and where its API is."""
+        return self.server.base_url
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong, and how often; see `sandbox.Fault`."""
+        return self.server.faults
+
+    @property
+    def requests(self) -> RequestLog:
+        """What the sandbox was asked, to assert on."""
+        return self.server.requests
+
+    def authorize(
+        self, *, user: User | None = None, approve: bool = True, state: str | None = None
+    ) -> str:
+        """Be the person who is asked for consent, and their browser.
+
+        Args:
+            user: Who decides; the sandbox's first user unless given.
+            approve: Whether they approve.
+            state: The state that the app has sent; a random one unless given.
+
+        Returns:
+            The callback URL that the browser would go to, with `code` or `error`, and the state.
+        """
+        with PipedriveOAuth(self.credentials, base_url=self.base_url, retry=None) as oauth:
+            return self.server.visit(oauth.authorization_url(state).url, approve=approve, user=user)
+
+
+@pytest.fixture
+def pipedrive_sandbox() -> Iterator[PipedriveSandbox]:
+    """Serve a sandbox of Pipedrive's OAuth service on a free port of this machine.
+
+    Each test has one of its own, with a clock that stands still until the test moves it.
+    """
+    from pipedrive_oauth_client import sandbox  # noqa: PLC0415 - an extra
+
+    clock = sandbox.Clock()
+    with sandbox.run(sandbox.create_app(clock=clock)) as server:
+        yield PipedriveSandbox(server, clock)

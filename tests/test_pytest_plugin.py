@@ -1,0 +1,106 @@
+"""The fixture that other projects get by installing the extra `sandbox`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from pipedrive_oauth_client import (
+    AuthorizationDeniedError,
+    InvalidGrantError,
+    PipedriveOAuth,
+    RateLimitedError,
+)
+from pipedrive_oauth_client.sandbox import OTHER_USER, Fault
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
+
+# What somebody's test of their own app looks like; the documentation shows it.
+FOREIGN_TEST = '''
+import httpx
+from pipedrive_oauth_client import PipedriveOAuth
+
+
+def connect(oauth, callback_url, state):
+    """Somebody's app: exchange the code and ask who it belongs to."""
+    token = oauth.exchange(oauth.read_callback(callback_url, state))
+    headers = {"Authorization": f"Bearer {token.access_token}"}
+    return httpx.get(f"{token.api_domain}/api/v1/users/me", headers=headers).json()["data"]["name"]
+
+
+def test_connecting(pipedrive_sandbox):
+    box = pipedrive_sandbox
+    with PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth:
+        assert connect(oauth, box.authorize(state="s"), "s") == "Alex Moreno"
+    assert box.requests.count(path="/oauth/token", outcome="ok") == 1
+'''
+
+
+def test_a_foreign_project_finds_the_fixture(tmp_path: Path) -> None:
+    """A test suite elsewhere uses the fixture without any set-up of its own."""
+    (tmp_path / "test_app.py").write_text(FOREIGN_TEST, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_the_plugin_imports_nothing_of_the_extra() -> None:
+    """Loading the plugin is cheap in every project; only the fixture needs the extra."""
+    (plugin,) = entry_points(group="pytest11", name="pipedrive_oauth_client")
+    code = (
+        f"import {plugin.value}, sys;"
+        "print([name for name in ('starlette', 'uvicorn', 'jinja2') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_decline_is_a_callback_with_an_error(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """`authorize(approve=False)` comes back the way a refusal does, and nothing is exchanged."""
+    callback = pipedrive_sandbox.authorize(approve=False, state="s")
+    oauth = PipedriveOAuth(pipedrive_sandbox.credentials, base_url=pipedrive_sandbox.base_url)
+    with pytest.raises(AuthorizationDeniedError):
+        oauth.read_callback(callback, "s")
+    assert pipedrive_sandbox.requests.count(path="/oauth/token") == 0
+
+
+def test_time_and_faults_are_the_tests(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The clock expires tokens, a fault is met once, and any user may decide."""
+    clock = pipedrive_sandbox.clock
+    with PipedriveOAuth(
+        pipedrive_sandbox.credentials, base_url=pipedrive_sandbox.base_url, retry=None, clock=clock
+    ) as oauth:
+        callback = pipedrive_sandbox.authorize(user=OTHER_USER, state="s")
+        token = oauth.exchange(oauth.read_callback(callback, "s"))
+        headers = {"Authorization": f"Bearer {token.access_token}"}
+        address = f"{token.api_domain}/api/v1/users/me"
+        assert httpx.get(address, headers=headers).json()["data"]["name"] == OTHER_USER.name
+        clock.advance(timedelta(hours=2))
+        assert token.is_stale(now=clock())
+        assert httpx.get(address, headers=headers).status_code == 401
+
+        pipedrive_sandbox.faults.add("/oauth/token/", Fault.status(429, retry_after=7))
+        with pytest.raises(RateLimitedError) as caught:
+            oauth.refresh(token)
+        assert caught.value.retry_after == timedelta(seconds=7)
+        token = oauth.refresh(token)
+        clock.advance(timedelta(days=61))
+        with pytest.raises(InvalidGrantError):
+            oauth.refresh(token)

@@ -1,0 +1,128 @@
+"""A small web app that connects Pipedrive accounts, one per browser.
+
+    python -m examples.web_app --sandbox
+
+Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
+environment variables of `AppCredentials.from_env` say which app it is; the app listens where its
+redirect URI leads to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from html import escape
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import uvicorn
+from attrs import define, evolve, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from pipedrive_oauth_client import (
+    AppCredentials,
+    AsyncPipedriveOAuth,
+    PipedriveOAuthError,
+    StateMismatchError,
+    Token,
+    sandbox,
+)
+
+
+@define
+class Session:
+    """What is known of a browser. It stays at the server; the cookie is only its key."""
+
+    state: str | None = None
+    token: Token | None = None
+    renewing: anyio.Lock = field(factory=anyio.Lock)
+
+
+def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
+    """Make the web app of a flow. A real one would keep the sessions in a database."""
+    sessions: dict[str, Session] = {}
+
+    def with_new_session(request: Request, response: Response, session: Session) -> Response:
+        # A new key each time: one that somebody planted in the browser before is worth nothing.
+        sessions.pop(request.cookies.get("session", ""), None)
+        key = secrets.token_urlsafe(32)
+        sessions[key] = session
+        # Lax: sent when Pipedrive redirects the browser back here, but with no form of a stranger.
+        secure = request.url.scheme == "https"
+        response.set_cookie("session", key, httponly=True, samesite="lax", secure=secure)
+        return response
+
+    async def home(request: Request) -> Response:
+        session = sessions.get(request.cookies.get("session", ""))
+        if session is None or session.token is None:
+            return HTMLResponse('<a href="/connect">Connect with Pipedrive</a>')
+        async with session.renewing:  # a refresh token works once, and there may be two tabs
+            if session.token.is_stale():
+                session.token = await oauth.refresh(session.token)
+        token = session.token
+        headers = {"Authorization": f"Bearer {token.access_token}"}
+        async with httpx.AsyncClient(base_url=str(token.api_domain), headers=headers) as api:
+            user = (await api.get("/api/v1/users/me")).raise_for_status().json()["data"]
+        return HTMLResponse(f"Connected as {escape(user['name'])}, {escape(user['company_name'])}")
+
+    async def connect(request: Request) -> Response:
+        to_consent = oauth.authorization_url()
+        session = Session(state=to_consent.state)
+        return with_new_session(request, RedirectResponse(to_consent.url, 303), session)
+
+    async def callback(request: Request) -> Response:
+        session = sessions.get(request.cookies.get("session", ""))
+        if session is None or session.state is None:
+            raise StateMismatchError("This browser has not begun to connect. Begin at /connect.")
+        state, session.state = session.state, None  # good for one callback
+        code = oauth.read_callback(request.query_params, state)
+        token = await oauth.exchange(code)
+        return with_new_session(request, RedirectResponse("/", 303), Session(token=token))
+
+    async def failed(_request: Request, error: Exception) -> Response:
+        return HTMLResponse(f'{escape(str(error))} <a href="/connect">Begin again</a>', 400)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
+        async with oauth:
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/connect", connect),
+            Route(urlsplit(oauth.credentials.redirect_uri).path or "/callback", callback),
+        ],
+        exception_handlers={PipedriveOAuthError: failed, httpx.HTTPError: failed},
+        lifespan=lifespan,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the app at its redirect URI until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Connect Pipedrive accounts in a browser.")
+    parser.add_argument("--sandbox", action="store_true", help="use a sandbox; needs no account")
+    parser.add_argument("--port", type=int, default=8123, help="where to listen with a sandbox")
+    options = parser.parse_args(arguments)
+    with ExitStack() as stack:
+        if options.sandbox:
+            uri = f"http://127.0.0.1:{options.port}/callback"
+            app = evolve(sandbox.DEFAULT_APP, redirect_uri=uri)
+            server = stack.enter_context(sandbox.run(sandbox.create_app(apps=[app])))
+            credentials = AppCredentials(app.client_id, app.client_secret, uri)
+            oauth = AsyncPipedriveOAuth(credentials, base_url=server.base_url)
+        else:
+            oauth = AsyncPipedriveOAuth(AppCredentials.from_env())
+        port = urlsplit(oauth.credentials.redirect_uri).port or 8123
+        # No log of addresses: those of callbacks hold codes.
+        uvicorn.run(create_app(oauth), host="127.0.0.1", port=port, access_log=False)
+
+
+if __name__ == "__main__":
+    main()

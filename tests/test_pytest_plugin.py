@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -23,30 +24,16 @@ from pipedrive_oauth_client.sandbox import OTHER_USER, Fault
 if TYPE_CHECKING:
     from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 
-# What somebody's test of their own app looks like; the documentation shows it.
-FOREIGN_TEST = '''
-import httpx
-from pipedrive_oauth_client import PipedriveOAuth
-
-
-def connect(oauth, callback_url, state):
-    """Somebody's app: exchange the code and ask who it belongs to."""
-    token = oauth.exchange(oauth.read_callback(callback_url, state))
-    headers = {"Authorization": f"Bearer {token.access_token}"}
-    return httpx.get(f"{token.api_domain}/api/v1/users/me", headers=headers).json()["data"]["name"]
-
-
-def test_connecting(pipedrive_sandbox):
-    box = pipedrive_sandbox
-    with PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth:
-        assert connect(oauth, box.authorize(state="s"), "s") == "Alex Moreno"
-    assert box.requests.count(path="/oauth/token", outcome="ok") == 1
-'''
+README = Path(__file__).parents[1] / "README.md"
 
 
 def test_a_foreign_project_finds_the_fixture(tmp_path: Path) -> None:
-    """A test suite elsewhere uses the fixture without any set-up of its own."""
-    (tmp_path / "test_app.py").write_text(FOREIGN_TEST, encoding="utf-8")
+    """The README's test of somebody's app passes elsewhere, without any set-up of its own."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (foreign,) = [block for block in blocks if "def test_" in block]
+    (tmp_path / "test_app.py").write_text(foreign, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path,

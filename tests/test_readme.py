@@ -32,7 +32,7 @@ def _run(block: str) -> dict[str, Any]:
 
 def test_there_are_as_many_examples_as_are_tested() -> None:
     """An example that is added to the README needs a test."""
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 @pytest.mark.parametrize("block", BLOCKS[:2], ids=["sync", "async"])
@@ -49,7 +49,7 @@ def test_the_quick_start_runs_as_it_stands(block: str, capsys: pytest.CaptureFix
 
 def test_the_generated_functions_are_used_as_shown() -> None:
     """The last example renews tokens, and raises when that is refused."""
-    renew = _run(BLOCKS[2])["renew"]
+    renew = _run(BLOCKS[3])["renew"]
     with sandbox.run() as server:
         app = server.app
         credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)

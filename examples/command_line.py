@@ -85,7 +85,8 @@ def catch(url: str, redirect_uri: str) -> str:
 def paste(url: str) -> str:
     """Send the person to the page, and ask where the browser ended up."""
     print(f"Open this address in a browser:\n\n  {url}\n")
-    return input("The address that the browser shows afterwards: ").strip()
+    print("The address that the browser shows afterwards: ", end="", flush=True)
+    return sys.stdin.readline().strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

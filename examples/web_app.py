@@ -3,8 +3,8 @@
     python -m examples.web_app --sandbox
 
 Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
-environment variables of `AppCredentials.from_env` say which app it is; the app listens where its
-redirect URI leads to.
+environment variables of `AppCredentials.from_env` say which app it is; the app listens on this
+machine, at the port of its redirect URI or else at 8123, for a proxy that speaks TLS in front.
 """
 
 from __future__ import annotations

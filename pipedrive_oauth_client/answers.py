@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -63,7 +64,7 @@ def refusal(
     """
     status = response.status_code
     if status < 400:
-        problem = "it redirects, and credentials are never sent after a redirect"
+        problem = "it redirects to another place, and credentials are not sent there"
         if status < 300:
             problem = f"{operation} is answered with another status than 200"
         return InvalidResponseError(problem, status_code=status, headers=response.headers)
@@ -105,6 +106,7 @@ def _shown(text: str | Unset | None, secrets: Collection[str]) -> str | None:
     if text is None or isinstance(text, Unset):
         return None
     for secret in sorted({*secrets, *map(quote_plus, secrets)}, key=len, reverse=True):
-        text = text.replace(secret, "<hidden>")
+        # Percent-encoding may be in lower case.
+        text = re.sub(re.escape(secret), "<hidden>", text, flags=re.IGNORECASE)
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())[:_LONGEST_DESCRIPTION] or None

@@ -15,6 +15,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from pipedrive_oauth_client.callback_fields import callback_fields
+from pipedrive_oauth_client.characters import is_vschar
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
@@ -31,7 +32,6 @@ __all__ = ["NO_STATE", "AuthorizationRequest", "NoState", "authorization_url", "
 _STATE_BYTES: Final = 32  # 256 bits
 
 # VSCHAR of RFC 6749, appendix A.11.
-_CODE = re.compile(r"[\x20-\x7e]+")
 # What every registered error code is made of. The NQSCHAR of appendix A.7 would let HTML through.
 _ERROR = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -143,7 +143,7 @@ def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoSta
         raise CallbackError(
             f"The callback carries {found}. Send the person to the authorization URL again."
         )
-    if _CODE.fullmatch(codes[0]) is None:
+    if not is_vschar(codes[0]):
         raise CallbackError(
             "The callback carries a code that is empty or holds characters that no code has. Send"
             " the person to the authorization URL again."

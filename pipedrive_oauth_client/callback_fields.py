@@ -12,6 +12,7 @@ from pipedrive_oauth_client.errors import CallbackError
 __all__ = ["callback_fields"]
 
 _MAX_CALLBACK_CHARACTERS: Final = 16_384
+_ADVICE: Final = "Send the person to the authorization URL again."
 _MAX_FIELDS: Final = 100
 
 # What Starlette, Flask and Django, then httpx, then aiohttp call "all values of a name".
@@ -46,22 +47,29 @@ def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
 
 def _fields_of_text(callback: str) -> list[tuple[str, str]]:
     if len(callback) > _MAX_CALLBACK_CHARACTERS:
-        raise CallbackError(f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters.")
+        raise CallbackError(
+            f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters, so it is not read."
+            f" {_ADVICE}"
+        )
     if _CONTROL.search(callback):
-        raise CallbackError("The callback holds a control character, perhaps a line break.")
+        raise CallbackError(
+            "The callback holds a control character. Remove it, if it is a line break at the end."
+        )
     fields: list[tuple[str, str]] | None = None
     try:
         if callback.startswith("/") or _SCHEME.match(callback):
             query = urlsplit(callback).query
         else:
             query = callback.removeprefix("?").partition("#")[0]
-        fields = parse_qsl(
-            query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
+        # A name with a question mark is a URL that was not taken for one; it hides a field.
+        if not any("?" in pair.partition("=")[0] for pair in query.split("&")):
+            fields = parse_qsl(
+                query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+            )
     except ValueError:
         pass  # its text, and that of a UnicodeDecodeError, may repeat the code
     if fields is None:
-        raise CallbackError("The callback is no URL or query that can be read.")
+        raise CallbackError(f"The callback is no URL or query that can be read. {_ADVICE}")
     return fields
 
 
@@ -74,6 +82,7 @@ def _fields_of_mapping(callback: Mapping[object, object]) -> Iterable[tuple[str,
         for each in values:
             if not isinstance(key, str) or not isinstance(each, str):
                 raise CallbackError(
-                    "A parameter of the callback is neither a string nor a list of strings."
+                    "A parameter of the callback is neither a string nor a list of strings. Pass"
+                    " the query parameters as the framework gives them."
                 )
             yield key, each

@@ -6,7 +6,6 @@ answers. `flow` carries the plans out, once for synchronous and once for asynchr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -17,6 +16,7 @@ from pipedrive_oauth_client import authorization
 from pipedrive_oauth_client.answers import refusal
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.calls import Call, Operation, Plan
+from pipedrive_oauth_client.characters import is_vschar
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.destinations import refuse_plain_http, refuse_strange_api_domain
 from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
@@ -35,8 +35,6 @@ from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["Flow", "TokenTypeHint", "utc_now"]
 
-# VSCHAR of RFC 6749, appendices A.11, A.12 and A.17.
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
@@ -60,8 +58,13 @@ class Flow:
         self._credentials = argument("credentials", credentials, AppCredentials)
         self._client = Client(base_url=base_url)
         refuse_plain_http(self._client.base_url)
+        if self._client.base_url.lower().startswith("http:"):
+            # Within this machine: a proxy that the environment names would read the secrets.
+            self._client = Client(base_url=base_url, httpx_args={"trust_env": False})
         self._retry = default_policy() if retry == "default" else retry
         argument("retry", self._retry, RetryPolicy | None)
+        if not callable(clock):
+            raise ConfigurationError("clock must be callable and return aware datetimes.")
         self._clock = clock
         self._now()  # refused here and not after a request: the token of that would be lost
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
@@ -201,8 +204,13 @@ class Flow:
         if answer.status_code != 200 or not isinstance(answer.parsed, GetTokensResponse):
             operation = "get_tokens" if previous is None else "refresh_tokens"
             raise self._refusal(operation, answer, secrets)
-        refuse_strange_api_domain(answer.parsed, any_host=not self._is_pipedrives())
-        return Token.from_response(answer.parsed, sent_at, previous=previous)
+        try:
+            refuse_strange_api_domain(answer.parsed, any_host=not self._is_pipedrives())
+            return Token.from_response(answer.parsed, sent_at, previous=previous)
+        except InvalidResponseError as error:
+            raise InvalidResponseError(
+                error.problem, field=error.field, status_code=200, headers=answer.headers
+            ) from None
 
     def _refusal(self, operation: str, answer: Response[Any], secrets: list[str]) -> Exception:
         header = self._credentials.basic_auth_header
@@ -216,7 +224,7 @@ class Flow:
         return now
 
     def _is_pipedrives(self) -> bool:
-        return httpx.URL(self.base_url).host == httpx.URL(DEFAULT_BASE_URL).host
+        return httpx.URL(self.base_url).host.rstrip(".") == httpx.URL(DEFAULT_BASE_URL).host
 
     def _leads_to_token_endpoint(self, answer: Response[Any]) -> bool:
         """Tell whether a refresh was redirected to the same endpoint without the slash.
@@ -235,8 +243,7 @@ class Flow:
 
 def _need_printable(name: str, value: str) -> None:
     # Else an answer that keeps the refresh token would end in an error, and its tokens be lost.
-    if _PRINTABLE.fullmatch(argument(name, value, str)) is None:
+    if not is_vschar(argument(name, value, str)):
         raise ConfigurationError(
-            f"{name} must be a string of printable ASCII characters. Was it read with the line"
-            " break behind it?"
+            f"{name} must be printable ASCII characters. Was it read with a line break behind it?"
         )

@@ -55,14 +55,15 @@ def _callable(_instance: object, attribute: Attribute[Any], value: object) -> No
 class RetryPolicy:
     """How often and how long a request is tried again.
 
-    Tried again is what certainly did no harm: a request that never left, and an answer with status
-    429 or 503, which refuses the request. What was sent and got no answer is repeated for a
+    Tried again is a request that never left, and one that was refused with status 429 or 503. (If a
+    gateway says 503 of a request that was carried out, the answer is lost either way, and the next
+    attempt ends in `InvalidGrantError`.) What was sent and got no answer is repeated for a
     revocation only: a code or a rotating refresh token may have been used up by it, and sending it
     twice is what a service takes for theft (RFC 9700, section 4.14.2).
 
     The wait doubles with each attempt and has a random part, so that many clients don't come back
-    together. Where the service names a time in `Retry-After`, that is waited for; if it is longer
-    than `longest_wait`, the error is raised at once and says so in `retry_after`.
+    together. Where the service names a longer time in `Retry-After`, exactly that is waited for; if
+    it is longer than `longest_wait`, the error is raised at once and says so in `retry_after`.
 
     Attributes:
         max_attempts: How often a request is tried in all.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from attrs import asdict, field, frozen
 
+from pipedrive_oauth_client.characters import is_vschar
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
@@ -23,8 +23,8 @@ __all__ = ["DEFAULT_LEEWAY", "Token"]
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token counts as stale: time for a request to arrive."""
 
-# VSCHAR of RFC 6749, appendix A.12: anything else could not stand in a header.
-_TOKEN_CHARACTERS = re.compile(r"[\x20-\x7e]+")
+
+_ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
 
 
 def _hidden(value: object) -> str:
@@ -74,7 +74,7 @@ class Token:
             value = getattr(self, name)
             if value is None and name == "refresh_token":
                 continue
-            if not isinstance(value, str) or _TOKEN_CHARACTERS.fullmatch(value) is None:
+            if not is_vschar(value):
                 raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
         for name in ("token_type", "scope", "api_domain"):
             value = getattr(self, name)
@@ -192,10 +192,12 @@ class Token:
                 and repeats no value.
         """
         if not isinstance(data, Mapping):
-            raise CorruptTokenError(f"A stored token is no object but {type(data).__name__}.")
+            raise CorruptTokenError(
+                f"A stored token is no object but {type(data).__name__}. {_ADVICE}"
+            )
         for name in ("access_token", "expires_at"):
             if name not in data:
-                raise CorruptTokenError(f"A stored token lacks {name}.")
+                raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
         names = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
         known = {name: data[name] for name in names if name in data}
         problem: str
@@ -203,7 +205,7 @@ class Token:
             return cls(**known, expires_at=_stored_time(data["expires_at"]))
         except ConfigurationError as error:
             problem = str(error)
-        raise CorruptTokenError(f"A stored token can't be read: {problem}")
+        raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
 
 
 def _stored_time(value: object) -> datetime:

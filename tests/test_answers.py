@@ -250,7 +250,7 @@ def test_a_redirect_is_no_answer(status: int) -> None:
     assert error.status_code == status
     assert error.headers is not None
     assert error.headers["location"] == location
-    assert "credentials are never sent after a redirect" in str(error)
+    assert "credentials are not sent there" in str(error)
     assert "evil" not in str(error) + repr(error)
 
 

@@ -424,3 +424,25 @@ def test_the_frameworks_and_this_package_read_alike(written: list[tuple[str, str
     for name, value in fields(QueryParams(query)):
         framework.setdefault(name, []).append(value)
     assert framework == by_name
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        " https://app.example.com/cb?error=denied&code=x&state=s",
+        "app.example.com/cb?error=denied&code=x&state=s",
+        "127.0.0.1:8123/cb?error=denied&code=x&state=s",
+        "??error=denied&code=x&state=s",
+        "https://app.example.com/cb??error=denied&code=x&state=s",
+        "code=x&/cb?error=denied",
+    ],
+)
+def test_a_url_that_is_not_taken_for_one_hides_no_error(callback: str) -> None:
+    """Where the first field would be lost in the name of another, nothing is read at all."""
+    with pytest.raises(CallbackError):
+        list(callback_fields(callback))
+
+
+def test_a_question_mark_in_a_value_is_a_character() -> None:
+    """A query may hold more question marks (RFC 3986, section 3.4)."""
+    assert list(callback_fields("code=x&state=a?b")) == [("code", "x"), ("state", "a?b")]

@@ -323,7 +323,13 @@ def test_a_forged_api_domain_is_refused(mode: str, step: Step) -> None:
 
 @pytest.mark.parametrize(
     "base_url",
-    [f"{PIPEDRIVE}/", f"{PIPEDRIVE}:443", "https://OAuth.Pipedrive.com", f"{PIPEDRIVE}/x"],
+    [
+        f"{PIPEDRIVE}/",
+        f"{PIPEDRIVE}:443",
+        "https://OAuth.Pipedrive.com",
+        f"{PIPEDRIVE}/x",
+        f"{PIPEDRIVE}.",
+    ],
 )
 def test_pipedrive_is_known_however_its_address_is_written(mode: str, base_url: str) -> None:
     """Another spelling of the default base URL is no other service."""

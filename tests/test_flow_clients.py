@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -377,3 +379,61 @@ def test_event_loops_in_two_threads_may_share_a_flow() -> None:
         futures = [pool.submit(asyncio.run, main()) for _ in range(2)]
         assert [future.result(20) for future in futures] == [ACCESS_TOKEN] * 2
     assert [len(peer.requests) for peer in wire.peers] == [2, 2]
+
+
+def test_a_proxy_of_the_environment_sees_nothing_of_this_machine(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain http stays within the machine: no proxy is asked to carry the secrets."""
+
+    async def main() -> Token:
+        kind = PipedriveOAuth if mode == "sync" else AsyncPipedriveOAuth
+        flow = AnyFlow(kind(CREDENTIALS, base_url=wire.url, retry=None))
+        try:
+            return await flow.exchange(CODE)
+        finally:
+            await flow.close()
+
+    with Wire(always(answer(token_body()))) as wire, Wire(always(answer(status=502))) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        token = play(mode, main)
+    assert token.access_token == ACCESS_TOKEN
+    assert len(wire.requests) == 1
+    assert proxy.peers == []
+
+
+# In a process of its own: one with threads, as this one has, should not be forked.
+FORK: Final = """
+import os, sys
+from pipedrive_oauth_client import AppCredentials, PipedriveOAuth
+flow = PipedriveOAuth(
+    AppCredentials("id", "secret", "https://app.example/cb"), base_url=sys.argv[1], retry=None
+)
+flow.exchange("before")
+with flow._client._lock:  # held by somebody whom the child does not have
+    child = os.fork()
+    if child == 0:
+        flow.exchange("child")
+        os._exit(0)
+_, status = os.waitpid(child, 0)
+flow.exchange("parent")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_fork_does_not_share_the_connection() -> None:
+    """Parent and child each have a connection of their own, even where a lock was held."""
+    with Wire(always(answer(token_body()))) as wire:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", FORK, wire.url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(wire.requests) == 3
+        assert len(wire.peers) == 2

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.driver import MODES
 from tests.support.samples import GET_TOKENS, REFRESH_TOKENS, Operation
+
+# No test may fail because the machine is busy. The rest is as hypothesis has it, here and in CI.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus, urlsplit
 from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.generated.encode import argument
 
 __all__ = ["AppCredentials", "basic_auth_header"]
 
@@ -119,16 +120,13 @@ class AppCredentials:
 
 
 def _checked(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}.")
+    argument(name, value, str)
     # CTL of RFC 5234, forbidden in both parts by RFC 7617. The line break that ends a file is the
     # usual one.
     if any(character < " " or character == "\x7f" for character in value):
         raise ConfigurationError(
             f"{name} holds a control character, perhaps a line break at its end. Remove it."
         )
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ConfigurationError(f"{name} is not valid Unicode: it holds half of a surrogate pair.")
     return value
 
 

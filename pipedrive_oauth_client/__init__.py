@@ -7,6 +7,8 @@ Most programs need `PipedriveOAuth` or `AsyncPipedriveOAuth`: the flow from the 
 arguments, and `url`. Every error is a `PipedriveOAuthError`.
 """
 
+from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
+from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.authorization import NO_STATE, AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
 from pipedrive_oauth_client.errors import (
@@ -28,7 +30,7 @@ from pipedrive_oauth_client.errors import (
     TransportError,
     UnexpectedStatus,
 )
-from pipedrive_oauth_client.flow import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.api.oauth import (
     authorize,
     get_tokens,
@@ -68,6 +70,7 @@ __all__ = [
     "InvalidResponseError",
     "NoState",
     "OAuthErrorResponse",
+    "PipedriveAuth",
     "PipedriveOAuth",
     "PipedriveOAuthError",
     "RateLimitedError",

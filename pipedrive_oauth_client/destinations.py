@@ -11,7 +11,12 @@ from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseErr
 from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import Unset
 
-__all__ = ["refuse_other_base_url", "refuse_plain_http", "refuse_strange_api_domain"]
+__all__ = [
+    "is_this_machine",
+    "refuse_other_base_url",
+    "refuse_plain_http",
+    "refuse_strange_api_domain",
+]
 
 # ASCII: else `i` stands for a dotless one as well, and that makes the name of another host.
 _LETTERS = re.IGNORECASE | re.ASCII
@@ -52,7 +57,7 @@ def refuse_plain_http(base_url: str) -> None:
         ConfigurationError: It is `http://` and not on this machine.
     """
     url = httpx.URL(base_url)
-    if url.scheme != "https" and not _is_this_machine(url.host):
+    if url.scheme != "https" and not is_this_machine(url.host):
         raise ConfigurationError(
             "base_url must begin with https://, since secrets go there. Plain http:// is accepted"
             " for this machine only (localhost, 127.0.0.1, [::1])."
@@ -77,18 +82,26 @@ def refuse_other_base_url(client: httpx.Client | httpx.AsyncClient, base_url: st
         )
 
 
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host is this machine, so that nobody reads on the way.
+
+    Args:
+        host: The host of a URL, in lower case.
+
+    Returns:
+        Whether it is `localhost` or a loopback address.
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_encrypted_or_local(address: str) -> bool:
     found = _ANY_API.fullmatch(address)
     if found is None:
         return False
     scheme, name, ipv6 = found.groups()
-    return (scheme.lower() == "https" and name is not None) or _is_this_machine(
+    return (scheme.lower() == "https" and name is not None) or is_this_machine(
         (name or ipv6).lower()
     )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

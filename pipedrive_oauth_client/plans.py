@@ -7,7 +7,7 @@ answers. `flow` carries the plans out, once for synchronous and once for asynchr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import httpx
@@ -17,6 +17,7 @@ from pipedrive_oauth_client.answers import refusal
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.calls import Call, Operation, Plan
 from pipedrive_oauth_client.characters import is_vschar
+from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.destinations import refuse_plain_http, refuse_strange_api_domain
 from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
@@ -33,15 +34,10 @@ from pipedrive_oauth_client.generated.types import Response
 from pipedrive_oauth_client.retries import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["Flow", "TokenTypeHint", "utc_now"]
+__all__ = ["Flow", "TokenTypeHint"]
 
 
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
-
-
-def utc_now() -> datetime:
-    """Give the present as an aware datetime."""
-    return datetime.now(UTC)
 
 
 class Flow:
@@ -63,10 +59,8 @@ class Flow:
             self._client = Client(base_url=base_url, httpx_args={"trust_env": False})
         self._retry = default_policy() if retry == "default" else retry
         argument("retry", self._retry, RetryPolicy | None)
-        if not callable(clock):
-            raise ConfigurationError("clock must be callable and return aware datetimes.")
         self._clock = clock
-        self._now()  # refused here and not after a request: the token of that would be lost
+        read(clock)  # refused here and not after a request: the token of that would be lost
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
         self._refresh_without_slash = False
 
@@ -82,6 +76,11 @@ class Flow:
     def base_url(self) -> str:
         """Root of the service, without a slash at the end."""
         return self._client.base_url
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """What gives this flow the present, as an aware datetime."""
+        return self._clock
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
         """Build the address of the consent page. Nothing is sent.
@@ -130,7 +129,7 @@ class Flow:
         _need_printable("code", code)
 
         def plan() -> Plan[Token]:
-            sent_at = self._now()
+            sent_at = read(self._clock)
             body = GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
             answer = yield from self._ask(get_tokens, body, secrets=[code])
             return self._token(answer, sent_at, previous=None, secrets=[code])
@@ -148,7 +147,7 @@ class Flow:
 
         def plan() -> Plan[Token]:
             if not self._refresh_without_slash:
-                sent_at = self._now()
+                sent_at = read(self._clock)
                 body = RefreshTokensRequest(refresh_token=refresh_token)
                 answer = yield from self._ask(refresh_tokens, body, secrets=secrets)
                 if not self._leads_to_token_endpoint(answer):
@@ -157,7 +156,7 @@ class Flow:
             # The other grant's function, since it posts to that path; the form is the same.
             form = GetTokensRequest(grant_type="refresh_token")
             form["refresh_token"] = refresh_token
-            sent_at = self._now()
+            sent_at = read(self._clock)
             answer = yield from self._ask(get_tokens, form, secrets=secrets)
             return self._token(answer, sent_at, previous=token, secrets=secrets)
 
@@ -215,13 +214,7 @@ class Flow:
     def _refusal(self, operation: str, answer: Response[Any], secrets: list[str]) -> Exception:
         header = self._credentials.basic_auth_header
         own = [self._credentials.client_secret, header.removeprefix("Basic ")]
-        return refusal(operation, answer, now=self._now(), secrets=[*secrets, *own])
-
-    def _now(self) -> datetime:
-        now = argument("What clock returns", self._clock(), datetime)
-        if now.utcoffset() is None:
-            raise ConfigurationError("clock must return aware datetimes; use datetime.now(UTC).")
-        return now
+        return refusal(operation, answer, now=read(self._clock), secrets=[*secrets, *own])
 
     def _is_pipedrives(self) -> bool:
         return httpx.URL(self.base_url).host.rstrip(".") == httpx.URL(DEFAULT_BASE_URL).host

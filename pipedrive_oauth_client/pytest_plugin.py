@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PipedriveSandbox", "pipedrive_sandbox"]
 
+# So that their assertions say what was compared.
+pytest.register_assert_rewrite("pipedrive_oauth_client.stores.conformance")
+
 
 @frozen
 class PipedriveSandbox:

@@ -1,0 +1,69 @@
+"""`PipedriveAuth` for clients of httpx2 (extra `httpx2`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.generated.encode import argument
+
+__all__ = ["PipedriveHttpx2Auth"]
+
+
+class PipedriveHttpx2Auth(httpx2.Auth):
+    """Sends a valid access token with every request of an httpx2 client, sync or async.
+
+    Args:
+        auth: Gives the token; see there for what is sent where, and when it is renewed.
+
+    Raises:
+        ConfigurationError: `auth` is something else.
+    """
+
+    def __init__(self, auth: PipedriveAuth) -> None:
+        self._auth = argument("auth", auth, PipedriveAuth)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._auth!r})"
+
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        """Put the token on a request; `httpx2.Client` calls this.
+
+        Args:
+            request: The request.
+
+        Yields:
+            The request, once or twice.
+        """
+        # Requests and answers of both libraries have in common all that is asked of them.
+        flow: Any = self._auth.sync_auth_flow(_alike(request))
+        yield from flow
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Put the token on a request; `httpx2.AsyncClient` calls this.
+
+        Args:
+            request: The request.
+
+        Yields:
+            The request, once or twice.
+        """
+        flow: Any = self._auth.async_auth_flow(_alike(request))
+        async with aclosing(flow):
+            step = await anext(flow)
+            while True:
+                response = yield step
+                try:
+                    step = await flow.asend(response)
+                except StopAsyncIteration:
+                    return
+
+
+def _alike(request: httpx2.Request) -> Any:
+    return request

@@ -1,0 +1,47 @@
+"""Which accounts have not been renewed for a long time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError
+from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.stores.protocol import TokenStore
+
+__all__ = ["due"]
+
+
+def due(store: TokenStore, before: datetime) -> Iterator[str]:
+    """Give the accounts whose access token expires before a time.
+
+    An access token lives for an hour, so that this is when the account was last renewed, with an
+    hour added. Stores that have a method `due` are asked; of others every token is loaded. What is
+    stored and can't be read is due as well, so that somebody looks at it.
+
+    Args:
+        store: The store.
+        before: The time, aware.
+
+    Returns:
+        The accounts, one by one.
+
+    Raises:
+        ConfigurationError: `before` has no time zone.
+        StoreError: The store does not work.
+    """
+    if argument("before", before, datetime).utcoffset() is None:
+        raise ConfigurationError("before must be a datetime with a time zone, for example in UTC.")
+    own: Callable[[datetime], Iterator[str]] | None = getattr(store, "due", None)
+    return own(before) if own is not None else _scanned(store, before)
+
+
+def _scanned(store: TokenStore, before: datetime) -> Iterator[str]:
+    for account in store.accounts():
+        try:
+            token = store.load(account)
+        except CorruptTokenError:
+            yield account
+        else:
+            if token is not None and token.expires_at < before:
+                yield account

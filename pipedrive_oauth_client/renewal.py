@@ -1,0 +1,110 @@
+"""One renewal, from the lock to the save, as one synchronous piece of work.
+
+Everything happens in one thread and under the account's lock, so that asynchronous callers, who run
+it in a thread, can be cancelled without stopping it between the answer and the save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pipedrive_oauth_client import unsaved
+from pipedrive_oauth_client.errors import (
+    CorruptTokenError,
+    InvalidGrantError,
+    StoreLockTimeoutError,
+    TokenNotFoundError,
+)
+from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.stores.leases import Lease
+from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.tokens import Token
+
+__all__ = ["renew"]
+
+_MOST_ROUNDS: Final = 5
+
+
+def renew(
+    oauth: PipedriveOAuth,
+    store: TokenStore,
+    account: str,
+    *,
+    is_good: Callable[[Token], bool],
+) -> Token:
+    """Give a good token of an account: the stored one, or else the next one.
+
+    Args:
+        oauth: Obtains the next one.
+        store: Where the account's token is kept.
+        account: The account.
+        is_good: Tells whether a stored token will do.
+
+    Returns:
+        The token, which is stored.
+
+    Raises:
+        TokenNotFoundError: No token is stored for the account.
+        InvalidGrantError: The stored refresh token is worth nothing, and nobody has saved another.
+        PipedriveOAuthError: The service or the store failed.
+    """
+    # Often another process has renewed it already, which takes no lock to find out.
+    token = _presentable(store.load(account))
+    if is_good(token):
+        return token
+    for _ in range(_MOST_ROUNDS):
+        with store.lock(account) as lease:
+            found = _under_lock(oauth, store, account, lease, is_good)
+            if found is not None:
+                return found
+    raise StoreLockTimeoutError(
+        "The account's token is being changed by others, faster than it can be renewed. Try again;"
+        " if it lasts, look for programs that save tokens without the account's lock."
+    )
+
+
+def _under_lock(
+    oauth: PipedriveOAuth,
+    store: TokenStore,
+    account: str,
+    lease: object,
+    is_good: Callable[[Token], bool],
+) -> Token | None:
+    """Give a good token, or None where it takes another round."""
+    token = _presentable(unsaved.resolve(store, account, store.load(account)))
+    if is_good(token):
+        return token
+    if isinstance(lease, Lease) and lease.is_over():
+        # This process was stopped since it took the lock. Somebody else may be renewing.
+        return None
+    try:
+        following = oauth.refresh(token)
+    except InvalidGrantError:
+        # Somebody who had lost the lock may have been faster.
+        latest = store.load(account)
+        if latest is None or latest == token:
+            raise
+        return latest if is_good(_presentable(latest)) else None
+    try:
+        store.save(account, following)
+    except BaseException as error:
+        unsaved.keep(store, account, previous=token, token=following)
+        if not isinstance(error, StoreLockTimeoutError):
+            raise
+        # Either somebody else's token is there, which then counts, or this one is saved next time.
+        return None
+    return following
+
+
+def _presentable(token: Token | None) -> Token:
+    if token is None:
+        raise TokenNotFoundError(
+            "No token is stored for this account. The person has to authorize the app first."
+        )
+    if token.token_type.lower() != "bearer":
+        raise CorruptTokenError(
+            "The stored token is not one that can be sent. If it was encrypted, put the same"
+            " EncryptedTokenStore around the store."
+        )
+    return token

@@ -1,0 +1,65 @@
+"""Places to keep tokens in, and what such a place has to do.
+
+`MemoryTokenStore` is for one process, `FileTokenStore` for one machine, `SQLTokenStore` and
+`RedisTokenStore` for any number of them. `EncryptedTokenStore` is put around any of them. All but
+the first need an extra, which is imported when the store is first asked for. `TokenStore` says what
+a store of your own has to do, and `stores.conformance` has the tests for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease
+from pipedrive_oauth_client.stores.protocol import TokenStore
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.stores.base import LeasedStore
+    from pipedrive_oauth_client.stores.encrypted import EncryptedTokenStore
+    from pipedrive_oauth_client.stores.file import FileTokenStore
+    from pipedrive_oauth_client.stores.memory import MemoryTokenStore
+    from pipedrive_oauth_client.stores.redis import RedisTokenStore
+    from pipedrive_oauth_client.stores.sql import SQLTokenStore
+
+__all__ = [
+    "DEFAULT_LEASE",
+    "EncryptedTokenStore",
+    "FileTokenStore",
+    "Lease",
+    "LeasedStore",
+    "MemoryTokenStore",
+    "RedisTokenStore",
+    "SQLTokenStore",
+    "TokenStore",
+]
+
+# What is imported when it is first asked for: its module, and for what needs an extra the package
+# that has to be there, and the extra that brings it.
+_LAZY: dict[str, tuple[str, str, str]] = {
+    "EncryptedTokenStore": ("encrypted", "cryptography", "encryption"),
+    "FileTokenStore": ("file", "filelock", "file"),
+    "LeasedStore": ("base", "", ""),
+    "MemoryTokenStore": ("memory", "", ""),
+    "RedisTokenStore": ("redis", "redis", "redis"),
+    "SQLTokenStore": ("sql", "sqlalchemy", "sql"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, package, extra = _LAZY[name]
+    try:
+        found = getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if not package or (error.name or "").partition(".")[0] != package:
+            raise
+        raise ConfigurationError(
+            f"{name} needs the extra `{extra}`: pip install 'pipedrive-oauth-client[{extra}]'."
+        ) from error
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

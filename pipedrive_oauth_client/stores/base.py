@@ -1,0 +1,235 @@
+"""What all stores of this package have in common: `LeasedStore`.
+
+A lock that ends by itself leaves a danger: its holder may wake up and save what it has, over a
+newer token. So every saved token has a version, a random word, and a save under a lock takes place
+only if the stored token is still the one that the holder has seen. A late holder whose token nobody
+has replaced may save, and must: the service may have made the stored one worthless for it.
+
+Each kind of store adds a few steps that its database does at one stroke.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from logging import getLogger
+from secrets import token_hex
+from typing import Final
+
+from attrs import field, frozen
+
+from pipedrive_oauth_client.errors import ConfigurationError, StoreError, StoreLockTimeoutError
+from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.stores.accounts import checked_account
+from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease, Taken, take_in_time
+from pipedrive_oauth_client.stores.texts import from_text, to_text
+from pipedrive_oauth_client.tokens import Token
+
+__all__ = ["AnyVersion", "Kept", "LeasedStore"]
+
+_MARGIN: Final = timedelta(seconds=15)
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+
+
+@frozen
+class Kept:
+    """What is stored for an account.
+
+    Attributes:
+        text: The token as text; hidden in `repr`.
+        version: The random word that it was saved under.
+    """
+
+    text: str | bytes = field(repr=False)
+    version: str
+
+
+@frozen
+class AnyVersion:
+    """Says that a save takes place whatever is stored: it is made without the lock."""
+
+
+class LeasedStore(ABC):
+    """A store whose locks end by themselves, and whose saves a late holder can't do harm with.
+
+    Args:
+        lease: How long a lock is lent for. It should be the same for all who use the store, and
+            longer than a renewal can take.
+        wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
+
+    Raises:
+        ConfigurationError: One of them is no timedelta above zero.
+    """
+
+    def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
+        self._lease = _positive("lease", lease)
+        self._wait = _positive("wait", lease + _MARGIN if wait is None else wait)
+        self._mine = threading.local()
+        self._monotonic: Callable[[], float] = time.monotonic
+        self._sleep: Callable[[float], None] = time.sleep
+
+    def load(self, account: str) -> Token | None:
+        """Give the token of an account; see `TokenStore.load`.
+
+        Args:
+            account: The account.
+
+        Returns:
+            The token, or None where there is none.
+
+        Raises:
+            CorruptTokenError: What is stored is no token; it is left as it is.
+            StoreError: The store does not work.
+        """
+        kept = self._read(checked_account(account))
+        lease = self._leases().get(account)
+        if lease is not None:
+            # What is saved next under this lock comes from what was loaded here.
+            lease.version = None if kept is None else kept.version
+        return None if kept is None else from_text(kept.text)
+
+    def save(self, account: str, token: Token) -> None:
+        """Keep a token in place of the one before; see `TokenStore.save`.
+
+        Args:
+            account: The account.
+            token: The token.
+
+        Raises:
+            StoreLockTimeoutError: This thread has lost the account's lock, and somebody else has
+                saved or deleted since; nothing was written.
+            StoreError: The store does not work; the token before is still there.
+        """
+        checked_account(account)
+        kept = Kept(to_text(argument("token", token, Token)), token_hex(8))
+        lease = self._leases().get(account)
+        expected = AnyVersion() if lease is None else lease.version
+        if not self._write(account, kept, token.expires_at, expected):
+            raise StoreLockTimeoutError(
+                "The token was not saved: while this caller held the account's lock, somebody else"
+                " saved or deleted the account's token. Load it again."
+            )
+        if lease is not None:
+            lease.version = kept.version
+
+    def delete(self, account: str) -> None:
+        """Forget the token of an account, if there is one; see `TokenStore.delete`.
+
+        Args:
+            account: The account.
+
+        Raises:
+            StoreError: The store does not work.
+        """
+        self._remove(checked_account(account))
+        lease = self._leases().get(account)
+        if lease is not None:
+            lease.version = None
+
+    @contextmanager
+    def lock(self, account: str) -> Generator[Lease]:
+        """Let one caller at a time renew the token of an account; see `TokenStore.lock`.
+
+        Args:
+            account: The account.
+
+        Yields:
+            The lease. Saves of this thread belong to it until the end of the `with` block.
+
+        Raises:
+            StoreLockTimeoutError: Somebody else did not let go of it in time.
+            ConfigurationError: This thread has the lock already.
+            StoreError: The store does not work.
+        """
+        leases = self._leases()
+        if checked_account(account) in leases:
+            raise ConfigurationError(
+                "This thread has the account's lock already, and would wait for itself."
+            )
+        lease = take_in_time(
+            lambda owner, stale: self._take(account, owner, stale),
+            lease=self._lease,
+            wait=self._wait,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+        )
+        leases[account] = lease
+        try:
+            yield lease
+        finally:
+            del leases[account]
+            # A process that was forked inside of the block leaves it as well, and has no lock.
+            if lease.process == os.getpid():
+                self._give_back(account, lease.owner)
+
+    @abstractmethod
+    def accounts(self) -> Iterator[str]:
+        """Give all accounts that have a token; see `TokenStore.accounts`."""
+
+    @abstractmethod
+    def due(self, before: datetime) -> Iterator[str]:
+        """Give the accounts whose access token expires before a time.
+
+        Args:
+            before: The time, aware.
+
+        Returns:
+            The accounts, one by one. What is saved meanwhile may or may not be among them.
+
+        Raises:
+            StoreError: The store does not work.
+        """
+
+    @abstractmethod
+    def _read(self, account: str) -> Kept | None:
+        """Give what is stored."""
+
+    @abstractmethod
+    def _write(
+        self, account: str, kept: Kept, expires_at: datetime, expected: AnyVersion | str | None
+    ) -> bool:
+        """Store it if the stored version is still the expected one; None: if nothing is stored.
+
+        Comparing and writing are one step, and doing it twice in a row is the same as doing it
+        once. Returns whether it is stored.
+        """
+
+    @abstractmethod
+    def _remove(self, account: str) -> None:
+        """Remove what is stored."""
+
+    @abstractmethod
+    def _take(self, account: str, owner: str, stale: str | None) -> Taken:
+        """Take the lock for `owner` if it is free, its lease is over, or `stale` has it.
+
+        Taking it twice for the same owner is the same as taking it once.
+        """
+
+    @abstractmethod
+    def _release(self, account: str, owner: str) -> None:
+        """Let go of the lock if `owner` has it."""
+
+    def _give_back(self, account: str, owner: str) -> None:
+        try:
+            self._release(account, owner)
+        except StoreError as error:
+            # What was to be done under the lock is done.
+            _LOGGER.warning("A lock was not released and ends with its lease: %s", error)
+
+    def _leases(self) -> dict[str, Lease]:
+        # By thread: what a save under a lock may replace is known to the holder alone.
+        leases: dict[str, Lease] | None = getattr(self._mine, "leases", None)
+        if leases is None:
+            leases = self._mine.leases = {}
+        return leases
+
+
+def _positive(name: str, value: timedelta) -> timedelta:
+    if argument(name, value, timedelta) <= timedelta(0):
+        raise ConfigurationError(f"{name} must be above zero.")
+    return value

@@ -1,0 +1,91 @@
+"""What a place for tokens has to do: `TokenStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+from pipedrive_oauth_client.tokens import Token
+
+__all__ = ["TokenStore"]
+
+
+@runtime_checkable
+class TokenStore(Protocol):
+    """A place where tokens are kept, one for each account.
+
+    An account is a name of the app's own choice for one grant, for example company and user. A
+    store is synchronous: it is asked when a token is renewed, and not for each request.
+
+    Whoever renews a token holds the account's lock, loads, renews, and saves; all of that happens
+    in one thread. Where the lock of a store can be lost, because its holder was stopped for too
+    long, `save` must refuse with `StoreLockTimeoutError` what a late holder brings after somebody
+    else has saved. `stores.conformance` has the tests that a store of your own should pass.
+    """
+
+    def load(self, account: str) -> Token | None:
+        """Give the token of an account.
+
+        Args:
+            account: The account.
+
+        Returns:
+            The token, or None where there is none.
+
+        Raises:
+            CorruptTokenError: What is stored is no token; it is left as it is.
+            StoreError: The store does not work.
+        """
+        ...
+
+    def save(self, account: str, token: Token) -> None:
+        """Keep a token in place of the one before.
+
+        Args:
+            account: The account.
+            token: The token.
+
+        Raises:
+            StoreLockTimeoutError: This thread has lost the account's lock, and somebody else has
+                saved or deleted since; nothing was written.
+            StoreError: The store does not work; the token before is still there.
+        """
+        ...
+
+    def delete(self, account: str) -> None:
+        """Forget the token of an account, if there is one.
+
+        Args:
+            account: The account.
+
+        Raises:
+            StoreError: The store does not work.
+        """
+        ...
+
+    def lock(self, account: str) -> AbstractContextManager[object]:
+        """Let one caller at a time renew the token of an account.
+
+        Args:
+            account: The account.
+
+        Returns:
+            A context manager. Entering it waits for a bounded time.
+
+        Raises:
+            StoreLockTimeoutError: Somebody else did not let go of it in time.
+            StoreError: The store does not work.
+        """
+        ...
+
+    def accounts(self) -> Iterator[str]:
+        """Give all accounts that have a token, in no particular order.
+
+        Returns:
+            The accounts, one by one, without holding them all in memory where that can be helped.
+
+        Raises:
+            StoreError: The store does not work.
+        """
+        ...

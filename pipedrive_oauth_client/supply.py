@@ -1,0 +1,147 @@
+"""A token that is always valid, for whoever sends the requests: `TokenSupply`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Final
+
+from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
+from pipedrive_oauth_client.bearer import Bearer
+from pipedrive_oauth_client.clock import read
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.flights import join, landed
+from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.origins import user_origins
+from pipedrive_oauth_client.renewal import renew
+from pipedrive_oauth_client.stores.accounts import checked_account
+from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.waiting import until_done
+
+__all__ = ["TokenSupply"]
+
+_MOST_FLIGHTS: Final = 3
+
+
+class TokenSupply:
+    """Gives the token at hand for as long as it is valid, and renews it when it is not.
+
+    Args:
+        oauth: The flow that renews.
+        store: Where the account's token is kept.
+        account: The account.
+        leeway: How long before its expiry a token is renewed.
+        hosts: Where the token may go besides its `api_domain`.
+
+    Raises:
+        ConfigurationError: An argument can't be right.
+    """
+
+    def __init__(
+        self,
+        oauth: PipedriveOAuth | AsyncPipedriveOAuth,
+        store: TokenStore,
+        account: str,
+        *,
+        leeway: timedelta,
+        hosts: Iterable[str],
+    ) -> None:
+        argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
+        self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
+        if not isinstance(store, TokenStore):
+            raise ConfigurationError(
+                "store must have the methods of stores.TokenStore: load, save, delete, lock and"
+                " accounts."
+            )
+        self._store = store
+        self.account: Final = checked_account(account)
+        if argument("leeway", leeway, timedelta) < timedelta(0):
+            raise ConfigurationError("leeway must not be below zero.")
+        self._leeway = leeway
+        self._hosts = user_origins(hosts)
+        self.clock: Final = oauth.clock
+        self.last: Bearer | None = None
+
+    def ready(self, rejected: Token | None = None) -> Bearer | None:
+        """Give the token at hand, if it will do. This asks nobody and locks nothing.
+
+        Args:
+            rejected: A token that will not do.
+
+        Returns:
+            The token, ready to be sent, or None.
+        """
+        bearer = self.last
+        if bearer is None or self.clock() >= bearer.stale_at:
+            return None
+        if rejected is not None and bearer.token.access_token == rejected.access_token:
+            return None
+        return bearer
+
+    def get(self, rejected: Token | None = None) -> Bearer:
+        """Give a token that is stored and valid, renewed if need be.
+
+        Args:
+            rejected: A token that will not do.
+
+        Returns:
+            The token, ready to be sent.
+
+        Raises:
+            PipedriveOAuthError: The service or the store failed.
+        """
+        flights = self._flights(rejected)
+        flight = next(flights)
+        while True:
+            token = landed(flight)
+            try:
+                flight = flights.send(token)
+            except StopIteration:
+                return self._remembered(token)
+
+    async def aget(self, rejected: Token | None = None) -> Bearer:
+        """Do the same as `get` without blocking the event loop.
+
+        Args:
+            rejected: A token that will not do.
+
+        Returns:
+            The token, ready to be sent.
+
+        Raises:
+            PipedriveOAuthError: The service or the store failed.
+        """
+        flights = self._flights(rejected)
+        flight = next(flights)
+        while True:
+            await until_done(flight)
+            token = landed(flight)
+            try:
+                flight = flights.send(token)
+            except StopIteration:
+                return self._remembered(token)
+
+    def _flights(self, rejected: Token | None) -> Generator[Future[Token], Token]:
+        # A flight that somebody else began may bring the very token that was rejected.
+        for _ in range(_MOST_FLIGHTS):
+            token = yield join(self._store, self.account, lambda: self._renew(rejected))
+            if rejected is None or token.access_token != rejected.access_token:
+                return
+
+    def _renew(self, rejected: Token | None) -> Token:
+        def is_good(token: Token) -> bool:
+            if rejected is not None and token.access_token == rejected.access_token:
+                return False
+            # What can't be renewed is used to its end.
+            leeway = self._leeway if token.refresh_token is not None else timedelta(0)
+            return not token.is_stale(leeway, read(self.clock))
+
+        return renew(self._oauth, self._store, self.account, is_good=is_good)
+
+    def _remembered(self, token: Token) -> Bearer:
+        bearer = Bearer.of(token, leeway=self._leeway, now=read(self.clock), more=self._hosts)
+        self.last = bearer
+        return bearer

@@ -1,5 +1,6 @@
 # `make` lists what there is. Needed: GNU make, Python 3.11 or newer and a package index that pip reaches.
-# What is installed is in requirements.lock and in tools/lint/package-lock.json, to the last digit.
+# What is installed is in requirements.lock, in tools/lint/package-lock.json and in the two locks of tools/interop,
+# to the last digit.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -56,6 +57,13 @@ demo: generate ## Generate the client and walk through the OAuth flow, all on th
 test: setup ## Run the tests (ARGS goes to pytest)
 	$(venv_python) -m pytest $(ARGS)
 
+.PHONY: bench
+bench: setup ## Measure what things cost, side by side with the plain way
+	$(venv_python) -m benchmarks.auth_cost
+	$(venv_python) -m benchmarks.renewal_cost
+	$(venv_python) -m benchmarks.fleet_rate
+	$(venv_python) -m benchmarks.sandbox_load
+
 ##@ Change
 
 .PHONY: generate
@@ -73,7 +81,8 @@ lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer v
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .venv-lock .setup.lock tools/lint/node_modules tools/lint/npm.log build dist
+	rm -rf .venv .venv-lock .venv-interop .setup.lock build dist
+	rm -rf tools/lint/node_modules tools/lint/npm.log tools/interop/node_modules tools/interop/npm.log
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -100,6 +109,14 @@ types: setup ## Types (mypy and pyright)
 spec: setup ## Is openapi.yaml valid, and well described? (openapi-spec-validator and redocly)
 	$(venv_python) -m openapi_spec_validator openapi.yaml
 	$(venv_python) -m tools.lint openapi.yaml
+
+.PHONY: faults
+faults: setup ## Kill, stop and cancel renewals in hundreds of rounds (make test has a short form)
+	FAULT_ROUNDS=full $(venv_python) -m pytest tests/faults $(ARGS)
+
+.PHONY: interop
+interop: setup ## Hold the sandbox and the client against programs of others (ARGS="prism authlib" for some)
+	$(venv_python) -m tools.interop $(ARGS)
 
 .PHONY: lock-check
 lock-check: setup ## Does requirements.lock fit pyproject.toml?

@@ -1,0 +1,127 @@
+"""Another project installs the wheel into an environment of its own and tests its app with it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from tools.bootstrap import ROOT, base_python, interpreter, pip_install
+from tools.interop.children import environment, run
+from tools.interop.difference import expect, expect_equal
+from tools.interop.outsiders import HERE
+from tools.lock.check import HASH, entries
+
+SUITE = HERE / "foreign_suite"
+BUILD_SECONDS = 120
+INSTALL_SECONDS = 300
+TEST_SECONDS = 120
+
+# Run by the other project's Python: what it has, and where from.
+ASK = """
+import importlib.metadata, importlib.util, json, pipedrive_oauth_client
+installed = importlib.metadata.distribution("pipedrive-oauth-client")
+print("DONE", json.dumps({
+    "file": pipedrive_oauth_client.__file__,
+    "origin": json.loads(installed.read_text("direct_url.json")),
+    "others": [name for name in ("tests", "tools", "examples") if importlib.util.find_spec(name)],
+}))
+"""
+
+
+def check(scratch: Path) -> str:
+    """Build, install and test, and return the counts."""
+    wheel = build(scratch / "dist")
+    place = scratch / "venv"
+    install(wheel, place)
+
+    project = scratch / "project"
+    shutil.copytree(SUITE, project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    python = str(interpreter(place))
+    said = run(
+        [python, "-I", "-c", ASK],
+        what="importing the package",
+        seconds=TEST_SECONDS,
+        folder=project,
+        variables=environment(),
+    )
+    found = json.loads(said.partition("DONE ")[2])
+    inside = Path(found["file"]).resolve().is_relative_to(place.resolve())
+    expect(inside, f"the package is not the installed one but {found['file']}")
+    origin = found["origin"]
+    expect_equal(origin["url"], wheel.as_uri(), "where the installed package is from")
+    expect("archive_info" in origin, "the package was not installed from an archive")
+    expect_equal(found["others"], [], "folders of the tree that the wheel brought along")
+
+    report = project / "report.xml"
+    printed = run(
+        [python, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}"],
+        what="the other project's tests",
+        seconds=TEST_SECONDS,
+        folder=project,
+        # As these two of the caller's shell would change what runs.
+        variables=environment({"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}),
+        reasons=r"^(?:ERROR|FAILED) \S.+$",
+    )
+    passed = sum(not list(case) for case in cases(report))
+    wanted = sum(tests_in(file) for file in SUITE.rglob("test_*.py"))
+    expect(wanted > 0, "the other project has no tests")
+    expect_equal((len(cases(report)), passed), (wanted, wanted), "tests run and passed", printed)
+    return f"{passed} tests of another project passed with {wheel.name}"
+
+
+def build(folder: Path) -> Path:
+    """Build the wheel from the tree and return where it is."""
+    printed = run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        what="building the wheel",
+        seconds=BUILD_SECONDS,
+        folder=ROOT,
+        variables=environment(),
+    )
+    wheels = list(folder.glob("*.whl"))
+    expect_equal(len(wheels), 1, "wheels built", printed)
+    return wheels[0]
+
+
+def install(wheel: Path, place: Path) -> None:
+    """Install the wheel with the sandbox, and pytest, into a new environment.
+
+    The versions are the locked ones, without their hashes: with hashes pip would want one for the
+    wheel as well.
+    """
+    constraints = wheel.with_name("constraints.txt")
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    lines = (HASH.sub("", line).strip() for line in entries(lock))
+    constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    packages = [f"pipedrive-oauth-client[sandbox] @ {wheel.as_uri()}", "pytest"]
+    for command in (
+        [base_python(), "-I", "-m", "venv", str(place)],
+        [
+            *pip_install(place),
+            *("--only-binary=:all:", "--constraint", str(constraints)),
+            *packages,
+        ],
+    ):
+        run(
+            command,
+            what="installing the wheel",
+            seconds=INSTALL_SECONDS,
+            folder=wheel.parent,
+            variables=environment(network=True),
+        )
+
+
+def tests_in(file: Path) -> int:
+    """Return how many test functions a file has."""
+    nodes = ast.parse(file.read_text("utf-8")).body
+    return sum(isinstance(node, ast.FunctionDef) and node.name[:5] == "test_" for node in nodes)
+
+
+def cases(report: Path) -> list[ET.Element]:
+    """Return the tests of a JUnit report; one that passed has nothing inside."""
+    # Written by the run just before, not by a stranger.
+    return list(ET.parse(report).iter("testcase"))  # noqa: S314

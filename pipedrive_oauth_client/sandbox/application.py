@@ -14,6 +14,7 @@ from pipedrive_oauth_client.sandbox.endpoints import endpoints
 from pipedrive_oauth_client.sandbox.faults import Faults
 from pipedrive_oauth_client.sandbox.front import Front, Sleep
 from pipedrive_oauth_client.sandbox.grants import Lifetimes
+from pipedrive_oauth_client.sandbox.home import Home
 from pipedrive_oauth_client.sandbox.peeking import Sight
 from pipedrive_oauth_client.sandbox.rate_limit import RateLimit
 from pipedrive_oauth_client.sandbox.records import (
@@ -102,6 +103,7 @@ def create_app(
         ),
     )
     state = State(clock=clock, lifetimes=lifetimes, rotate_refresh_tokens=rotate_refresh_tokens)
+    requests = RequestLog()
     front = Front(
         app=endpoints(
             state=state,
@@ -111,9 +113,10 @@ def create_app(
             slashed_token_path=slashed_token_path,
             slashed_token_location=slashed_token_location,
             rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock),
+            home=Home(state=state, apps=registered, users=people, requests=requests, clock=clock),
         ),
         faults=Faults(PATHS),
-        requests=RequestLog(),
+        requests=requests,
         sight=Sight(PATHS, registered),
         clock=clock,
         sleep=sleep,

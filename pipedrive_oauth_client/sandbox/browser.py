@@ -52,9 +52,12 @@ def visit(
     page.feed(_request("GET", authorization_url, expected_status=200).text)
     if account is None:
         account = page.first_account
-    if account not in page.accounts:
+    chosen = {"account": account}
+    if account not in page.accounts and page.takes_others:
+        chosen = {"account": page.first_account, "other_account": account}
+    elif account not in page.accounts:
         raise ConfigurationError("This user is not one of the sandbox's; give it to create_app.")
-    form = urlencode({**page.hidden, "account": account, "decision": decision})
+    form = urlencode({**page.hidden, **chosen, "decision": decision})
     target = urljoin(authorization_url, page.action)
     return _request("POST", target, form=form, origin=base_url, expected_status=303).location
 
@@ -108,6 +111,7 @@ class _ConsentForm(HTMLParser):
         self.action = ""
         self.hidden: dict[str, str] = {}
         self.accounts: list[str] = []
+        self.takes_others = False
 
     @property
     def first_account(self) -> str:
@@ -120,5 +124,7 @@ class _ConsentForm(HTMLParser):
             self.action = attributes.get("action", "")
         elif tag == "input" and attributes.get("name") == "account":
             self.accounts.append(attributes.get("value", ""))
+        elif tag == "input" and attributes.get("name") == "other_account":
+            self.takes_others = True
         elif tag == "input" and attributes.get("type") == "hidden":
             self.hidden[attributes.get("name", "")] = attributes.get("value", "")

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from pipedrive_oauth_client.sandbox.records import App
 from pipedrive_oauth_client.sandbox.refusals import (
@@ -19,6 +20,25 @@ from pipedrive_oauth_client.sandbox.refusals import (
     RefusedError,
 )
 from pipedrive_oauth_client.sandbox.requests import Credentials, basic_credentials
+
+_CREDENTIALS = "pipedrive_oauth_client.sandbox.credentials"
+
+
+def credentials_of(scope: Scope) -> Credentials | None:
+    """Return what a request's Authorization header says, read once for all who ask; or None."""
+    known = scope.get(_CREDENTIALS)
+    if isinstance(known, Credentials):
+        return known
+    credentials = basic_credentials(
+        [
+            value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name.lower() == b"authorization"
+        ]
+    )
+    if credentials is not None:
+        scope[_CREDENTIALS] = credentials
+    return credentials
 
 
 class Clients:
@@ -38,7 +58,7 @@ class Clients:
             RefusedError: There are no credentials that can be read, there are some in the form as
                 well, or they are wrong.
         """
-        credentials = basic_credentials(request.headers.getlist("authorization"))
+        credentials = credentials_of(request.scope)
         if credentials is None:
             raise RefusedError(NO_CREDENTIALS)
         if "client_secret" in form:

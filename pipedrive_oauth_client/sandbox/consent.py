@@ -16,6 +16,7 @@ from starlette.responses import Response
 from pipedrive_oauth_client.sandbox.addresses import DECIDE_PATH, base_path, origin
 from pipedrive_oauth_client.sandbox.answers import see_other
 from pipedrive_oauth_client.sandbox.bodies import read_form
+from pipedrive_oauth_client.sandbox.listings import first_of
 from pipedrive_oauth_client.sandbox.pages import render_page
 from pipedrive_oauth_client.sandbox.records import App, User
 from pipedrive_oauth_client.sandbox.refusals import (
@@ -37,6 +38,8 @@ from pipedrive_oauth_client.sandbox.uris import content_security_source, with_qu
 # Chromium holds the whole chain of redirects after a form to the page's `form-action`, so a
 # callback that sends the person on, to the app's own pages or to Pipedrive, must be allowed to.
 _WHERE_APPS_GO_ON = ("https:", "http://127.0.0.1:*", "http://localhost:*")
+# Nobody reads a list of thousands; the accounts beyond these are named by their numbers.
+_MOST_OFFERED = 50
 
 
 class Consent:
@@ -45,7 +48,8 @@ class Consent:
     Args:
         state: The sandbox's memory.
         apps: The registered apps.
-        users: The people who can decide; the page offers them all.
+        users: The people who can decide; the page offers the first ones, and a field for the number
+            of any other one where there are many.
         decline_error: The `error` of the redirect after a no.
     """
 
@@ -80,10 +84,11 @@ class Consent:
             raise RefusedError(APP_NOT_INSTALLABLE)
         return render_page(
             "consent.html",
+            request,
             form_targets=[content_security_source(app.redirect_uri), *_WHERE_APPS_GO_ON],
             app=app,
             permissions=[(scope, in_words(scope)) for scope in app.scopes],
-            users=list(self._users.values()),
+            users=first_of(self._users.values(), _MOST_OFFERED),
             return_to=urlsplit(app.redirect_uri).netloc,
             action=base_path(request) + DECIDE_PATH,
             ticket=self._state.open_ticket(app, query.get("state")),
@@ -94,7 +99,8 @@ class Consent:
         if not _is_from_own_page(request):
             raise RefusedError(FOREIGN_PAGE)
         form = await read_form(request)
-        decision, user = form.get("decision"), self._users.get(form.get("account", ""))
+        decision = form.get("decision")
+        user = self._users.get(form.get("other_account", form.get("account", "")))
         if decision not in {"allow", "cancel"}:
             raise RefusedError(DECISION_MISSING)
         if user is None:

@@ -13,6 +13,8 @@ from pipedrive_oauth_client.sandbox.addresses import (
     CURRENT_USER_PATH,
     DEALS_PATH,
     DECIDE_PATH,
+    HOME_PATH,
+    ICON_PATH,
     ISSUE_PATH,
     REVOKE_PATH,
     SLASHED_ISSUE_PATH,
@@ -21,6 +23,8 @@ from pipedrive_oauth_client.sandbox.answers import on_crash, on_http_error, on_r
 from pipedrive_oauth_client.sandbox.api import Api
 from pipedrive_oauth_client.sandbox.clients import Clients
 from pipedrive_oauth_client.sandbox.consent import Consent
+from pipedrive_oauth_client.sandbox.home import Home
+from pipedrive_oauth_client.sandbox.icon import show_icon
 from pipedrive_oauth_client.sandbox.rate_limit import RateLimit
 from pipedrive_oauth_client.sandbox.records import App, User
 from pipedrive_oauth_client.sandbox.refusals import RefusedError
@@ -43,6 +47,7 @@ def endpoints(
     slashed_token_path: SlashedTokenPath,
     slashed_token_location: SlashedTokenLocation,
     rate_limit: RateLimit,
+    home: Home,
 ) -> Starlette:
     """Return the ASGI application of all endpoints, made of the parts that `create_app` made."""
     clients = Clients(apps)
@@ -56,13 +61,16 @@ def endpoints(
         slashed = Redirect(slashed_token_path, slashed_token_location).answer
     app = Starlette(
         routes=[
-            Route(AUTHORIZE_PATH, consent.show, methods=["GET"]),
-            Route(DECIDE_PATH, consent.decide, methods=["POST"]),
+            # In the order of how much is asked of them: the first that fits answers.
             Route(ISSUE_PATH, tokens.issue, methods=["POST"]),
             Route(SLASHED_ISSUE_PATH, slashed, methods=["POST"]),
+            Route(AUTHORIZE_PATH, consent.show, methods=["GET"]),
+            Route(DECIDE_PATH, consent.decide, methods=["POST"]),
             Route(REVOKE_PATH, revocation.revoke, methods=["POST"]),
             Route(CURRENT_USER_PATH, api.current_user, methods=["GET"]),
             Route(DEALS_PATH, api.deals, methods=["GET"]),
+            Route(HOME_PATH, home.show, methods=["GET"]),
+            Route(ICON_PATH, show_icon, methods=["GET"]),
         ],
         exception_handlers={
             RefusedError: on_refused,

@@ -13,6 +13,7 @@ import anyio
 import attrs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipedrive_oauth_client.sandbox.addresses import UNNOTED_PATHS
 from pipedrive_oauth_client.sandbox.clock import Now
 from pipedrive_oauth_client.sandbox.connection import connection_of
 from pipedrive_oauth_client.sandbox.fault import Fault
@@ -59,6 +60,9 @@ class Front:
             await self.app(scope, receive, send)
             return
         path = _own_path(scope)
+        if path in UNNOTED_PATHS and scope["method"] in {"GET", "HEAD"}:
+            await self.app(scope, receive, send)
+            return
         entry = self.requests.begin(
             RequestRecord(
                 time=self.clock(),
@@ -71,7 +75,8 @@ class Front:
         if ahead.is_disconnected:
             return
         grant_type = self.sight.grant_type(scope, ahead.body)
-        entry.note(grant_type=grant_type)
+        if grant_type is not None:
+            entry.note(grant_type=grant_type)
         scope[_ENTRY] = entry
         fault = self.faults.take(path, grant_type)
         if fault is None:
@@ -123,16 +128,14 @@ def _noting(entry: Entry, send: Send) -> Send:
 
     async def note_and_send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            entry.note(status=message["status"])
-            _note_success(entry, message["status"])
+            status: int = message["status"]
+            if status < 400:
+                entry.note(status=status, outcome="ok")
+            else:
+                entry.note(status=status)
         await send(message)
 
     return note_and_send
-
-
-def _note_success(entry: Entry, status: int) -> None:
-    if status < 400:
-        entry.note(outcome="ok")
 
 
 async def _reply_of(app: ASGIApp, entry: Entry, scope: Scope, receive: Receive) -> Reply:
@@ -142,7 +145,8 @@ async def _reply_of(app: ASGIApp, entry: Entry, scope: Scope, receive: Receive) 
 
     async def keep(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _note_success(entry, message["status"])
+            if message["status"] < 400:
+                entry.note(outcome="ok")
             start.update(message)
         else:
             chunks.append(message.get("body", b""))

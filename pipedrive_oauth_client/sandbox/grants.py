@@ -78,6 +78,15 @@ class IssuedToken:
 
 
 @attrs.frozen
+class LiveToken:
+    """A token that is worth something, as it may be shown: its end, and not the token itself."""
+
+    masked: str
+    grant: Grant
+    expires_at: datetime
+
+
+@attrs.frozen
 class TokenPair:
     """What a successful token request answers with."""
 

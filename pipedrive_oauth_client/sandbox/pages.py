@@ -11,8 +11,10 @@ import secrets
 from collections.abc import Iterable
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from pipedrive_oauth_client.sandbox.addresses import ICON_PATH, base_path
 from pipedrive_oauth_client.sandbox.answers import PRIVATE
 
 _ENVIRONMENT = Environment(
@@ -24,11 +26,14 @@ _ENVIRONMENT = Environment(
 )
 
 
-def render_page(template: str, *, form_targets: Iterable[str], **values: object) -> HTMLResponse:
+def render_page(
+    template: str, request: Request, *, form_targets: Iterable[str] = (), **values: object
+) -> HTMLResponse:
     """Return a page without scripts that nobody else can frame, cache or learn the address of.
 
     Args:
         template: The name of a file in the `templates` folder.
+        request: The request that the page answers.
         form_targets: Where besides the page's own origin its form may lead, redirects included.
         values: What the template shows; everything is escaped.
     """
@@ -36,6 +41,7 @@ def render_page(template: str, *, form_targets: Iterable[str], **values: object)
     policy = {
         "default-src": "'none'",
         "style-src": f"'nonce-{nonce}'",
+        "img-src": "'self'",
         "form-action": " ".join(["'self'", *form_targets]),
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
@@ -45,5 +51,7 @@ def render_page(template: str, *, form_targets: Iterable[str], **values: object)
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "X-Frame-Options": "DENY",
     }
-    page = _ENVIRONMENT.get_template(template).render(nonce=nonce, **values)
+    page = _ENVIRONMENT.get_template(template).render(
+        nonce=nonce, icon=base_path(request) + ICON_PATH, **values
+    )
     return HTMLResponse(page, headers=headers)

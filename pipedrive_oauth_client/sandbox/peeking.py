@@ -12,15 +12,11 @@ from collections.abc import Collection, Sequence
 import attrs
 from starlette.types import Message, Receive, Scope
 
-from pipedrive_oauth_client.sandbox.bodies import MAX_BODY_BYTES
+from pipedrive_oauth_client.sandbox.bodies import MAX_BODY_BYTES, peek_form
+from pipedrive_oauth_client.sandbox.clients import credentials_of
 from pipedrive_oauth_client.sandbox.records import App
 from pipedrive_oauth_client.sandbox.refusals import RefusedError
-from pipedrive_oauth_client.sandbox.requests import (
-    basic_credentials,
-    is_form,
-    parse_form,
-    parse_query,
-)
+from pipedrive_oauth_client.sandbox.requests import parse_query
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 
@@ -74,6 +70,10 @@ class Sight:
 
     paths: Collection[str]
     apps: Sequence[App] = attrs.field(repr=False)
+    _client_ids: frozenset[str] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_client_ids", frozenset(app.client_id for app in self.apps))
 
     def method(self, scope: Scope) -> str:
         """Return the method, if it is one of HTTP's."""
@@ -89,7 +89,7 @@ class Sight:
 
     def client_id(self, scope: Scope) -> str | None:
         """Return the app named by the credentials or by the query, or None where none is."""
-        credentials = basic_credentials(_headers(scope, b"authorization"))
+        credentials = credentials_of(scope)
         if credentials is not None:
             return _known(credentials.client_id, self._client_ids)
         try:
@@ -100,17 +100,8 @@ class Sight:
 
     def grant_type(self, scope: Scope, body: bytes) -> str | None:
         """Return the form's `grant_type`, or None where there is no form or none in it."""
-        if len(body) > MAX_BODY_BYTES or not is_form(_headers(scope, b"content-type")):
-            return None
-        try:
-            form = parse_form(body)
-        except RefusedError:
-            return None
-        return _known(form.get("grant_type"), GRANT_TYPES)
-
-    @property
-    def _client_ids(self) -> Collection[str]:
-        return [app.client_id for app in self.apps]
+        form = peek_form(scope, body, _headers(scope, b"content-type"))
+        return _known(form.get("grant_type"), GRANT_TYPES) if form is not None else None
 
     def _is_secret(self, part: str) -> bool:
         return len(part) > _LONGEST_PART or any(app.client_secret in part for app in self.apps)

@@ -7,6 +7,7 @@ settings sends a secret in their place.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -106,6 +107,15 @@ class RequestLog:
     def count(self, **conditions: Unpack[Conditions]) -> int:
         """Return how many requests have these values, which are those that `select` takes."""
         return len(self.select(**conditions))
+
+    def newest(self, most: int) -> list[RequestRecord]:
+        """Return the last requests, newest first.
+
+        Args:
+            most: How many are returned, if there are so many.
+        """
+        with self._lock:
+            return list(itertools.islice(reversed(self._records.values()), most))
 
     def clear(self) -> None:
         """Forget all requests; one that is being answered now does not come back."""

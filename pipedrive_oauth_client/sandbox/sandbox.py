@@ -35,6 +35,7 @@ class Sandbox:
         self._state = state
         self.apps = apps
         self.users = users
+        self._users_by_account = {user.account: user for user in users}
 
     @property
     def faults(self) -> Faults:
@@ -108,7 +109,7 @@ class Sandbox:
     def _user(self, user: User | None) -> User:
         if user is None:
             return self.users[0]
-        if user not in self.users:
+        if self._users_by_account.get(user.account) != user:
             raise ConfigurationError(
                 "This user is not one of the sandbox's; give it to create_app."
             )

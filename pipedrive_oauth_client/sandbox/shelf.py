@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
@@ -44,13 +45,21 @@ class Shelf(Generic[RecordT]):
 
     def put(self, key: str, record: RecordT, *, now: datetime) -> None:
         """Add a record, or move a known one to the end, and drop those whose time is over."""
+        self.drop_ended(now)
+        self._records[key] = record
+        self._records.move_to_end(key)
+
+    def drop_ended(self, now: datetime) -> None:
+        """Drop the records whose time is over."""
         while self._records:
             oldest = next(iter(self._records.values()))
             if oldest.expires_at + self._keep_ended > now:
                 break
             self._records.popitem(last=False)
-        self._records[key] = record
-        self._records.move_to_end(key)
+
+    def newest_first(self) -> Iterator[tuple[str, RecordT]]:
+        """Return keys and records, those not yet dropped; change nothing while they are read."""
+        return reversed(self._records.items())
 
     def get(self, key: str) -> RecordT | None:
         """Return the record, ended or not, or None."""

@@ -9,6 +9,7 @@ Source:
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 from datetime import datetime, timedelta
@@ -20,10 +21,12 @@ from pipedrive_oauth_client.sandbox.grants import (
     Grant,
     IssuedToken,
     Lifetimes,
+    LiveToken,
     Ticket,
     TokenPair,
 )
 from pipedrive_oauth_client.sandbox.installs import Installations
+from pipedrive_oauth_client.sandbox.listings import Listing
 from pipedrive_oauth_client.sandbox.records import App, User
 from pipedrive_oauth_client.sandbox.refusals import (
     CODE_EXPIRED,
@@ -42,6 +45,7 @@ TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
 _KEEP_ENDED_CODES = timedelta(days=1)
 # With "v1u:" in front, 768 characters: the room that Pipedrive asks an app to have for a token.
 _ACCESS_TOKEN_BYTES = 573
+_MOST_LOOKED_AT = 1000
 
 
 class State:
@@ -173,6 +177,30 @@ class State:
         with self._lock:
             return self._installations.is_complete(app, user)
 
+    def live_tokens(self, kind: TokenKind, *, most: int) -> Listing[LiveToken]:
+        """List the newest tokens that are worth something, masked.
+
+        However many tokens there are, a bounded number is looked at, and the requests that come
+        meanwhile do not wait. Those not looked at are none that have expired, but there may be
+        revoked ones among them, so that their number is the most that can be alive.
+
+        Args:
+            kind: Access tokens or refresh tokens.
+            most: How many are listed.
+        """
+        with self._lock:
+            now = self._clock()
+            shelf = self._access_tokens if kind == "access_token" else self._refresh_tokens
+            shelf.drop_ended(now)
+            looked_at = list(itertools.islice(shelf.newest_first(), _MOST_LOOKED_AT))
+            count = len(shelf)
+        living = [each for each in looked_at if each[1].is_alive(now)]
+        return Listing(
+            tuple(map(_masked, living[:most])),
+            count - len(looked_at) + len(living),
+            is_exact=len(looked_at) == count,
+        )
+
     def _issue_tokens(self, grant: Grant, refresh_token: str, now: datetime) -> TokenPair:
         access_token = "v1u:" + secrets.token_urlsafe(_ACCESS_TOKEN_BYTES)
         lifetimes = self._lifetimes
@@ -188,6 +216,13 @@ class State:
             scopes=grant.app.scopes,
             expires_in_seconds=int(lifetimes.access_token.total_seconds()),
         )
+
+
+def _masked(entry: tuple[str, IssuedToken]) -> LiveToken:
+    """Leave what all tokens of the kind begin with and the end, of which nobody makes the rest."""
+    key, token = entry
+    start = key[: key.rindex(":") + 1]
+    return LiveToken(f"{start}…{key[-4:]}", token.grant, token.expires_at)
 
 
 def _new_refresh_token(grant: Grant) -> str:

@@ -167,7 +167,7 @@ def wait_for(net: Net, condition: Callable[[], bool]) -> None:
     for _ in range(2000):
         if condition():
             return
-        net.request("GET", "/")
+        net.request("GET", "/favicon.ico")
     raise AssertionError("It has not happened.")
 
 

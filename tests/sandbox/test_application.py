@@ -40,7 +40,7 @@ def test_sandbox_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/oauth", "/oauth/authorize/", "/oauth/tokens", "/api/v1/me"]
+    "path", ["/home", "/oauth", "/oauth/authorize/", "/oauth/tokens", "/api/v1/me"]
 )
 def test_unknown_path(wire: Wire, path: str) -> None:
     """A path that isn't there is answered with 404, never with a redirect."""

@@ -30,11 +30,12 @@ def test_program_serves_until_ctrl_c() -> None:
                     break
             url = lines["authorize"].removeprefix("open ")
             page = httpx.get(url)
+            home = httpx.get(lines["home page"].split(" ")[1])
             process.send_signal(signal.SIGINT)
             rest, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert page.status_code == 200
+    assert page.status_code == home.status_code == 200
     assert url.startswith(lines["base URL"] + "/oauth/authorize?client_id=")
     assert lines["client_id"] == DEFAULT_APP.client_id
     assert lines["redirect_uri"] == DEFAULT_APP.redirect_uri

@@ -1,0 +1,168 @@
+"""A real browser, and what a person does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE_SECONDS = 10
+
+GotT = TypeVar("GotT")
+
+# The contrast of each piece of text with what is behind it (WCAG 2.2, success criterion 1.4.3).
+_LOW_CONTRAST = """
+const channel = (value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const brightness = (colour) => {
+  const [red, green, blue] = numbers(colour).map((value) => channel(value / 255));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+const behind = (element) => {
+  for (let each = element; each; each = each.parentElement) {
+    const colour = getComputedStyle(each).backgroundColor;
+    if (numbers(colour).length === 3 || numbers(colour)[3] > 0) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+const low = []; let seen = 0;
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+  seen += 1;
+  const style = getComputedStyle(element);
+  const [text, back] = [brightness(style.color), brightness(behind(element))];
+  const contrast = (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
+  const size = parseFloat(style.fontSize);
+  const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+  if (contrast < (isLarge ? 3 : 4.5)) low.push(`${walker.currentNode.data.trim()}: ${contrast}`);
+}
+return [seen, low];
+"""
+
+
+@attrs.frozen
+class Browser:
+    """Chromium, driven from outside."""
+
+    driver: webdriver.Chrome
+
+    def open(self, url: str) -> None:
+        """Go to an address and wait until its page is there."""
+        self.driver.get(url)
+
+    def wait(self, condition: Callable[[], GotT]) -> GotT:
+        """Wait until a condition is something, at most `PATIENCE_SECONDS`, and return it."""
+        waiting: WebDriverWait[webdriver.Chrome] = WebDriverWait(
+            self.driver, PATIENCE_SECONDS, poll_frequency=0.02
+        )
+        return waiting.until(lambda _: condition())
+
+    def arrive(self, url_start: str) -> str:
+        """Wait until the browser is at an address that begins so, and return the whole of it."""
+        return self.wait(
+            lambda: self.driver.current_url if self.driver.current_url.startswith(url_start) else ""
+        )
+
+    def find(self, css: str) -> WebElement:
+        """Return the first element of a selector."""
+        return self.driver.find_element(By.CSS_SELECTOR, css)
+
+    def find_all(self, css: str) -> list[WebElement]:
+        """Return all elements of a selector."""
+        return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def button(self, words: str) -> WebElement:
+        """Return the button that says this."""
+        (found,) = (each for each in self.find_all("button") if each.text == words)
+        return found
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, wherever the focus is."""
+        for key in keys:
+            ActionChains(self.driver).send_keys(key).perform()
+
+    def press_with_shift(self, key: str) -> None:
+        """Press a key while Shift is held."""
+        keys = ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT)
+        keys.perform()
+
+    @property
+    def focused(self) -> WebElement:
+        """The element that has the focus."""
+        return self.driver.switch_to.active_element
+
+    def has_visible_focus(self) -> bool:
+        """Tell whether the element that has the focus has a ring around it, and is in view."""
+        style = "getComputedStyle(document.activeElement)"
+        outline = self.run(f"return {style}.outlineStyle + ' ' + {style}.outlineWidth")
+        return str(outline) == "solid 3px" and self.is_in_view(self.focused)
+
+    def is_in_view(self, element: WebElement) -> bool:
+        """Tell whether an element can be seen without scrolling, with nothing on top of it."""
+        return bool(
+            self.run(
+                "const box = arguments[0].getBoundingClientRect();"
+                "const top = document.elementFromPoint("
+                "  box.left + box.width / 2, box.top + box.height / 2);"
+                "return box.top >= 0 && box.bottom <= innerHeight && box.left >= 0"
+                "  && box.right <= innerWidth && arguments[0].contains(top);",
+                element,
+            )
+        )
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Run a script from outside of the page, where the page's policy does not hold."""
+        return self.driver.execute_script(script, *arguments)
+
+    def text(self) -> str:
+        """Return what a person reads."""
+        return self.find("body").text
+
+    def looks(
+        self, *, width: int = 1280, height: int = 800, scheme: str = "light", scripts: bool = True
+    ) -> None:
+        """Give the screen a size, choose light or dark, and let pages run scripts or not."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        preference = {"name": "prefers-color-scheme", "value": scheme}
+        self.command("Emulation.setEmulatedMedia", features=[preference])
+        self.command("Emulation.setScriptExecutionDisabled", value=not scripts)
+
+    def scrolls_sideways(self) -> bool:
+        """Tell whether the page is wider than the screen."""
+        return bool(self.run("return document.documentElement.scrollWidth > innerWidth"))
+
+    def low_contrasts(self) -> list[str]:
+        """Return the texts that are hard to read on what is behind them."""
+        seen, low = self.run(_LOW_CONTRAST)
+        assert seen > 10
+        return list(low)
+
+    def roles(self) -> set[str]:
+        """Return the roles that assistive technology finds in the page."""
+        nodes = self.command("Accessibility.getFullAXTree")["nodes"]
+        return {node["role"]["value"] for node in nodes if not node["ignored"]}
+
+    def complaints(self) -> list[str]:
+        """Return what the browser's console has held against its pages since the last call."""
+        answer = self.driver.execute("getLog", {"type": "browser"})
+        return [each["message"] for each in answer["value"]]
+
+    def command(self, name: str, **parameters: object) -> dict[str, Any]:
+        """Send a command of the DevTools protocol."""
+        result: dict[str, Any] = self.driver.execute_cdp_cmd(name, parameters)
+        return result

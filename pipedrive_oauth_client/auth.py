@@ -171,11 +171,13 @@ class PipedriveAuth(httpx.Auth):
                 return
 
     def _steps(self, request: httpx.Request) -> Generator[_Step, Any]:
-        known = self._supply.last
-        if known is not None and not known.may_go_to(request.url):
-            yield request  # whether or not the token is stale
-            return
-        bearer: Bearer = self._supply.ready() or (yield _Need(None))
+        ready = self._supply.ready()
+        if ready is None:
+            known = self._supply.last
+            if known is not None and not known.may_go_to(request.url):
+                yield request  # it needs no token, so that none is renewed for it
+                return
+        bearer: Bearer = ready or (yield _Need(None))
         if not bearer.may_go_to(request.url):
             yield request
             return
@@ -188,9 +190,13 @@ class PipedriveAuth(httpx.Auth):
             return
         request.headers["Authorization"] = following.header
         response = yield request
-        if response.status_code == 401:
+        if response.status_code == 401 and _was_shown(response, following):
             self.rest.begin(read(self.clock))
 
     def _is_worth_renewing(self, response: httpx.Response, bearer: Bearer) -> bool:
-        # A redirect may have led to somebody who was not shown the token.
-        return bearer.may_go_to(response.request.url) and not self.rest.is_on(read(self.clock))
+        return _was_shown(response, bearer) and not self.rest.is_on(read(self.clock))
+
+
+def _was_shown(response: httpx.Response, bearer: Bearer) -> bool:
+    # A redirect may have taken the token off, on its way to somebody else and back as well.
+    return response.request.headers.get("Authorization") == bearer.header

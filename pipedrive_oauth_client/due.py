@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError
@@ -32,8 +32,8 @@ def due(store: TokenStore, before: datetime) -> Iterator[str]:
     """
     if argument("before", before, datetime).utcoffset() is None:
         raise ConfigurationError("before must be a datetime with a time zone, for example in UTC.")
-    own: Callable[[datetime], Iterator[str]] | None = getattr(store, "due", None)
-    return own(before) if own is not None else _scanned(store, before)
+    own: Callable[[datetime], Iterable[str]] | None = getattr(store, "due", None)
+    return iter(own(before)) if own is not None else _scanned(store, before)
 
 
 def _scanned(store: TokenStore, before: datetime) -> Iterator[str]:

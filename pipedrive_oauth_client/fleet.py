@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import define, field, frozen
 
+from pipedrive_oauth_client import unsaved
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.due import due
@@ -35,6 +37,7 @@ from pipedrive_oauth_client.tokens import Token
 __all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
 
 _MOST_WORKERS: Final = 64
+_A_SECOND: Final = timedelta(seconds=1)
 
 
 @frozen
@@ -45,7 +48,7 @@ class FleetProgress:
         account: The account that is done.
         error: Why it was not renewed, or None.
         renewed: How many were renewed so far.
-        already_done: How many somebody else had renewed meanwhile.
+        already_done: How many somebody else had renewed, or deleted, meanwhile.
         failed: How many could not be renewed.
     """
 
@@ -62,7 +65,7 @@ class FleetReport:
 
     Attributes:
         renewed: How many accounts were renewed.
-        already_done: How many somebody else had renewed meanwhile.
+        already_done: How many somebody else had renewed, or deleted, meanwhile.
         errors: Why each of the others was not, by account.
     """
 
@@ -106,40 +109,58 @@ def refresh_due(
 
     Raises:
         InvalidClientError: The client ID or the client secret is wrong; the rest was not tried.
-        StoreError: The store could not list the accounts.
+        StoreError: The store did not take a token, or could not list the accounts; the rest was
+            not tried. A token that it did not take is kept by this process: run it again there as
+            soon as the store works.
         ConfigurationError: An argument can't be right.
 
     Source:
         Pipedrive's guide to its OAuth, on the 60 days of a refresh token.
     """
     argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
-    flow = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
+    argument("store", store, TokenStore)
+    told = tuple if progress is None else progress
+    if not all(callable(each) for each in (told, sleep, monotonic)):
+        raise ConfigurationError("progress, sleep and monotonic must be functions.")
     if type(concurrency) is not int or not 1 <= concurrency <= _MOST_WORKERS:
         raise ConfigurationError(f"concurrency must be a whole number from 1 to {_MOST_WORKERS}.")
     if per_second is not None and not argument("per_second", per_second, int | float) > 0:
         raise ConfigurationError("per_second must be above zero, or None for no limit.")
     accounts = due(store, before)
-    if before > read(flow.clock):
+    if before > read(oauth.clock):
         raise ConfigurationError("before must not be in the future: fresh tokens would be due too.")
     pace = Pace(0.0 if per_second is None else 1 / per_second, monotonic, sleep)
-    run = _Run(flow, store, before, accounts, pace, progress)
+    with ExitStack() as at_the_end:
+        # What it reads from would stay open for as long as a traceback.
+        at_the_end.callback(getattr(accounts, "close", tuple))
+        flow = oauth
+        if isinstance(flow, AsyncPipedriveOAuth):
+            flow = at_the_end.enter_context(flow.blocking())
+        run = _Run(flow, store, before, accounts, pace, progress)
+        _carry_out(run, concurrency)
+    if run.failure is not None:
+        raise run.failure
+    return FleetReport(run.renewed, run.already_done, run.errors)
+
+
+def _carry_out(run: _Run, concurrency: int) -> None:
+    ends = [threading.Event() for _ in range(concurrency)]
     threads = [
-        threading.Thread(target=run.work, name=f"pipedrive-oauth-fleet-{number}")
-        for number in range(concurrency)
+        threading.Thread(target=run.work, args=(end,), name=f"pipedrive-oauth-fleet-{number}")
+        for number, end in enumerate(ends)
     ]
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        for end in ends:
+            end.wait()
     finally:
-        run.is_stopped = True
-        for thread in threads:
+        run.stop()
+        # Not by `join`: in Python 3.11, a thread whose `join` Ctrl-C has interrupted counts as
+        # ended, and the interpreter does not wait for it any more.
+        for thread, end in zip(threads, ends, strict=True):
             if thread.ident is not None:
-                thread.join()
-    if run.failure is not None:
-        raise run.failure
-    return FleetReport(run.renewed, run.already_done, run.errors)
+                end.wait()
 
 
 @define(eq=False)
@@ -159,7 +180,12 @@ class _Run:
     is_stopped: bool = False
     _guard: threading.Lock = field(factory=threading.Lock)
 
-    def work(self) -> None:
+    def stop(self) -> None:
+        """Begin with no further account."""
+        self.is_stopped = True
+        self.pace.stop()
+
+    def work(self, end: threading.Event) -> None:
         """Take one account after the other until there is none left."""
         try:
             while (account := self._next()) is not None:
@@ -170,7 +196,9 @@ class _Run:
         except BaseException as error:  # noqa: BLE001 - it is raised where the run was begun
             with self._guard:
                 self.failure = self.failure or error
-                self.is_stopped = True
+            self.stop()
+        finally:
+            end.set()
 
     def _next(self) -> str | None:
         with self._guard:
@@ -178,30 +206,31 @@ class _Run:
 
     def _renew(self, account: str) -> None:
         found: list[Token] = []
+        mine: list[Token] = []
 
         def is_good(token: Token) -> bool:
-            if token.expires_at >= self.before:
-                found.append(token)
-                return True
-            return False
+            found.append(token)
+            return token.expires_at >= self.before
 
         def work() -> Token:
-            return renew(self.flow, self.store, account, is_good=is_good)
+            token = renew(self.flow, self.store, account, is_good=is_good)
+            if token not in found:
+                mine.append(token)
+            return token
 
         error: PipedriveOAuthError | None = None
-        is_mine = False
         try:
-            token = landed(join(self.store, account, work, here=True))
-            is_mine = token not in found
-        except InvalidClientError:
-            raise
+            landed(join(self.store, account, work, here=True))
         except TokenNotFoundError:
             pass  # it was deleted meanwhile
         except PipedriveOAuthError as failure:
+            # Each renewal that can't be saved would cost one more account its refresh token.
+            if isinstance(failure, InvalidClientError) or unsaved.is_kept(self.store, account):
+                raise
             error = failure
             if isinstance(failure, RateLimitedError):
-                self.pace.pause(_seconds(failure.retry_after))
-        self._count(account, error, is_mine=is_mine)
+                self.pace.pause((failure.retry_after or _A_SECOND).total_seconds())
+        self._count(account, error, is_mine=bool(mine))
 
     def _count(self, account: str, error: PipedriveOAuthError | None, *, is_mine: bool) -> None:
         with self._guard:
@@ -215,7 +244,3 @@ class _Run:
                 failed = len(self.errors)
                 told = FleetProgress(account, error, self.renewed, self.already_done, failed)
                 self.progress(told)
-
-
-def _seconds(asked: timedelta | None) -> float:
-    return 1.0 if asked is None else asked.total_seconds()

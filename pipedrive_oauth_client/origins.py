@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import httpx
 
@@ -14,6 +15,13 @@ from pipedrive_oauth_client.generated.encode import argument
 __all__ = ["Origin", "URLParts", "api_origin", "origin", "user_origins"]
 
 Origin: TypeAlias = tuple[str, bytes, int | None]
+
+# A parser of URLs makes something of almost any text: of a blank `%20`, of a list one long name.
+_SHAPE: Final = re.compile(
+    r"https?://(?:[^\s:/?#@\\%\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?", re.IGNORECASE | re.ASCII
+)
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 class URLParts(Protocol):
@@ -39,12 +47,14 @@ def origin(url: URLParts) -> Origin:
     """Give the origin of a URL.
 
     Args:
-        url: The URL. Its host is in lower case, and its port None where it is the scheme's own.
+        url: The URL. Its host is in lower case.
 
     Returns:
-        Scheme, host and port.
+        Scheme, host and port, which is None where it is the scheme's own.
     """
-    return url.scheme, url.raw_host, url.port
+    # httpx leaves the scheme's own port where the scheme was written in upper case.
+    usual = _USUAL_PORTS.get(url.scheme)
+    return url.scheme, url.raw_host, None if url.port == usual else url.port
 
 
 def api_origin(api_domain: str) -> Origin:
@@ -97,12 +107,14 @@ def _user_origin(host: str) -> Origin:
 
 
 def _safe_origin(text: str) -> Origin | None:
+    if _SHAPE.fullmatch(text) is None:
+        return None
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, UnicodeError):
         return None
-    bare = url.path in ("", "/") and not url.query and not url.fragment and not url.userinfo
-    if not bare or not url.host or "*" in url.host or any(mark in text for mark in "?#@"):
+    is_port = url.port is None or 0 < url.port < 65536
+    if _HOST.fullmatch(url.raw_host) is None or not is_port:
         return None
     if url.scheme != "https" and not (url.scheme == "http" and is_this_machine(url.host)):
         return None

@@ -26,7 +26,8 @@ def can_be_sent_again(request: httpx.Request, response: httpx.Response) -> bool:
     # The parts of a multipart form: what stands in memory, and files that can be rewound.
     fields = getattr(stream, "fields", None)
     if fields is not None:
-        return all(_is_there_still(field) for field in fields)
+        # A stream of the user's own may happen to have an attribute of this name.
+        return all(hasattr(field, "render") and _is_there_still(field) for field in fields)
     try:
         bytes(request.content)
     except RuntimeError:  # httpx.RequestNotRead: it came from an iterator, which is used up
@@ -36,4 +37,9 @@ def can_be_sent_again(request: httpx.Request, response: httpx.Response) -> bool:
 
 def _is_there_still(field: Any) -> bool:
     file = getattr(field, "file", b"")
-    return isinstance(file, str | bytes) or (hasattr(file, "seekable") and file.seekable())
+    if isinstance(file, str | bytes):
+        return True
+    try:
+        return bool(file.seekable())
+    except (AttributeError, OSError, ValueError):  # it can't say, or is closed
+        return False

@@ -51,6 +51,7 @@ class TokenSupply:
     ) -> None:
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
+        self._owns_oauth = self._oauth is not oauth
         if not isinstance(store, TokenStore):
             raise ConfigurationError(
                 "store must have the methods of stores.TokenStore: load, save, delete, lock and"
@@ -139,7 +140,11 @@ class TokenSupply:
             leeway = self._leeway if token.refresh_token is not None else timedelta(0)
             return not token.is_stale(leeway, read(self.clock))
 
-        return renew(self._oauth, self._store, self.account, is_good=is_good)
+        try:
+            return renew(self._oauth, self._store, self.account, is_good=is_good)
+        finally:
+            if self._owns_oauth:
+                self._oauth.close()  # else its connection stays open for an hour, and unused
 
     def _remembered(self, token: Token) -> Bearer:
         bearer = Bearer.of(token, leeway=self._leeway, now=read(self.clock), more=self._hosts)

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["keep", "resolve"]
+__all__ = ["is_kept", "keep", "resolve"]
 
 
 @frozen(eq=False)
@@ -69,3 +69,16 @@ def resolve(store: TokenStore, account: str, stored: Token | None) -> Token | No
     with _guard:
         _unsaved.pop(key, None)
     return stored
+
+
+def is_kept(store: TokenStore, account: str) -> bool:
+    """Tell whether a token of an account waits to be saved.
+
+    Args:
+        store: The store.
+        account: The account.
+
+    Returns:
+        Whether the only copy of it is in this process.
+    """
+    return (id(store), account) in _unsaved

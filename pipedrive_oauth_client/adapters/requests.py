@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import UnsupportedOperation
 from typing import Any
 
 import httpx
@@ -94,13 +93,20 @@ def _may_go_to(bearer: Bearer, request: PreparedRequest) -> bool:
 
 
 def _rewound(body: Any, start: int | None) -> bool:
-    if start is not None:
+    # A redirect may have taken the body off.
+    if body is None or isinstance(body, str | bytes):
+        return True
+    if start is None:
+        return False
+    try:
         body.seek(start)
-    return start is not None or body is None or isinstance(body, str | bytes)
+    except (OSError, ValueError):  # it was closed, for example
+        return False
+    return True
 
 
 def _position(body: Any) -> int | None:
     try:
         return int(body.tell()) if body.seekable() else None
-    except (AttributeError, OSError, UnsupportedOperation):
+    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is one of them
         return None

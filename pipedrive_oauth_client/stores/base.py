@@ -87,7 +87,7 @@ class LeasedStore(ABC):
             StoreError: The store does not work.
         """
         kept = self._read(checked_account(account))
-        lease = self._leases().get(account)
+        lease = self._held(account)
         if lease is not None:
             # What is saved next under this lock comes from what was loaded here.
             lease.version = None if kept is None else kept.version
@@ -107,7 +107,7 @@ class LeasedStore(ABC):
         """
         checked_account(account)
         kept = Kept(to_text(argument("token", token, Token)), token_hex(8))
-        lease = self._leases().get(account)
+        lease = self._held(account)
         expected = AnyVersion() if lease is None else lease.version
         if not self._write(account, kept, token.expires_at, expected):
             raise StoreLockTimeoutError(
@@ -127,7 +127,7 @@ class LeasedStore(ABC):
             StoreError: The store does not work.
         """
         self._remove(checked_account(account))
-        lease = self._leases().get(account)
+        lease = self._held(account)
         if lease is not None:
             lease.version = None
 
@@ -146,8 +146,7 @@ class LeasedStore(ABC):
             ConfigurationError: This thread has the lock already.
             StoreError: The store does not work.
         """
-        leases = self._leases()
-        if checked_account(account) in leases:
+        if self._held(checked_account(account)) is not None:
             raise ConfigurationError(
                 "This thread has the account's lock already, and would wait for itself."
             )
@@ -158,12 +157,11 @@ class LeasedStore(ABC):
             monotonic=self._monotonic,
             sleep=self._sleep,
         )
-        leases[account] = lease
+        self._leases()[account] = lease
         try:
             yield lease
         finally:
-            del leases[account]
-            # A process that was forked inside of the block leaves it as well, and has no lock.
+            self._leases().pop(account, None)
             if lease.process == os.getpid():
                 self._give_back(account, lease.owner)
 
@@ -220,6 +218,11 @@ class LeasedStore(ABC):
         except StoreError as error:
             # What was to be done under the lock is done.
             _LOGGER.warning("A lock was not released and ends with its lease: %s", error)
+
+    def _held(self, account: str) -> Lease | None:
+        # A process that was forked inside of a block has no lock, and may never leave the block.
+        lease = self._leases().get(account)
+        return None if lease is None or lease.process != os.getpid() else lease
 
     def _leases(self) -> dict[str, Lease]:
         # By thread: what a save under a lock may replace is known to the holder alone.

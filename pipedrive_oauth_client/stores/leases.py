@@ -48,7 +48,7 @@ class Lease:
     """
 
     length: timedelta
-    _since: float
+    _since: float = field(repr=False)
     _monotonic: Callable[[], float] = field(repr=False)
     # What a store has to know of it: who holds it, in which process, and which version of the
     # stored token the holder knows.

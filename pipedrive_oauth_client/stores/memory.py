@@ -12,6 +12,7 @@ from attrs import define
 
 from pipedrive_oauth_client.stores.base import AnyVersion, Kept, LeasedStore
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken
+from pipedrive_oauth_client.stores.times import microseconds
 
 __all__ = ["MemoryTokenStore"]
 
@@ -64,7 +65,11 @@ class MemoryTokenStore(LeasedStore):
 
         Returns:
             The accounts of this moment, the earliest first.
+
+        Raises:
+            ConfigurationError: `before` has no time zone.
         """
+        microseconds("before", before)
         with self._guarded():
             times = [(expires_at, name) for name, (_kept, expires_at) in self._kept.items()]
         return iter([name for expires_at, name in sorted(times) if expires_at < before])

@@ -1,0 +1,372 @@
+"""What `FileTokenStore` does when the operating system refuses, and when it works again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import BaseFileLock, FileLock, SoftFileLock
+
+from pipedrive_oauth_client.errors import StoreError, StoreLockTimeoutError
+from pipedrive_oauth_client.stores import FileTokenStore, file, file_steps
+from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.file_names import lock_file, token_file
+from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
+from tests.support.sweep import found, visible
+
+SECRETS = [ACCESS_TOKEN, REFRESH_TOKEN]
+SECRET = a_token(access_token=ACCESS_TOKEN, refresh_token=REFRESH_TOKEN)
+LATER = START + timedelta(days=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give the folder of the store."""
+    return tmp_path / "tokens"
+
+
+@pytest.fixture
+def store(folder: Path) -> FileTokenStore:
+    """Give a store with a token."""
+    store = FileTokenStore(folder)
+    store.save("acme", a_token(1))
+    return store
+
+
+def failing(number: int, real: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
+    """Give a function of the operating system that fails for some arguments."""
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        if when(*arguments):
+            raise OSError(number, os.strerror(number))
+        return real(*arguments, **named)
+
+    return fail
+
+
+class HalfWritten:
+    """A file on a disk that is full after some bytes."""
+
+    def __init__(self, opened: Any) -> None:
+        self.opened = opened
+
+    def __enter__(self) -> HalfWritten:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.opened.close()
+
+    def write(self, data: bytes) -> None:
+        """Write the first half, and fail."""
+        self.opened.write(data[: len(data) // 2])
+        self.opened.flush()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# Where a save can fail, and what the operating system says then.
+STEPS = {
+    "make the draft": ("open", lambda path, *_: str(path).endswith(".new")),
+    "write all of it": ("fdopen", None),
+    "get it to the disk": ("fsync", lambda _: True),
+    "put it in place": ("replace", lambda *_: True),
+}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("is_locked", [False, True], ids=["alone", "under the lock"])
+@pytest.mark.parametrize("step", STEPS)
+def test_save_that_fails_changes_nothing(
+    folder: Path,
+    store: FileTokenStore,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    is_locked: bool,
+    number: int,
+) -> None:
+    """At whatever step it fails: the cause is kept, the token before is there, nothing is left."""
+    name, when = STEPS[step]
+    with store.lock("acme") if is_locked else nullcontext():
+        before = sorted(folder.iterdir())
+        with monkeypatch.context() as patch:
+            if when is None:
+                number, fdopen = errno.ENOSPC, os.fdopen
+                patch.setattr(
+                    os,
+                    name,
+                    lambda opened, mode: (
+                        HalfWritten(fdopen(opened, mode)) if mode == "wb" else fdopen(opened, mode)
+                    ),
+                )
+            else:
+                owner: Any = Path if name == "replace" else os
+                patch.setattr(owner, name, failing(number, getattr(owner, name), when))
+            with pytest.raises(StoreError, match="disk") as info:
+                store.save("acme", SECRET)
+        assert isinstance(info.value.__cause__, OSError)
+        assert info.value.__cause__.errno == number
+        assert os.strerror(number) in str(info.value)
+        assert not found(visible(info.value), SECRETS)
+        assert sorted(folder.iterdir()) == before
+        assert store.load("acme") == a_token(1)
+        store.save("acme", SECRET)
+    assert store.load("acme") == SECRET
+
+
+def test_token_is_there_though_it_may_not_last(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the last step fails, getting the folder to the disk, an error says so."""
+    synced: list[bool] = []
+
+    def fsync(opened: int) -> None:
+        synced.append(Path(f"/dev/fd/{opened}").is_dir())
+        if synced[-1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, store.lock("acme"):
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(StoreError):
+            store.save("acme", a_token(2))
+    assert synced == [False, True]
+    assert store.load("acme") == a_token(2)
+    assert not list(folder.glob("*.new"))
+
+
+def test_writing_twice_is_writing_once(store: FileTokenStore) -> None:
+    """A save that is repeated, because nobody knows how it ended, counts as the first."""
+    kept = store._read("acme")
+    assert kept is not None
+    other = FileTokenStore(store._folder)
+    other.save("umbrella", a_token(2))
+    following = other._read("umbrella")
+    assert following is not None
+    for _ in range(2):
+        assert store._write("acme", following, START, kept.version)
+    assert store.load("acme") == a_token(2)
+    assert not store._write("acme", kept, START, "another version")
+    assert not store._write("acme", kept, START, None)
+    assert store.load("acme") == a_token(2)
+
+
+def test_delete_that_fails(store: FileTokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that can't be removed is still there."""
+    with monkeypatch.context() as patch:
+        unlink = failing(errno.EROFS, Path.unlink, lambda path, *_: path.name == token_file("acme"))
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(StoreError, match="Read-only") as info:
+            store.delete("acme")
+    assert isinstance(info.value.__cause__, OSError)
+    assert store.load("acme") == a_token(1)
+
+
+def test_load_that_fails(store: FileTokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that can't be read is an error, of one account in a list of those that are due."""
+    store.save("umbrella", a_token(2))
+    with monkeypatch.context() as patch:
+        is_acmes = lambda path, *_: str(path).endswith(token_file("acme"))  # noqa: E731 - one use
+        patch.setattr(os, "open", failing(errno.EIO, os.open, is_acmes))
+        with pytest.raises(StoreError, match="Input/output") as info:
+            store.load("acme")
+        assert isinstance(info.value.__cause__, OSError)
+        assert sorted(store.due(LATER)) == ["acme", "umbrella"]
+    assert store.load("acme") == a_token(1)
+
+
+def test_folder_that_cannot_be_listed(
+    store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that can't be listed is an error, and not one without accounts."""
+    monkeypatch.setattr(os, "scandir", failing(errno.EACCES, os.scandir, lambda _: True))
+    for listing in (store.accounts(), store.due(LATER)):
+        with pytest.raises(StoreError, match="Permission denied") as info:
+            list(listing)
+        assert isinstance(info.value.__cause__, OSError)
+
+
+def test_file_that_grows_too_large(folder: Path, store: FileTokenStore) -> None:
+    """Where the system stops a real write in its middle, the token before is still there."""
+    program = (
+        "import resource, sys\n"
+        "from pipedrive_oauth_client.errors import StoreError\n"
+        "from pipedrive_oauth_client.stores import FileTokenStore\n"
+        "from pipedrive_oauth_client.stores.conformance.samples import a_token\n"
+        "store = FileTokenStore(sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))\n"
+        "try:\n"
+        "    store.save('acme', a_token(2))\n"
+        "except StoreError as error:\n"
+        "    print(type(error.__cause__).__name__, error.__cause__.errno)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == f"OSError {errno.EFBIG}\n"
+    assert store.load("acme") == a_token(1)
+    assert not list(folder.glob("*.new"))
+
+
+def test_leavings_of_a_killed_program_go(folder: Path, store: FileTokenStore) -> None:
+    """A half-written file is no account, and the next save or delete removes it."""
+    draft = folder / f"{token_file('acme')}.new"
+
+    def leave() -> None:
+        draft.write_bytes(b'{"account": "acme", "tok')
+        assert list(store.accounts()) == ["acme"]
+
+    leave()
+    store.save("acme", a_token(2))
+    assert not draft.exists()
+    leave()
+    store.delete("acme")
+    assert not draft.exists()
+    assert store.load("acme") is None
+
+
+def test_folder_that_goes_and_comes_back(folder: Path, store: FileTokenStore) -> None:
+    """Without its folder nothing works, nor is it taken for empty; with it, all works again."""
+    away = folder.with_name("away")
+    folder.rename(away)
+    with pytest.raises(StoreError) as info:
+        store.load("acme")
+    assert isinstance(info.value.__cause__, FileNotFoundError)
+    with pytest.raises(StoreError):
+        store.save("acme", a_token(2))
+    with pytest.raises(StoreError):
+        store.delete("acme")
+    with pytest.raises(StoreError), store.lock("acme"):
+        pass
+    for listing in (store.accounts(), store.due(LATER)):
+        with pytest.raises(StoreError):
+            list(listing)
+    assert not folder.exists()
+    away.rename(folder)
+    assert store.load("acme") == a_token(1)
+    assert list(store.due(LATER)) == ["acme"]
+
+
+def test_folder_that_goes_during_a_renewal(
+    folder: Path, store: FileTokenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lock that can't be given back is a line in the log, and no error in place of the work's."""
+    lock = store.lock("acme")
+    lock.__enter__()
+    shutil.rmtree(folder)
+    error = ZeroDivisionError()
+    assert not lock.__exit__(ZeroDivisionError, error, None)
+    assert "was not released" in caplog.text
+
+
+def test_folder_that_goes_while_it_is_listed(folder: Path, store: FileTokenStore) -> None:
+    """A list of what is due ends with an error when the folder goes, and not with every account."""
+    store.save("umbrella", a_token(2))
+    due = store.due(LATER)
+    next(due)
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(StoreError, match="look at the folder"):
+        list(due)
+
+
+def test_listing_is_closed_when_nobody_wants_the_rest(store: FileTokenStore) -> None:
+    """Whoever stops in the middle of a list leaves nothing open, nor keeps others from saving."""
+    store.save("umbrella", a_token(2))
+    accounts = store.accounts()
+    first = next(accounts)
+    store.delete(first)
+    del accounts  # a folder that stays open would be a warning, and fail the test
+
+
+def test_step_that_hangs(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a program that was stopped in a step, everything but reading ends with an error."""
+    monkeypatch.setattr(file_steps, "MOST_SECONDS", 0.05)
+    with FileLock(folder / lock_file("acme")):
+        assert store.load("acme") == a_token(1)
+        for attempt in (
+            lambda: store.save("acme", a_token(2)),
+            lambda: store.delete("acme"),
+            lambda: store.lock("acme").__enter__(),
+        ):
+            with pytest.raises(StoreLockTimeoutError, match="Try again"):
+                attempt()
+    store.save("acme", a_token(2))
+    assert store.load("acme") == a_token(2)
+
+
+def test_lock_waits_no_longer_than_it_may(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `wait` that is shorter than the wait for a step counts for that one, too, but for no save.
+
+    A token that was obtained is worth some patience.
+    """
+    impatient = FileTokenStore(folder, wait=timedelta(milliseconds=20))
+    waits: list[float] = []
+    acquire = BaseFileLock.acquire
+
+    def watched(lock: BaseFileLock, timeout: float, **named: Any) -> Any:
+        waits.append(timeout)
+        return acquire(lock, timeout, **named)
+
+    monkeypatch.setattr(BaseFileLock, "acquire", watched)
+    with impatient.lock("acme"):
+        impatient.save("acme", a_token(2))
+    with store.lock("acme"):
+        pass
+    assert waits == [0.02, 15, 15, 15, 15]
+    monkeypatch.undo()
+    with (
+        FileLock(folder / lock_file("acme")),
+        pytest.raises(StoreLockTimeoutError, match="keeps"),
+        impatient.lock("acme"),
+    ):
+        pass
+    assert store.load("acme") == a_token(2)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENOLCK])
+def test_lock_file_that_fails(
+    store: FileTokenStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A lock that the system does not give is an error with the cause, before anything is done."""
+    acquire = failing(number, BaseFileLock.acquire, lambda *_: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseFileLock, "acquire", acquire)
+        with pytest.raises(StoreError) as info, store.lock("acme"):
+            pass
+    assert isinstance(info.value.__cause__, OSError)
+    assert not isinstance(info.value, StoreLockTimeoutError)
+    with store.lock("acme"):
+        pass
+
+
+def test_file_system_without_locks(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locks that outlive their holder, which the library falls back to, are not made use of."""
+    with monkeypatch.context() as patch:
+        patch.setattr(file_steps, "FileLock", SoftFileLock)
+        (folder / lock_file("acme")).unlink()
+        with pytest.raises(StoreError, match="has no locks"):
+            store.save("acme", a_token(2))
+    assert store.load("acme") == a_token(1)
+
+
+def test_readers_wait_where_they_are_in_the_way(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an open file can't be replaced, as on Windows, a load is a step of its own."""
+    monkeypatch.setattr(file, "_READERS_ARE_IN_THE_WAY", True)
+    assert store.load("acme") == a_token(1)
+    monkeypatch.setattr(file_steps, "MOST_SECONDS", 0.05)
+    with FileLock(folder / lock_file("acme")), pytest.raises(StoreLockTimeoutError):
+        store.load("acme")

@@ -22,9 +22,13 @@ __all__ = ["PipedriveAuth"]
 
 
 class _Need(NamedTuple):
-    """What a request needs before it goes on: a token, and not the one that was rejected."""
+    """What a request needs before it goes on: a token, and not the one that was rejected.
 
-    rejected: Token | None
+    The answer that rejected it is read first: it may hold the only connection.
+    """
+
+    rejected: Token | None = None
+    answer: httpx.Response | None = None
 
 
 _Step: TypeAlias = httpx.Request | _Need
@@ -141,7 +145,12 @@ class PipedriveAuth(httpx.Auth):
         step = next(steps)
         while True:
             answer: object
-            answer = self._supply.get(step.rejected) if isinstance(step, _Need) else (yield step)
+            if isinstance(step, _Need):
+                if step.answer is not None:
+                    step.answer.read()
+                answer = self._supply.get(step.rejected)
+            else:
+                answer = yield step
             try:
                 step = steps.send(answer)
             except StopIteration:
@@ -162,9 +171,12 @@ class PipedriveAuth(httpx.Auth):
         step = next(steps)
         while True:
             answer: object
-            answer = (
-                await self._supply.aget(step.rejected) if isinstance(step, _Need) else (yield step)
-            )
+            if isinstance(step, _Need):
+                if step.answer is not None:
+                    await step.answer.aread()
+                answer = await self._supply.aget(step.rejected)
+            else:
+                answer = yield step
             try:
                 step = steps.send(answer)
             except StopIteration:
@@ -177,7 +189,7 @@ class PipedriveAuth(httpx.Auth):
             if known is not None and not known.may_go_to(request.url):
                 yield request  # it needs no token, so that none is renewed for it
                 return
-        bearer: Bearer = ready or (yield _Need(None))
+        bearer: Bearer = ready or (yield _Need())
         if not bearer.may_go_to(request.url):
             yield request
             return
@@ -185,7 +197,7 @@ class PipedriveAuth(httpx.Auth):
         response: httpx.Response = yield request
         if response.status_code != 401 or not self._is_worth_renewing(response, bearer):
             return
-        following: Bearer = yield _Need(bearer.token)
+        following: Bearer = yield _Need(bearer.token, response)
         if not (can_be_sent_again(request, response) and following.may_go_to(request.url)):
             return
         request.headers["Authorization"] = following.header
@@ -199,4 +211,5 @@ class PipedriveAuth(httpx.Auth):
 
 def _was_shown(response: httpx.Response, bearer: Bearer) -> bool:
     # A redirect may have taken the token off, on its way to somebody else and back as well.
-    return response.request.headers.get("Authorization") == bearer.header
+    shown: object = response.request.headers.get("Authorization")
+    return shown == bearer.header

@@ -77,6 +77,8 @@ class Bearer:
 
 
 def _stale_at(token: Token, leeway: timedelta, now: datetime) -> datetime:
-    # A token that lives for less than the leeway would be renewed for every single request.
+    if token.refresh_token is None:
+        return token.expires_at
     left = token.expires_at - now
-    return token.expires_at - min(leeway, max(left / 2, timedelta(0)))
+    # A new token that lives for less than the leeway would be renewed for every single request.
+    return token.expires_at - (leeway if left > leeway else max(left / 2, timedelta(0)))

@@ -18,7 +18,7 @@ from typing import Any
 
 from attrs import define, field
 
-from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
+from pipedrive_oauth_client.errors import ConfigurationError, TransportError
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
@@ -97,29 +97,60 @@ def landed(future: Future[Token]) -> Token:
         PipedriveOAuthError: The renewal has failed. Each caller gets an exception of its own, so
             that their tracebacks do not mix.
     """
-    error: PipedriveOAuthError
-    try:
+    # Not by `result`, which adds to the traceback of the one error that all callers share.
+    error = future.exception()
+    if error is None:
         return future.result()
-    except PipedriveOAuthError as shared:
-        error = shared
-    raise copy.copy(error).with_traceback(error.__traceback__) from error.__cause__
+    raise _own(error) from error.__cause__
+
+
+def _own(error: BaseException) -> BaseException:
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - an error of a user's store whose class takes more than `args`
+        return error
+    if hasattr(own, "__notes__"):
+        own.__notes__ = list(own.__notes__)
+    return own.with_traceback(error.__traceback__)
 
 
 def _begin(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
     # In the caller's context, where tracing keeps what a request belongs to.
     arguments: tuple[Any, ...] = (_carry_out, key, flight, work)
-    thread = threading.Thread(
-        target=copy_context().run, args=arguments, name="pipedrive-oauth-renewal", daemon=False
-    )
     try:
-        thread.start()
+        threading.Thread(
+            target=copy_context().run, args=arguments, name="pipedrive-oauth-renewal", daemon=False
+        ).start()
     except RuntimeError:
-        # The interpreter is exiting, or the machine has no thread left: better here than never.
-        _carry_out(key, flight, work)
+        # The interpreter is exiting, or the machine has no thread left: better here than never, but
+        # not in a thread that the interpreter ends without waiting for what it does.
+        if threading.current_thread().daemon:
+            _give_up(key, flight)
+        else:
+            _carry_out(key, flight, work)
+    except BaseException:
+        _give_up(key, flight)  # Ctrl-C while it was started
+        raise
+
+
+def _give_up(key: tuple[int, str], flight: _Flight) -> None:
+    with _flights.guard:
+        if flight.thread != 0:
+            return  # it has begun all the same
+        _flights.under_way.pop(key, None)
+    flight.future.set_exception(
+        TransportError(
+            "The renewal of the token was interrupted before anything was sent. Try again.",
+            maybe_sent=False,
+        )
+    )
 
 
 def _carry_out(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
-    flight.thread = threading.get_ident()
+    with _flights.guard:
+        if _flights.under_way.get(key) is not flight:
+            return  # whoever began it was interrupted, and nobody waits for it
+        flight.thread = threading.get_ident()
     error: BaseException | None = None
     token: Token | None = None
     try:

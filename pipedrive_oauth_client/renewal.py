@@ -13,6 +13,7 @@ from pipedrive_oauth_client import unsaved
 from pipedrive_oauth_client.errors import (
     CorruptTokenError,
     InvalidGrantError,
+    StoreError,
     StoreLockTimeoutError,
     TokenNotFoundError,
 )
@@ -51,7 +52,7 @@ def renew(
     """
     # Often another process has renewed it already, which takes no lock to find out.
     token = _presentable(store.load(account))
-    if is_good(token):
+    if is_good(token) and not unsaved.is_kept(store, account):
         return token
     for _ in range(_MOST_ROUNDS):
         with store.lock(account) as lease:
@@ -72,7 +73,11 @@ def _under_lock(
     is_good: Callable[[Token], bool],
 ) -> Token | None:
     """Give a good token, or None where it takes another round."""
-    token = _presentable(unsaved.resolve(store, account, store.load(account)))
+    try:
+        stored = unsaved.resolve(store, account, store.load(account))
+    except StoreLockTimeoutError:
+        return None
+    token = _presentable(stored)
     if is_good(token):
         return token
     if isinstance(lease, Lease) and lease.is_over():
@@ -98,6 +103,11 @@ def _under_lock(
 
 
 def _presentable(token: Token | None) -> Token:
+    if not isinstance(token, Token | None):
+        raise StoreError(
+            f"The store's load gave {type(token).__name__} where a Token or None was expected."
+            " A store is synchronous, and gives what was saved."
+        )
     if token is None:
         raise TokenNotFoundError(
             "No token is stored for this account. The person has to authorize the app first."

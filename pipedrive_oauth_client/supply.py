@@ -10,7 +10,7 @@ from typing import Final
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.bearer import Bearer
 from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.flights import join, landed
 from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.encode import argument
@@ -23,7 +23,7 @@ from pipedrive_oauth_client.waiting import until_done
 
 __all__ = ["TokenSupply"]
 
-_MOST_FLIGHTS: Final = 3
+_MOST_FLIGHTS: Final = 100
 
 
 class TokenSupply:
@@ -52,7 +52,7 @@ class TokenSupply:
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
         self._owns_oauth = self._oauth is not oauth
-        if not isinstance(store, TokenStore):
+        if isinstance(store, type) or not isinstance(store, TokenStore):
             raise ConfigurationError(
                 "store must have the methods of stores.TokenStore: load, save, delete, lock and"
                 " accounts."
@@ -75,6 +75,8 @@ class TokenSupply:
         Returns:
             The token, ready to be sent, or None.
         """
+        if rejected is not None:
+            argument("rejected", rejected, Token)
         bearer = self.last
         if bearer is None or self.clock() >= bearer.stale_at:
             return None
@@ -97,7 +99,7 @@ class TokenSupply:
         flights = self._flights(rejected)
         flight = next(flights)
         while True:
-            token = landed(flight)
+            token = self._landed(flight, rejected)
             try:
                 flight = flights.send(token)
             except StopIteration:
@@ -119,7 +121,7 @@ class TokenSupply:
         flight = next(flights)
         while True:
             await until_done(flight)
-            token = landed(flight)
+            token = self._landed(flight, rejected)
             try:
                 flight = flights.send(token)
             except StopIteration:
@@ -127,9 +129,15 @@ class TokenSupply:
 
     def _flights(self, rejected: Token | None) -> Generator[Future[Token], Token]:
         # A flight that somebody else began may bring the very token that was rejected.
+        own: list[Token] = []
+
+        def work() -> Token:
+            own.append(self._renew(rejected))
+            return own[-1]
+
         for _ in range(_MOST_FLIGHTS):
-            token = yield join(self._store, self.account, lambda: self._renew(rejected))
-            if rejected is None or token.access_token != rejected.access_token:
+            token = yield join(self._store, self.account, work)
+            if rejected is None or own or token.access_token != rejected.access_token:
                 return
 
     def _renew(self, rejected: Token | None) -> Token:
@@ -145,6 +153,14 @@ class TokenSupply:
         finally:
             if self._owns_oauth:
                 self._oauth.close()  # else its connection stays open for an hour, and unused
+
+    def _landed(self, flight: Future[Token], rejected: Token | None) -> Token:
+        try:
+            return landed(flight)
+        except StoreError:
+            if rejected is not None:
+                self.last = None  # so that the next caller asks the store, and saves what is kept
+            raise
 
     def _remembered(self, token: Token) -> Bearer:
         bearer = Bearer.of(token, leeway=self._leeway, now=read(self.clock), more=self._hosts)

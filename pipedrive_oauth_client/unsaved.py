@@ -7,7 +7,6 @@ tried with the account.
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 from attrs import field, frozen
@@ -26,7 +25,6 @@ class _Unsaved:
     token: Token
 
 
-_guard: Final = threading.Lock()
 _unsaved: Final[dict[tuple[int, str], _Unsaved]] = {}
 
 
@@ -39,8 +37,7 @@ def keep(store: TokenStore, account: str, *, previous: Token, token: Token) -> N
         previous: The token that it was obtained with.
         token: The token.
     """
-    with _guard:
-        _unsaved[id(store), account] = _Unsaved(store, previous, token)
+    _unsaved[id(store), account] = _Unsaved(store, previous, token)
 
 
 def resolve(store: TokenStore, account: str, stored: Token | None) -> Token | None:
@@ -66,8 +63,7 @@ def resolve(store: TokenStore, account: str, stored: Token | None) -> Token | No
     if stored == kept.previous:
         store.save(account, kept.token)
         stored = kept.token
-    with _guard:
-        _unsaved.pop(key, None)
+    _unsaved.pop(key, None)
     return stored
 
 

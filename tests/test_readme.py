@@ -109,8 +109,8 @@ def test_the_commands_exist(document: str) -> None:
     assert set(named) <= set(targets)
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
-DOCUMENTS += [page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")]
+PAGES = [page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *PAGES]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

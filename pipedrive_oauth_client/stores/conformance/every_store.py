@@ -34,7 +34,7 @@ class TokenStoreConformance:
         """It has the methods of the protocol."""
         assert isinstance(store, TokenStore)
 
-    def test_unknown_account_has_noa_token(self, store: TokenStore) -> None:
+    def test_unknown_account_has_no_token(self, store: TokenStore) -> None:
         """An account that was never saved has no token and is not listed."""
         assert store.load("nobody") is None
         assert list(store.accounts()) == []
@@ -185,7 +185,7 @@ class TokenStoreConformance:
         assert set(most) == {1}
         assert len(most) == 24
 
-    def test_repr_holds_noa_token(self, store: TokenStore) -> None:
+    def test_repr_holds_no_token(self, store: TokenStore) -> None:
         """The store's `repr` shows no token."""
         store.save("acme", a_token(7))
         assert "access-7" not in repr(store)

@@ -1,0 +1,109 @@
+"""How many accounts `refresh_due` renews in a second on each store, and how memory grows.
+
+python -m benchmarks.fleet_rate            # 1,000 accounts for the rate, 100,000 for the memory
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from benchmarks.places import opened_places
+from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token
+from pipedrive_oauth_client.fleet import refresh_due
+from pipedrive_oauth_client.stores import LeasedStore
+
+ACCOUNTS = 1_000
+SIZES = (1_000, 10_000, 100_000)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def main() -> None:
+    """Measure, and print."""
+    # No service is measured here, so a token answer comes from memory.
+    answer = {"access_token": "v1u:new", "token_type": "Bearer", "refresh_token": "1:1:new"}
+    answer |= {"scope": "base", "api_domain": "https://acme.pipedrive.com"}
+    transport = httpx.MockTransport(
+        lambda _request: httpx.Response(200, json={**answer, "expires_in": 3600})
+    )
+    credentials = AppCredentials("client", "secret", "https://example.com/callback")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        client = stack.enter_context(httpx.Client(transport=transport))
+        oauth = PipedriveOAuth(credentials, client=client)
+        print(
+            f"\nrefresh_due on {ACCOUNTS:,} accounts, 8 at the same time, the service not counted"
+        )
+        for name, store in opened_places(folder, stack):
+            _fill(store, ACCOUNTS)
+            started = time.perf_counter()
+            report = refresh_due(oauth, store, datetime.now(UTC), per_second=None)
+            seconds = time.perf_counter() - started
+            assert (report.renewed, report.errors) == (ACCOUNTS, {})
+            print(f"  {name:<12}{ACCOUNTS / seconds:>10,.0f} accounts per second")
+        print("\nMost memory that a run takes, by the number of accounts that are due")
+        for size in SIZES:
+            print(f"  {size:>9,} accounts{_most_memory(oauth, size) / 1024:>10,.0f} KiB")
+
+
+def _fill(store: LeasedStore, count: int) -> None:
+    token = _token()
+    for number in range(count):
+        store.save(f"account {number}", token)
+
+
+def _token() -> Token:
+    return Token(
+        access_token="v1u:old",
+        refresh_token="1:1:old",
+        api_domain="https://acme.pipedrive.com",
+        expires_at=LONG_AGO,
+    )
+
+
+class _Endless:
+    """A store that holds nothing itself, so that only the run's own memory is measured."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def accounts(self) -> Iterator[str]:
+        return (f"account {number}" for number in range(self._size))
+
+    def due(self, _before: datetime) -> Iterator[str]:
+        return self.accounts()
+
+    def load(self, _account: str) -> Token | None:
+        return _token()
+
+    def save(self, account: str, token: Token) -> None:
+        pass
+
+    def delete(self, account: str) -> None:
+        pass
+
+    def lock(self, _account: str) -> ExitStack:
+        return ExitStack()
+
+
+def _most_memory(oauth: PipedriveOAuth, size: int) -> int:
+    before = datetime.now(UTC) - timedelta(days=45)
+    refresh_due(oauth, _Endless(100), before, per_second=None)
+    tracemalloc.start()
+    try:
+        report = refresh_due(oauth, _Endless(size), before, per_second=None)
+        assert report.renewed == size
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -55,7 +55,7 @@ demo: generate ## Generate the client and walk through the OAuth flow, all on th
 
 .PHONY: test
 test: setup ## Run the tests (ARGS goes to pytest)
-	$(venv_python) -m pytest $(ARGS)
+	$(venv_python) -m pytest -n auto $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure what things cost, side by side with the plain way

@@ -61,7 +61,9 @@ class Place:
             with RedisTokenStore(self.where, prefix=self.name, **settings) as redis:
                 yield redis
         else:
-            with SQLTokenStore(self.where, table=self.name, **settings) as database:
+            # Whoever was stopped within SQLite's own step is not waited for in vain for long.
+            more = "?timeout=2" if self.kind == "sqlite" and self.lease == BRIEF else ""
+            with SQLTokenStore(self.where + more, table=self.name, **settings) as database:
                 yield database
 
 

@@ -221,13 +221,21 @@ def test_bad_key_is_refused(inner: DictStore, keys: Any) -> None:
     assert info.value.__context__ is None
 
 
-@pytest.mark.parametrize("keys", [KEY, GOOD, [KEY], (GOOD, OTHER_KEY), f"{GOOD}\n", KEY + b"\r\n"])
+@pytest.mark.parametrize(
+    "keys",
+    [KEY, GOOD, [KEY], (GOOD, OTHER_KEY), f"{GOOD}\n", KEY + b"\r\n"],
+    ids=["bytes", "text", "list", "tuple", "text and line break", "bytes and line break"],
+)
 def test_good_keys(inner: DictStore, store: EncryptedTokenStore, keys: Any) -> None:
     """A key is a text or bytes, alone or in a sequence, and may end with a line break."""
     assert EncryptedTokenStore(inner, keys).load("acme") == store.load("acme") == TOKEN
 
 
-@pytest.mark.parametrize("wrong", [None, {}, "memory://", MemoryTokenStore, KEY])
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {}, "memory://", MemoryTokenStore, KEY],
+    ids=["none", "dictionary", "url", "class", "key"],
+)
 def test_what_is_no_store_is_refused(wrong: Any) -> None:
     """Only around a store it makes sense."""
     with pytest.raises(ConfigurationError, match="inner"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,10 +77,12 @@ class _Endless:
     def accounts(self) -> Iterator[str]:
         return (f"account {number}" for number in range(self._size))
 
-    def due(self, _before: datetime) -> Iterator[str]:
+    def due(self, before: datetime) -> Iterator[str]:
+        del before
         return self.accounts()
 
-    def load(self, _account: str) -> Token | None:
+    def load(self, account: str) -> Token | None:
+        del account
         return _token()
 
     def save(self, account: str, token: Token) -> None:
@@ -89,8 +91,9 @@ class _Endless:
     def delete(self, account: str) -> None:
         pass
 
-    def lock(self, _account: str) -> ExitStack:
-        return ExitStack()
+    def lock(self, account: str) -> AbstractContextManager[None]:
+        del account
+        return nullcontext()
 
 
 def _most_memory(oauth: PipedriveOAuth, size: int) -> int:

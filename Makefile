@@ -112,7 +112,7 @@ spec: setup ## Is openapi.yaml valid, and well described? (openapi-spec-validato
 
 .PHONY: faults
 faults: setup ## Kill, stop and cancel renewals in hundreds of rounds (make test has a short form)
-	FAULT_ROUNDS=full $(venv_python) -m pytest tests/faults $(ARGS)
+	FAULT_ROUNDS=full $(venv_python) -m pytest -n auto tests/faults $(ARGS)
 
 .PHONY: interop
 interop: setup ## Hold the sandbox and the client against programs of others (ARGS="prism authlib" for some)

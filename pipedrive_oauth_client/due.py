@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 
 __all__ = ["due"]
 
@@ -32,6 +32,7 @@ def due(store: TokenStore, before: datetime) -> Iterator[str]:
     """
     if argument("before", before, datetime).utcoffset() is None:
         raise ConfigurationError("before must be a datetime with a time zone, for example in UTC.")
+    checked_store("store", store)
     own: Callable[[datetime], Iterable[str]] | None = getattr(store, "due", None)
     return iter(own(before)) if own is not None else _scanned(store, before)
 

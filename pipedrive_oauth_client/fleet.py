@@ -8,55 +8,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from pipedrive_oauth_client import unsaved
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.due import due
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
-    InvalidClientError,
     PipedriveOAuthError,
-    RateLimitedError,
-    TokenNotFoundError,
 )
-from pipedrive_oauth_client.flights import join, landed
+from pipedrive_oauth_client.fleet_run import FleetProgress, FleetRun
 from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.pace import Pace
-from pipedrive_oauth_client.renewal import renew
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
 
 _MOST_WORKERS: Final = 64
-_A_SECOND: Final = timedelta(seconds=1)
-
-
-@frozen
-class FleetProgress:
-    """How far a run has come, after each account.
-
-    Attributes:
-        account: The account that is done.
-        error: Why it was not renewed, or None.
-        renewed: How many were renewed so far.
-        already_done: How many somebody else had renewed, or deleted, meanwhile.
-        failed: How many could not be renewed.
-    """
-
-    account: str
-    error: PipedriveOAuthError | None
-    renewed: int
-    already_done: int
-    failed: int
 
 
 @frozen
@@ -109,6 +83,9 @@ def refresh_due(
 
     Raises:
         InvalidClientError: The client ID or the client secret is wrong; the rest was not tried.
+        InvalidResponseError: An answer can't be used, and the refresh token for it may be lost; the
+            rest was not tried, so that it does not lose theirs.
+        TransportError: Five requests in a row were sent and got no answer; likewise.
         StoreError: The store did not take a token, or could not list the accounts; the rest was
             not tried. A token that it did not take is kept by this process: run it again there as
             soon as the store works.
@@ -118,7 +95,6 @@ def refresh_due(
         Pipedrive's guide to its OAuth, on the 60 days of a refresh token.
     """
     argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
-    argument("store", store, TokenStore)
     told = tuple if progress is None else progress
     if not all(callable(each) for each in (told, sleep, monotonic)):
         raise ConfigurationError("progress, sleep and monotonic must be functions.")
@@ -136,14 +112,14 @@ def refresh_due(
         flow = oauth
         if isinstance(flow, AsyncPipedriveOAuth):
             flow = at_the_end.enter_context(flow.blocking())
-        run = _Run(flow, store, before, accounts, pace, progress)
+        run = FleetRun(flow, store, before, accounts, pace, progress)
         _carry_out(run, concurrency)
     if run.failure is not None:
         raise run.failure
     return FleetReport(run.renewed, run.already_done, run.errors)
 
 
-def _carry_out(run: _Run, concurrency: int) -> None:
+def _carry_out(run: FleetRun, concurrency: int) -> None:
     ends = [threading.Event() for _ in range(concurrency)]
     threads = [
         threading.Thread(target=run.work, args=(end,), name=f"pipedrive-oauth-fleet-{number}")
@@ -161,86 +137,3 @@ def _carry_out(run: _Run, concurrency: int) -> None:
         for thread, end in zip(threads, ends, strict=True):
             if thread.ident is not None:
                 end.wait()
-
-
-@define(eq=False)
-class _Run:
-    """One run, as its threads share it."""
-
-    flow: PipedriveOAuth
-    store: TokenStore
-    before: datetime
-    accounts: Iterator[str]
-    pace: Pace
-    progress: Callable[[FleetProgress], object] | None
-    renewed: int = 0
-    already_done: int = 0
-    errors: dict[str, PipedriveOAuthError] = field(factory=dict[str, PipedriveOAuthError])
-    failure: BaseException | None = None
-    is_stopped: bool = False
-    _guard: threading.Lock = field(factory=threading.Lock)
-
-    def stop(self) -> None:
-        """Begin with no further account."""
-        self.is_stopped = True
-        self.pace.stop()
-
-    def work(self, end: threading.Event) -> None:
-        """Take one account after the other until there is none left."""
-        try:
-            while (account := self._next()) is not None:
-                self.pace.wait()
-                if self.is_stopped:
-                    return
-                self._renew(account)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the run was begun
-            with self._guard:
-                self.failure = self.failure or error
-            self.stop()
-        finally:
-            end.set()
-
-    def _next(self) -> str | None:
-        with self._guard:
-            return None if self.is_stopped else next(self.accounts, None)
-
-    def _renew(self, account: str) -> None:
-        found: list[Token] = []
-        mine: list[Token] = []
-
-        def is_good(token: Token) -> bool:
-            found.append(token)
-            return token.expires_at >= self.before
-
-        def work() -> Token:
-            token = renew(self.flow, self.store, account, is_good=is_good)
-            if token not in found:
-                mine.append(token)
-            return token
-
-        error: PipedriveOAuthError | None = None
-        try:
-            landed(join(self.store, account, work, here=True))
-        except TokenNotFoundError:
-            pass  # it was deleted meanwhile
-        except PipedriveOAuthError as failure:
-            # Each renewal that can't be saved would cost one more account its refresh token.
-            if isinstance(failure, InvalidClientError) or unsaved.is_kept(self.store, account):
-                raise
-            error = failure
-            if isinstance(failure, RateLimitedError):
-                self.pace.pause((failure.retry_after or _A_SECOND).total_seconds())
-        self._count(account, error, is_mine=bool(mine))
-
-    def _count(self, account: str, error: PipedriveOAuthError | None, *, is_mine: bool) -> None:
-        with self._guard:
-            if error is not None:
-                self.errors[account] = error
-            elif is_mine:
-                self.renewed += 1
-            else:
-                self.already_done += 1
-            if self.progress is not None:
-                failed = len(self.errors)
-                told = FleetProgress(account, error, self.renewed, self.already_done, failed)
-                self.progress(told)

@@ -67,21 +67,25 @@ def join(
         ConfigurationError: The renewal asks for itself.
     """
     key = id(store), account
-    with _flights.guard:
-        flight = _flights.under_way.get(key)
-        if flight is not None:
+    mine = _Flight(store)
+    try:
+        with _flights.guard:
+            flight = _flights.under_way.setdefault(key, mine)
+        if flight is not mine:
             if flight.thread == threading.get_ident():
                 raise ConfigurationError(
                     "The renewal of a token needs a token of the same account: the httpx client or"
                     " the store that it uses must not use PipedriveAuth itself."
                 )
             return flight.future
-        flight = _flights.under_way[key] = _Flight(store)
-    if here:
-        _carry_out(key, flight, work)
-    else:
-        _begin(key, flight, work)
-    return flight.future
+        if here:
+            _carry_out(key, mine, work)
+        else:
+            _begin(key, mine, work)
+    except BaseException:
+        _give_up(key, mine)  # Ctrl-C before it began, at whatever moment
+        raise
+    return mine.future
 
 
 def landed(future: Future[Token]) -> Token:
@@ -128,16 +132,13 @@ def _begin(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> 
             _give_up(key, flight)
         else:
             _carry_out(key, flight, work)
-    except BaseException:
-        _give_up(key, flight)  # Ctrl-C while it was started
-        raise
 
 
 def _give_up(key: tuple[int, str], flight: _Flight) -> None:
     with _flights.guard:
-        if flight.thread != 0:
-            return  # it has begun all the same
-        _flights.under_way.pop(key, None)
+        if flight.thread != 0 or _flights.under_way.get(key) is not flight:
+            return  # it has begun all the same, or nobody has heard of it
+        del _flights.under_way[key]
     flight.future.set_exception(
         TransportError(
             "The renewal of the token was interrupted before anything was sent. Try again.",
@@ -148,8 +149,10 @@ def _give_up(key: tuple[int, str], flight: _Flight) -> None:
 
 def _carry_out(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
     with _flights.guard:
-        if _flights.under_way.get(key) is not flight:
-            return  # whoever began it was interrupted, and nobody waits for it
+        # Whoever began it was interrupted, and nobody waits for it; or a thread has begun it already,
+        # for Ctrl-C while it is started can end in a RuntimeError as well.
+        if _flights.under_way.get(key) is not flight or flight.thread != 0:
+            return
         flight.thread = threading.get_ident()
     error: BaseException | None = None
     token: Token | None = None

@@ -33,6 +33,7 @@ def renew(
     account: str,
     *,
     is_good: Callable[[Token], bool],
+    is_usable: Callable[[Token], bool],
 ) -> Token:
     """Give a good token of an account: the stored one, or else the next one.
 
@@ -41,6 +42,8 @@ def renew(
         store: Where the account's token is kept.
         account: The account.
         is_good: Tells whether a stored token will do.
+        is_usable: Tells whether one will do that somebody has saved since this was called. Where
+            tokens live for less than the leeway, even the newest is not good.
 
     Returns:
         The token, which is stored.
@@ -51,12 +54,18 @@ def renew(
         PipedriveOAuthError: The service or the store failed.
     """
     # Often another process has renewed it already, which takes no lock to find out.
-    token = _presentable(store.load(account))
-    if is_good(token) and not unsaved.is_kept(store, account):
-        return token
+    before = store.load(account)
+    if before is None:
+        unsaved.drop(store, account)
+    if is_good(_presentable(before)) and not unsaved.is_kept(store, account):
+        return _presentable(before)
+
+    def will_do(token: Token) -> bool:
+        return is_good(token) or (token != before and is_usable(token))
+
     for _ in range(_MOST_ROUNDS):
         with store.lock(account) as lease:
-            found = _under_lock(oauth, store, account, lease, is_good)
+            found = _under_lock(oauth, store, account, lease, will_do)
             if found is not None:
                 return found
     raise StoreLockTimeoutError(
@@ -70,16 +79,21 @@ def _under_lock(
     store: TokenStore,
     account: str,
     lease: object,
-    is_good: Callable[[Token], bool],
+    will_do: Callable[[Token], bool],
 ) -> Token | None:
-    """Give a good token, or None where it takes another round."""
+    """Give a token that will do, or None where it takes another round."""
     try:
         stored = unsaved.resolve(store, account, store.load(account))
     except StoreLockTimeoutError:
         return None
     token = _presentable(stored)
-    if is_good(token):
+    if will_do(token):
         return token
+    if token.refresh_token is None:
+        raise TokenNotFoundError(
+            "The stored token has had its time, and it has no refresh token to obtain another with."
+            " The person has to authorize the app again."
+        )
     if isinstance(lease, Lease) and lease.is_over():
         # This process was stopped since it took the lock. Somebody else may be renewing.
         return None
@@ -90,7 +104,7 @@ def _under_lock(
         latest = store.load(account)
         if latest is None or latest == token:
             raise
-        return latest if is_good(_presentable(latest)) else None
+        return latest if will_do(_presentable(latest)) else None
     try:
         store.save(account, following)
     except BaseException as error:

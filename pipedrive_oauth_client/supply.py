@@ -17,7 +17,7 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.origins import user_origins
 from pipedrive_oauth_client.renewal import renew
 from pipedrive_oauth_client.stores.accounts import checked_account
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.waiting import until_done
 
@@ -52,12 +52,7 @@ class TokenSupply:
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
         self._owns_oauth = self._oauth is not oauth
-        if isinstance(store, type) or not isinstance(store, TokenStore):
-            raise ConfigurationError(
-                "store must have the methods of stores.TokenStore: load, save, delete, lock and"
-                " accounts."
-            )
-        self._store = store
+        self._store = checked_store("store", store)
         self.account: Final = checked_account(account)
         if argument("leeway", leeway, timedelta) < timedelta(0):
             raise ConfigurationError("leeway must not be below zero.")
@@ -141,15 +136,19 @@ class TokenSupply:
                 return
 
     def _renew(self, rejected: Token | None) -> Token:
+        def is_usable(token: Token) -> bool:
+            is_rejected = rejected is not None and token.access_token == rejected.access_token
+            return not is_rejected and not token.is_stale(timedelta(0), read(self.clock))
+
         def is_good(token: Token) -> bool:
-            if rejected is not None and token.access_token == rejected.access_token:
-                return False
             # What can't be renewed is used to its end.
             leeway = self._leeway if token.refresh_token is not None else timedelta(0)
-            return not token.is_stale(leeway, read(self.clock))
+            return is_usable(token) and not token.is_stale(leeway, read(self.clock))
 
         try:
-            return renew(self._oauth, self._store, self.account, is_good=is_good)
+            return renew(
+                self._oauth, self._store, self.account, is_good=is_good, is_usable=is_usable
+            )
         finally:
             if self._owns_oauth:
                 self._oauth.close()  # else its connection stays open for an hour, and unused

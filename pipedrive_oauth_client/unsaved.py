@@ -14,7 +14,7 @@ from attrs import field, frozen
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["is_kept", "keep", "resolve"]
+__all__ = ["drop", "is_kept", "keep", "resolve"]
 
 
 @frozen(eq=False)
@@ -78,3 +78,13 @@ def is_kept(store: TokenStore, account: str) -> bool:
         Whether the only copy of it is in this process.
     """
     return (id(store), account) in _unsaved
+
+
+def drop(store: TokenStore, account: str) -> None:
+    """Forget what is kept for an account that was deleted.
+
+    Args:
+        store: The store.
+        account: The account.
+    """
+    _unsaved.pop((id(store), account), None)

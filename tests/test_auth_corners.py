@@ -7,8 +7,10 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -23,13 +25,15 @@ from pipedrive_oauth_client import (
     StoreError,
     StoreLockTimeoutError,
     Token,
+    TokenNotFoundError,
+    flights,
     supply,
     unsaved,
 )
 from pipedrive_oauth_client.flights import join, landed
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
-from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
 from tests.support.auths import (
     ACCOUNT,
     ME,
@@ -78,6 +82,31 @@ def test_interrupted_start_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
             join(store, "a", _failing)
     with pytest.raises(ServerError):
         join(store, "a", _failing).result(1)
+
+
+def test_thread_that_began_in_spite_of_an_error_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error while the thread is started does not make a second one of the renewal."""
+    done: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def fail_late(thread: threading.Thread) -> None:
+        start(thread)
+        assert begun.wait(PATIENCE_SECONDS)
+        raise RuntimeError("release of an unlocked lock")
+
+    def work() -> Token:
+        done.append(threading.get_ident())
+        begun.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        return Token(access_token="a", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail_late)
+        future = join(MemoryTokenStore(), "a", work)
+    go_on.set()
+    assert landed(future).access_token == "a"
+    assert len(done) == 1
 
 
 def test_tracebacks_do_not_mix() -> None:
@@ -255,3 +284,61 @@ def test_last_minute_of_a_token_that_can_t_be_renewed(account: Account) -> None:
         auth.token()
         account.box.clock.advance(timedelta(seconds=3))
     assert account.store.calls == {"load": 1}
+
+
+def test_interrupt_right_after_a_flight_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Ctrl-C comes between a flight's entry and its beginning, nobody waits for ever."""
+    store = MemoryTokenStore()
+
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(flights, "_begin", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            join(store, "a", _failing)
+    with pytest.raises(ServerError):
+        join(store, "a", _failing).result(1)
+
+
+@pytest.mark.parametrize("lifetime_seconds", [30, 60])
+def test_short_lives_do_not_multiply_renewals(
+    account: Account, tmp_path: Path, lifetime_seconds: int
+) -> None:
+    """Where tokens live for less than the leeway, those who waited take the one that was saved."""
+    account.box.faults.add(
+        REFRESH_PATH, Fault.override({"expires_in": lifetime_seconds}), times=100
+    )
+    FileTokenStore(tmp_path / "tokens").save(
+        ACCOUNT, evolve(account.token, expires_at=account.box.clock())
+    )
+
+    def ask(_number: int) -> str:
+        store = FileTokenStore(tmp_path / "tokens")  # as another process has it
+        return PipedriveAuth(account.oauth, store, ACCOUNT).token().access_token
+
+    with ThreadPoolExecutor(8) as threads:
+        got_tokens = set(threads.map(ask, range(8)))
+    # Whoever comes when all is over obtains the next one. Those who waited do not.
+    assert len(got_tokens) == account.refreshes() < 8
+    account.box.faults.clear()
+
+
+def test_kept_token_of_a_deleted_account_is_forgotten(account: Account) -> None:
+    """A token that could not be saved is not kept for an account that is gone."""
+    unsaved.keep(account.store, ACCOUNT, previous=account.token, token=account.token)
+    account.store.inner.delete(ACCOUNT)
+    with pytest.raises(TokenNotFoundError):
+        account.auth().token()
+    assert not unsaved.is_kept(account.store, ACCOUNT)
+
+
+def test_store_that_hands_on_is_a_store(account: Account) -> None:
+    """An object that gives the methods of another one can be used, as lazy objects do."""
+
+    class Lazy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(account.store, name)
+
+    store: Any = Lazy()
+    assert PipedriveAuth(account.oauth, store, ACCOUNT).token() == account.token

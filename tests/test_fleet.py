@@ -20,6 +20,7 @@ from pipedrive_oauth_client import (
     CorruptTokenError,
     InvalidGrantError,
     StoreLockTimeoutError,
+    TokenNotFoundError,
 )
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, due, refresh_due
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore
@@ -155,7 +156,7 @@ def test_a_failure_of_one_account_does_not_stop_the_others() -> None:
     assert {name: type(error) for name, error in report.errors.items()} == {
         revoked: InvalidGrantError,
         corrupt: CorruptTokenError,
-        without: ConfigurationError,
+        without: TokenNotFoundError,
         busy: StoreLockTimeoutError,
     }
     assert {name: each.error for name, each in told.items() if each.error} == report.errors

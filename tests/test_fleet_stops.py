@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any, Final
 
 import httpx
@@ -16,11 +16,14 @@ import pytest
 
 from pipedrive_oauth_client import (
     AppCredentials,
+    ConfigurationError,
     InvalidClientError,
+    InvalidResponseError,
     PipedriveOAuth,
     RateLimitedError,
     StoreError,
     Token,
+    TransportError,
 )
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, refresh_due
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -206,6 +209,59 @@ class FullStore(MemoryTokenStore):
         if self.is_full:
             raise StoreError("The disk is full.")
         super().save(account, token)
+
+
+def test_answers_that_can_not_be_used_end_the_run() -> None:
+    """Each of them may have cost a refresh token, so that the other accounts keep theirs."""
+    asked: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, text="<html>a proxy's page</html>")
+
+    with answered(handle) as oauth, pytest.raises(InvalidResponseError):
+        refresh_due(oauth, LazyStore(olds(100)), NOW, concurrency=3, per_second=None)
+    assert 1 <= len(asked) <= 3
+
+
+@pytest.mark.parametrize(("pattern", "most"), [("x", 5), ("xxxx.", 100)])
+def test_lost_answers_in_a_row_end_the_run(pattern: str, most: int) -> None:
+    """Five in a row are a network that is gone; four, and then an answer, are bad luck."""
+    asked: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        if pattern[(len(asked) - 1) % len(pattern)] == "x":
+            raise httpx.ReadTimeout("No answer came.")
+        return renewed(request)
+
+    with answered(handle) as oauth:
+        ending = pytest.raises(TransportError) if most == 5 else nullcontext()
+        with ending:
+            refresh_due(oauth, LazyStore(olds(100)), NOW, concurrency=1, per_second=None)
+    assert len(asked) == most
+
+
+def test_errors_of_a_report_keep_no_frames() -> None:
+    """What the variables of thousands of tracebacks hold would fill the memory."""
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Nobody is there.")
+
+    with answered(handle) as oauth:
+        report = refresh_due(oauth, LazyStore(olds(3)), NOW, concurrency=1, per_second=None)
+    assert len(report.errors) == 3
+    for error in report.errors.values():
+        assert error.__traceback__ is None
+        assert isinstance(error.__cause__, httpx.ConnectError)
+        assert error.__cause__.__traceback__ is None
+
+
+@pytest.mark.parametrize("store", [MemoryTokenStore, None, {}], ids=["class", "none", "dict"])
+def test_what_is_no_store_is_refused(store: Any) -> None:
+    """Before anything is listed or sent."""
+    with answered(renewed) as oauth, pytest.raises(ConfigurationError, match="store"):
+        refresh_due(oauth, store, NOW)
 
 
 def test_a_store_that_takes_nothing_ends_the_run() -> None:

@@ -12,7 +12,6 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import (
-    ConfigurationError,
     CorruptTokenError,
     InvalidClientError,
     InvalidGrantError,
@@ -329,7 +328,7 @@ def test_token_that_can_t_be_renewed(account: Account) -> None:
     account.store.inner.save(ACCOUNT, token)
     assert account.auth().token() == token
     account.box.clock.advance(timedelta(seconds=10))
-    with pytest.raises(ConfigurationError, match="authorize"):
+    with pytest.raises(TokenNotFoundError, match="authorize"):
         account.auth().token()
     assert account.refreshes() == 0
 
@@ -363,9 +362,13 @@ def test_is_good_decides(account: Account) -> None:
         seen.append(token)
         return True
 
-    assert renew(account.oauth, account.store, ACCOUNT, is_good=is_good) == account.token
+    def never(_token: Token) -> bool:
+        return False
+
+    given = (account.oauth, account.store, ACCOUNT)
+    assert renew(*given, is_good=is_good, is_usable=never) == account.token
     assert seen == [account.token]
-    renewed = renew(account.oauth, account.store, ACCOUNT, is_good=lambda _token: False)
+    renewed = renew(*given, is_good=never, is_usable=never)
     assert renewed == account.stored() != account.token
     assert account.refreshes() == 1
 

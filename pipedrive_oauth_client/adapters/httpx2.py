@@ -6,10 +6,16 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import Any
 
-import httpx2
-
 from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
+
+try:
+    import httpx2
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(
+        "This adapter needs the extra `httpx2`: pip install 'pipedrive-oauth-client[httpx2]'."
+    ) from missing
 
 __all__ = ["PipedriveHttpx2Auth"]
 

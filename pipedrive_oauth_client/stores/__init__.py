@@ -7,9 +7,11 @@ a store of your own has to do, and `stores.conformance` has the tests for it.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease
 from pipedrive_oauth_client.stores.protocol import TokenStore
 
@@ -31,6 +33,7 @@ __all__ = [
     "RedisTokenStore",
     "SQLTokenStore",
     "TokenStore",
+    "checked_account",
 ]
 
 # What is imported when it is first asked for: its module, and for what needs an extra the package
@@ -62,4 +65,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    # Whoever asks for all names, to look at each, is not told of those that would be refused.
+    missing = {
+        name for name, (_, package, _) in _LAZY.items() if package and not find_spec(package)
+    }
+    return sorted(set(__all__) - missing)

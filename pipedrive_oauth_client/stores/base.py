@@ -26,12 +26,19 @@ from attrs import field, frozen
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError, StoreLockTimeoutError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.accounts import checked_account
-from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease, Taken, take_in_time
+from pipedrive_oauth_client.stores.leases import (
+    DEFAULT_LEASE,
+    Lease,
+    Taken,
+    seconds_since_boot,
+    take_in_time,
+)
 from pipedrive_oauth_client.stores.texts import from_text, to_text
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["AnyVersion", "Kept", "LeasedStore"]
 
+_LONGEST: Final = timedelta(days=1)
 _MARGIN: Final = timedelta(seconds=15)
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
@@ -63,14 +70,14 @@ class LeasedStore(ABC):
         wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
 
     Raises:
-        ConfigurationError: One of them is no timedelta above zero.
+        ConfigurationError: One of them is no timedelta above zero, or longer than a day.
     """
 
     def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
         self._lease = _positive("lease", lease)
-        self._wait = _positive("wait", lease + _MARGIN if wait is None else wait)
+        self._wait = lease + _MARGIN if wait is None else _positive("wait", wait)
         self._mine = threading.local()
-        self._monotonic: Callable[[], float] = time.monotonic
+        self._monotonic: Callable[[], float] = seconds_since_boot
         self._sleep: Callable[[float], None] = time.sleep
 
     def load(self, account: str) -> Token | None:
@@ -235,4 +242,6 @@ class LeasedStore(ABC):
 def _positive(name: str, value: timedelta) -> timedelta:
     if argument(name, value, timedelta) <= timedelta(0):
         raise ConfigurationError(f"{name} must be above zero.")
+    if value > _LONGEST:
+        raise ConfigurationError(f"{name} must not be longer than a day.")
     return value

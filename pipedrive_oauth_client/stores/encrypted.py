@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from logging import getLogger
-from typing import Any, Final
+from typing import Final
 
-from pipedrive_oauth_client.errors import ConfigurationError, StoreError
+from pipedrive_oauth_client.errors import StoreError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.accounts import checked_account
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.stores.sealing import Sealer, is_sealed
 from pipedrive_oauth_client.tokens import Token
 
@@ -43,12 +43,7 @@ class EncryptedTokenStore:
     """
 
     def __init__(self, inner: TokenStore, keys: str | bytes | Sequence[str | bytes]) -> None:
-        given: Any = inner
-        if not isinstance(given, TokenStore) or isinstance(given, type):
-            raise ConfigurationError(
-                f"inner must be a token store, not {type(given).__name__}; see `TokenStore`."
-            )
-        self._inner = inner
+        self._inner = checked_store("inner", inner)
         self._sealer = Sealer(keys)
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from pipedrive_oauth_client.stores.file_names import (
     token_file,
 )
 from pipedrive_oauth_client.stores.file_steps import MOST_SECONDS, one_at_a_time
-from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken
+from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken, seconds_since_boot
 from pipedrive_oauth_client.stores.texts import from_text
 
 __all__ = ["FileTokenStore"]
@@ -65,7 +64,8 @@ class FileTokenStore(LeasedStore):
     ) -> None:
         super().__init__(lease=lease, wait=wait)
         self._folder = private_files.make_folder(path)
-        self._now: Callable[[], float] = time.time
+        # Not the time of day, which somebody may set in the middle of a renewal.
+        self._now: Callable[[], float] = seconds_since_boot
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._folder)!r})"

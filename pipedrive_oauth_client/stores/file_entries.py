@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -13,7 +14,18 @@ from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.base import Kept
 from pipedrive_oauth_client.stores.private_files import MOST_BYTES
 
-__all__ = ["Entry", "content_of", "content_of_loan", "entry_of", "loan_of", "version_of"]
+__all__ = ["BOOT", "Entry", "content_of", "content_of_loan", "entry_of", "loan_of", "version_of"]
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""  # another system than Linux; what is left of an earlier boot is outlived
+
+
+BOOT: Final = _boot()
+"""Since when this machine is running, as a random word."""
 
 
 @frozen
@@ -60,17 +72,18 @@ def version_of(content: bytes | None) -> str | None:
 
 
 def content_of_loan(owner: str, until: float) -> bytes:
-    """Write the file of a lock, with the time at which it ends in seconds since 1970."""
-    return json.dumps({"owner": owner, "until": until}).encode()
+    """Write the file of a lock, with the time at which it ends in seconds since the boot."""
+    return json.dumps({"owner": owner, "until": until, "boot": BOOT}).encode()
 
 
 def loan_of(content: bytes | None) -> tuple[str | None, float]:
     """Read the file of a lock: who has it, and until when.
 
-    A power cut may leave half of such a file, and nobody who had the lock then is still there.
+    A power cut may leave half of such a file, and nobody who had a lock before the machine was
+    started is still there.
     """
     match _parsed(content):
-        case {"owner": str(owner), "until": int() | float() as until}:
+        case {"owner": str(owner), "until": int() | float() as until, "boot": boot} if boot == BOOT:
             return owner, until
         case _:
             return None, 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from secrets import token_hex
@@ -17,13 +18,23 @@ from attrs import define, field, frozen
 
 from pipedrive_oauth_client.errors import StoreLockTimeoutError
 
-__all__ = ["DEFAULT_LEASE", "Lease", "Taken", "take_in_time"]
+__all__ = ["DEFAULT_LEASE", "Lease", "Taken", "seconds_since_boot", "take_in_time"]
 
 DEFAULT_LEASE: Final = timedelta(minutes=2)
 """Longer than a renewal takes: a minute of attempts, and the last of them in all its length."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.005
 _LONGEST_PAUSE_SECONDS: Final = 0.25
+
+
+def seconds_since_boot() -> float:
+    """Give the seconds since this machine was started.
+
+    Where the system tells, those are counted as well for which it slept: meanwhile others may have
+    taken a lock. Nobody can set this clock.
+    """
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 @frozen

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["TokenStore"]
+__all__ = ["TokenStore", "checked_store"]
 
 
 @runtime_checkable
@@ -16,7 +17,8 @@ class TokenStore(Protocol):
     """A place where tokens are kept, one for each account.
 
     An account is a name of the app's own choice for one grant, for example company and user. A
-    store is synchronous: it is asked when a token is renewed, and not for each request.
+    store is synchronous: it is asked when a token is renewed, and not for each request. What it
+    raises that is no `StoreError` comes to the caller as it is.
 
     Whoever renews a token holds the account's lock, loads, renews, and saves; all of that happens
     in one thread. Where the lock of a store can be lost, because its holder was stopped for too
@@ -89,3 +91,28 @@ class TokenStore(Protocol):
             StoreError: The store does not work.
         """
         ...
+
+
+def checked_store(name: str, store: Any) -> TokenStore:
+    """Check that an object can be used as a store.
+
+    Not by `isinstance`: from Python 3.12 on, that refuses objects that hand on to another one.
+
+    Args:
+        name: The argument's name, for the error.
+        store: What was passed.
+
+    Returns:
+        The store.
+
+    Raises:
+        ConfigurationError: It lacks one of the methods, or is a class.
+    """
+    methods = ("load", "save", "delete", "lock", "accounts")
+    if isinstance(store, type) or not all(callable(getattr(store, each, None)) for each in methods):
+        raise ConfigurationError(
+            f"{name} must be a token store, with the methods of stores.TokenStore: load, save,"
+            f" delete, lock and accounts. This is {type(store).__name__}."
+        )
+    found: TokenStore = store
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -34,6 +35,12 @@ def client_of(url: str) -> redis.Redis:
     Raises:
         ConfigurationError: The address can't be right.
     """
+    # A database that is no number would be taken for the first one.
+    if re.fullmatch(r"rediss?://[^/?#]*(?:/(?!\d*(?:[?#]|$)).*)", url, re.DOTALL):
+        raise ConfigurationError(
+            "url names a database of Redis that is no number; it is the part behind the host, for"
+            " example redis://host:6379/0."
+        )
     # redis-py 5 does not compare the name in the certificate unless it is told to.
     tls: dict[str, Any] = {"ssl_check_hostname": True} if url.startswith("rediss://") else {}
     if tls and "ssl_cert_reqs=" in url:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, StaticPool
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores.sqlite_files import file_of
@@ -105,11 +105,17 @@ def checked_engine(engine: Engine) -> Engine:
         The engine with the same connections, that shows no parameters in logs and errors.
 
     Raises:
-        ConfigurationError: It is for another kind of database, or for one in memory.
+        ConfigurationError: It is for another kind of database, for one in memory, or shares one
+            connection between threads.
     """
     _check_dialect(engine.dialect)
     if engine.dialect.name == "sqlite":
         file_of(engine.url)
+    if isinstance(engine.pool, StaticPool | SingletonThreadPool | AssertionPool):
+        raise ConfigurationError(
+            f"The token store can't use an engine with a {type(engine.pool).__name__}: its threads"
+            " would share a connection. Give one with a QueuePool or a NullPool, or a URL."
+        )
     _ENGINES.add(engine)
     view = engine.execution_options()
     view.hide_parameters = True

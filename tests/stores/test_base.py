@@ -285,3 +285,11 @@ def test_token_becomes_one_line() -> None:
     assert to_text(token).isascii()
     assert "\n" not in to_text(token)
     assert from_text(to_text(token)) == from_text(to_text(token).encode()) == token
+
+
+@pytest.mark.parametrize("name", ["lease", "wait"])
+def test_times_of_more_than_a_day_are_refused(name: str) -> None:
+    """No renewal takes that long, and databases can't reckon with any time."""
+    with pytest.raises(ConfigurationError, match=name):
+        Steps(**{name: timedelta(days=1, seconds=1)})
+    Steps(**{name: timedelta(days=1)})

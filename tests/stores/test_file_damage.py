@@ -17,6 +17,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.stores import FileTokenStore
 from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.file_entries import BOOT
 from pipedrive_oauth_client.stores.file_names import lease_file, token_file
 from pipedrive_oauth_client.stores.private_files import MOST_BYTES
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
@@ -199,6 +200,7 @@ LEASES = {
     "a text for the end": b'{"owner": "0123", "until": "2030"}',
     "no number for the end": b'{"owner": "0123", "until": NaN}',
     "long ago": b'{"owner": "0123", "until": -1e400}',
+    "another boot": b'{"owner": "0123", "until": 1e400, "boot": "6f1c"}',
 }
 
 
@@ -219,7 +221,7 @@ def test_lease_without_end_is_outlived(folder: Path, until: str) -> None:
     """A lease that ends in a far future, by a clock that was wrong, counts for its length only."""
     store = FileTokenStore(folder, lease=timedelta(milliseconds=100), wait=timedelta(seconds=30))
     file = folder / lease_file("acme")
-    file.write_text(f'{{"owner": "0123", "until": {until}}}')
+    file.write_text(f'{{"owner": "0123", "until": {until}, "boot": "{BOOT}"}}')
     file.chmod(0o600)
     with store.lock("acme"):
         store.save("acme", a_token(1))

@@ -140,3 +140,19 @@ def test_closing_leaves_the_apps_client_open() -> None:
         with RedisTokenStore(client):
             pass
         assert client.closed == 0
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/abc", "rediss://u:p@h/1x", "redis://h/0/1"])
+def test_database_that_is_no_number_is_refused(url: str) -> None:
+    """redis-py would take it for the first database."""
+    with pytest.raises(ConfigurationError, match="no number"):
+        RedisTokenStore(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h:1", "redis://h/", "rediss://u:p@h:1/12?socket_timeout=1"]
+)
+def test_database_that_is_a_number_is_taken(url: str) -> None:
+    """So is none at all."""
+    with RedisTokenStore(url):
+        pass

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, create_engine, make_url
 from sqlalchemy.dialects import registry
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import AssertionPool, NullPool, Pool, SingletonThreadPool, StaticPool
 
 from pipedrive_oauth_client import ConfigurationError
 from pipedrive_oauth_client.stores import SQLTokenStore
@@ -187,3 +187,14 @@ def test_closed_store_opens_again(tmp_path: Path) -> None:
     store.close()
     assert store.load("acme") == a_token()
     store.close()
+
+
+@pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool, AssertionPool])
+def test_engine_whose_threads_share_a_connection_is_refused(
+    tmp_path: Path, pool: type[Pool]
+) -> None:
+    """Such an engine fails in the middle of a renewal, or takes the process down with it."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'tokens.db'}", poolclass=pool)
+    with pytest.raises(ConfigurationError, match=pool.__name__):
+        SQLTokenStore(engine)
+    engine.dispose()

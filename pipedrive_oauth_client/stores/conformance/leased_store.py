@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError, StoreLockTimeoutError
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.conformance.samples import NO_NAMES, START, a_token
 from pipedrive_oauth_client.stores.protocol import TokenStore
 
 __all__ = ["LeaseConformance"]
@@ -25,6 +25,11 @@ class LeaseConformance:
     def open_store(self) -> Callable[..., TokenStore]:
         """Give a function that opens the place under test once more."""
         raise NotImplementedError("Define the fixture open_store in your class.")
+
+    @pytest.fixture
+    def store(self, open_store: Callable[..., TokenStore]) -> TokenStore:
+        """Give one handle."""
+        return open_store()
 
     def test_waiting_has_an_end(self, open_store: Callable[..., TokenStore]) -> None:
         """Whoever waits for longer than `wait` gets an error, and the holder keeps the lock."""
@@ -124,6 +129,27 @@ class LeaseConformance:
             with pytest.raises(PipedriveOAuthError), store.lock("acme"):
                 pass
             store.save("acme", a_token())
+
+    @pytest.mark.parametrize("name", NO_NAMES, ids=repr)
+    def test_bad_name_is_refused(self, store: TokenStore, name: Any) -> None:
+        """A name that no account can have is an error of this package, in whatever is asked."""
+        with pytest.raises(PipedriveOAuthError):
+            store.save(name, a_token())
+        with pytest.raises(PipedriveOAuthError):
+            store.load(name)
+        with pytest.raises(PipedriveOAuthError):
+            store.delete(name)
+        with pytest.raises(PipedriveOAuthError), store.lock(name):
+            pass
+        assert list(store.accounts()) == []
+
+    def test_what_is_no_token_is_refused(self, store: TokenStore) -> None:
+        """Saving something else is an error, and the token before is still there."""
+        store.save("acme", a_token())
+        wrong: Any = {"access_token": "a"}
+        with pytest.raises(PipedriveOAuthError):
+            store.save("acme", wrong)
+        assert store.load("acme") == a_token()
 
     def test_due_tokens_are_found(self, open_store: Callable[..., TokenStore]) -> None:
         """`due` gives each account whose access token expires before a time, and no other."""

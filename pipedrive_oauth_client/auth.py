@@ -70,6 +70,7 @@ class PipedriveAuth(httpx.Auth):
         hosts: Iterable[str] = (),
     ) -> None:
         self._supply = TokenSupply(oauth, store, account, leeway=leeway, hosts=hosts)
+        # For the adapters of other libraries, which take part in it.
         self.rest: Final = Rest()
 
     def __repr__(self) -> str:

@@ -149,8 +149,8 @@ def _give_up(key: tuple[int, str], flight: _Flight) -> None:
 
 def _carry_out(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
     with _flights.guard:
-        # Whoever began it was interrupted, and nobody waits for it; or a thread has begun it: Ctrl-C
-        # while that is started can end in a RuntimeError as well.
+        # Whoever began it was interrupted, and nobody waits for it. Or a thread has begun it, since
+        # Ctrl-C while that is started can end in a RuntimeError as well.
         if _flights.under_way.get(key) is not flight or flight.thread != 0:
             return
         flight.thread = threading.get_ident()

@@ -50,6 +50,8 @@ def visit(
         )
     page = _ConsentForm()
     page.feed(_request("GET", authorization_url, expected_status=200).text)
+    if not page.accounts:
+        raise ConfigurationError("What the sandbox answered is no consent page; is a fault on it?")
     if account is None:
         account = page.first_account
     chosen = {"account": account}
@@ -84,7 +86,7 @@ def _request(
         try:
             connection.request(method, f"{parts.path}?{parts.query}", body=form, headers=headers)
             answer = connection.getresponse()
-            text = answer.read().decode()
+            text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise ConfigurationError(
                 "The sandbox can't be reached; visit it while it is being served."

@@ -103,17 +103,17 @@ class Consent:
         user = self._users.get(form.get("other_account", form.get("account", "")))
         if decision not in {"allow", "cancel"}:
             raise RefusedError(DECISION_MISSING)
-        if user is None:
+        if decision == "allow" and user is None:
             raise RefusedError(ACCOUNT_UNKNOWN)
         ticket = self._state.take_ticket(form.get("ticket", ""))
         if ticket is None:
             raise RefusedError(TICKET_INVALID)
-        if user.company_id in ticket.app.blocked_company_ids:
-            raise RefusedError(APP_NOT_INSTALLABLE)
-        if decision == "allow":
-            answer = [("code", self._state.issue_code(ticket.app, user))]
-        else:
+        if decision == "cancel" or user is None:  # whoever declines needs no account
             answer = [("error", self._decline_error)]
+        elif user.company_id in ticket.app.blocked_company_ids:
+            raise RefusedError(APP_NOT_INSTALLABLE)
+        else:
+            answer = [("code", self._state.issue_code(ticket.app, user))]
         if ticket.state is not None:
             answer.append(("state", ticket.state))
         return see_other(with_query(ticket.app.redirect_uri, answer))

@@ -14,6 +14,7 @@ from pipedrive_oauth_client.sandbox.replies import (
     Padding,
     Reply,
     check_header,
+    check_header_name,
     check_status,
     html_reply,
     json_reply,
@@ -59,7 +60,7 @@ def any_reply(
     for name, value in headers.items():
         if name.lower() in {"content-length", "transfer-encoding"}:
             raise ConfigurationError("The length is the body's; to lie about it, use truncated.")
-        reply = reply.with_header(check_header(name).lower(), check_header(value))
+        reply = reply.with_header(check_header_name(name), check_header(value))
     return reply
 
 

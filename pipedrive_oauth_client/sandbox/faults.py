@@ -56,8 +56,8 @@ class Faults:
             raise ConfigurationError(
                 "The sandbox has no such path; one of: " + ", ".join(self._paths)
             )
-        if times < 1:
-            raise ConfigurationError("times must be at least 1.")
+        if type(times) is not int or times < 1:
+            raise ConfigurationError("times must be a whole number of at least 1.")
         if grant_type not in {None, *GRANT_TYPES}:
             raise ConfigurationError("grant_type must be one of " + ", ".join(GRANT_TYPES) + ".")
         with self._lock:

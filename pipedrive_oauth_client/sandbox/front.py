@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 import attrs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +21,12 @@ from pipedrive_oauth_client.sandbox.fault import Fault
 from pipedrive_oauth_client.sandbox.faults import Faults
 from pipedrive_oauth_client.sandbox.peeking import ReadAhead, Sight
 from pipedrive_oauth_client.sandbox.replies import Reply
-from pipedrive_oauth_client.sandbox.request_log import Entry, RequestLog, RequestRecord
+from pipedrive_oauth_client.sandbox.request_log import (
+    NOTHING_WAS_DONE,
+    Entry,
+    RequestLog,
+    RequestRecord,
+)
 
 Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 
@@ -80,7 +86,7 @@ class Front:
         scope[_ENTRY] = entry
         fault = self.faults.take(path, grant_type)
         if fault is None:
-            await self.app(scope, ahead.receive, _noting(entry, send))
+            await self.app(scope, ahead.receive, _noting(entry, scope, send))
         else:
             entry.note(fault=fault.name)
             await self._play(fault, entry, scope, ahead.receive, send)
@@ -123,13 +129,13 @@ def _own_path(scope: Scope) -> str:
     return path.removeprefix(root_path.rstrip("/"))
 
 
-def _noting(entry: Entry, send: Send) -> Send:
+def _noting(entry: Entry, scope: Scope, send: Send) -> Send:
     """Return a `send` that notes the answer's status before it goes out."""
 
     async def note_and_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             status: int = message["status"]
-            if status < 400:
+            if status < 400 and NOTHING_WAS_DONE not in scope:
                 entry.note(status=status, outcome="ok")
             else:
                 entry.note(status=status)
@@ -145,7 +151,7 @@ async def _reply_of(app: ASGIApp, entry: Entry, scope: Scope, receive: Receive) 
 
     async def keep(message: Message) -> None:
         if message["type"] == "http.response.start":
-            if message["status"] < 400:
+            if message["status"] < 400 and NOTHING_WAS_DONE not in scope:
                 entry.note(outcome="ok")
             start.update(message)
         else:
@@ -169,6 +175,7 @@ async def _send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) 
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         for chunk in reply.body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await anyio.lowlevel.checkpoint()  # else a client that has left is not noticed
     if connection is None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return

@@ -48,6 +48,8 @@ def render_page(
     }
     headers = {
         **PRIVATE,
+        # With no referrer at all, browsers hide a page's origin from itself: its form is refused.
+        "Referrer-Policy": "same-origin",
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "X-Frame-Options": "DENY",
     }

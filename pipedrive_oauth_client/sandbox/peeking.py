@@ -84,8 +84,9 @@ class Sight:
         """Return the path; of one that the sandbox has not, long parts and secrets are hidden."""
         if path in self.paths:
             return path
-        parts = path[:_LONGEST_PATH].split("/")
-        return "/".join("(hidden)" if self._is_secret(part) else part for part in parts)
+        # Hidden first and cut afterwards: half of a secret is not known as one.
+        shown = ("(hidden)" if self._is_secret(part) else part for part in path.split("/"))
+        return "/".join(shown)[:_LONGEST_PATH]
 
     def client_id(self, scope: Scope) -> str | None:
         """Return the app named by the credentials or by the query, or None where none is."""

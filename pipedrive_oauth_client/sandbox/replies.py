@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
@@ -84,13 +85,20 @@ def html_reply(status: int, page: str) -> Reply:
 
 def check_status(status: int) -> int:
     """Return a status that an answer can have; refuse another one."""
-    if not 200 <= status <= 599:
-        raise ConfigurationError("A status must be from 200 to 599.")
+    if type(status) is not int or not 200 <= status <= 599:
+        raise ConfigurationError("A status must be a whole number from 200 to 599.")
     return status
 
 
 def check_header(text: str) -> str:
     """Return the text of a header; refuse what could not be sent as one."""
-    if not text.isascii() or not text.isprintable():
-        raise ConfigurationError("A header must be printable ASCII text.")
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ConfigurationError("A header must be printable ASCII text with no blank at an end.")
     return text
+
+
+def check_header_name(name: str) -> str:
+    """Return the name of a header in lower case; refuse what could not be sent as one."""
+    if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name, re.ASCII) is None:
+        raise ConfigurationError("The name of a header must be a token of RFC 9110, section 5.6.2.")
+    return name.lower()

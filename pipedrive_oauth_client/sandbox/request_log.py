@@ -20,6 +20,9 @@ from pipedrive_oauth_client.errors import ConfigurationError
 
 _MOST_RECORDS = 10_000
 
+# Put into a request's scope by an answer below 400 that is no success: nothing was done for it.
+NOTHING_WAS_DONE = "pipedrive_oauth_client.sandbox.nothing_was_done"
+
 
 @attrs.frozen(kw_only=True)
 class RequestRecord:

@@ -70,6 +70,10 @@ class SandboxServer:
             ConfigurationError: The URL is not this sandbox's, the sandbox refused it, or the user
                 is not one of the sandbox's.
         """
+        if user is not None and user not in self.sandbox.users:
+            raise ConfigurationError(
+                "This user is not one of the sandbox's; give it to create_app."
+            )
         return browser.visit(
             self.base_url,
             authorization_url,

@@ -57,6 +57,11 @@ class Shelf(Generic[RecordT]):
                 break
             self._records.popitem(last=False)
 
+    def drop_all_but(self, count: int) -> None:
+        """Drop the oldest records until there are no more than so many."""
+        while len(self._records) > count:
+            self._records.popitem(last=False)
+
     def newest_first(self) -> Iterator[tuple[str, RecordT]]:
         """Return keys and records, those not yet dropped; change nothing while they are read."""
         return reversed(self._records.items())

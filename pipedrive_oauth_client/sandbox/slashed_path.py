@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.addresses import ISSUE_PATH, base_path, base_url
 from pipedrive_oauth_client.sandbox.answers import PRIVATE
+from pipedrive_oauth_client.sandbox.request_log import NOTHING_WAS_DONE
 
 SlashedTokenPath: TypeAlias = Literal["serve", 301, 302, 303, 307, 308]
 SlashedTokenLocation: TypeAlias = Literal["absolute", "relative"]
@@ -33,7 +34,8 @@ class Redirect:
     location: SlashedTokenLocation
 
     async def answer(self, request: Request) -> Response:
-        """Answer any POST, unread, with the redirect."""
+        """Answer any POST with the redirect, and do nothing else."""
+        request.scope[NOTHING_WAS_DONE] = True
         base = base_url(request) if self.location == "absolute" else base_path(request)
         return RedirectResponse(base + ISSUE_PATH, status_code=self.status, headers=PRIVATE)
 

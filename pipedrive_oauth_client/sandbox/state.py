@@ -43,6 +43,8 @@ TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
 # Ended codes are kept a day: so long a late exchange is told "has expired", not "is invalid", and
 # a code that comes a second time still ends the tokens that it gave.
 _KEEP_ENDED_CODES = timedelta(days=1)
+# Pages that were opened and not answered; a state can be long, and the clock may stand still.
+_MOST_TICKETS = 1_000
 # With "v1u:" in front, 768 characters: the room that Pipedrive asks an app to have for a token.
 _ACCESS_TOKEN_BYTES = 573
 _MOST_LOOKED_AT = 1000
@@ -74,6 +76,7 @@ class State:
         with self._lock:
             now, key = self._clock(), secrets.token_urlsafe(32)
             self._tickets.put(key, Ticket(app, state, now + self._lifetimes.ticket), now=now)
+            self._tickets.drop_all_but(_MOST_TICKETS)
             return key
 
     def take_ticket(self, key: str) -> Ticket | None:

@@ -106,6 +106,11 @@ class BackgroundServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and close what is left: a request that never ends would keep its connection."""
+        # Requests under way get their time here; uvicorn would cancel them with a traceback.
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=_GRACE_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
         await super().shutdown(sockets=sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()

@@ -75,7 +75,7 @@ def test_page_runs_no_script_and_is_not_framed(wire: Wire) -> None:
     assert policy["base-uri"] == ["'none'"]
     assert "script-src" not in policy
     assert page.headers["x-frame-options"] == "DENY"
-    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["x-content-type-options"] == "nosniff"
     assert "<script" not in page.text
@@ -345,3 +345,21 @@ def test_scopes_in_words(scope: str, words: str) -> None:
     app = attrs.evolve(DEFAULT_APP, scopes=[scope])
     page = Wire(create_app(apps=[app])).open_page(authorization_query()).text
     assert f"<li>{words} <code>{scope}</code></li>" in page
+
+
+def test_whoever_declines_needs_no_account(wire: Wire) -> None:
+    """Cancel leads back to the app whatever stands in the field for an account."""
+    answer = wire.post_form(
+        "/sandbox/consent",
+        {"ticket": wire.ticket(state="s"), "other_account": "9:9", "decision": "cancel"},
+    )
+    assert answer.status_code == 303
+    assert callback_parameters(answer) == {"error": "user_denied", "state": "s"}
+
+
+def test_pages_that_nobody_answers_are_forgotten(wire: Wire) -> None:
+    """A thousand open pages are remembered; the first of them is not any more."""
+    first = wire.ticket()
+    last = [wire.ticket() for _ in range(1000)][-1]
+    assert refusal(wire.decide(first))[0] == refusal(wire.decide("unknown"))[0]
+    assert wire.decide(last).status_code == 303

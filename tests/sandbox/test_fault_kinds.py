@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import httpx
@@ -407,3 +408,24 @@ def test_threads_share_faults_fairly(net: Net) -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(statuses) == [400] * 13 + [503] * 7
+
+
+@pytest.mark.parametrize("name", ["Retry After", "a:b", "", "\u00e4", "a\n"])
+def test_header_that_can_not_be_sent_is_refused(name: str) -> None:
+    """Such a name would end the connection, and look like another fault."""
+    with pytest.raises(ConfigurationError, match="name of a header"):
+        Fault.answer(200, "{}", headers={name: "x"})
+
+
+@pytest.mark.parametrize("value", [" x", "x ", "a\tb", "\u00e4"])
+def test_header_value_that_can_not_be_sent_is_refused(value: str) -> None:
+    """So would such a value."""
+    with pytest.raises(ConfigurationError, match="header"):
+        Fault.answer(200, "{}", headers={"X-Test": value})
+
+
+@pytest.mark.parametrize("status", [200.5, True, "200", 199, 600])
+def test_status_that_is_none_is_refused(status: Any) -> None:
+    """A status is a whole number that HTTP has."""
+    with pytest.raises(ConfigurationError, match="status"):
+        Fault.answer(status, "{}")

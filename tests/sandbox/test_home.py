@@ -223,7 +223,7 @@ def test_page_is_kept_to_itself(wire: Wire) -> None:
     assert "form-action 'self'; frame-ancestors 'none'; base-uri 'none'" in policy
     assert page.headers["x-frame-options"] == "DENY"
     assert page.headers["cache-control"] == "no-store"
-    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["referrer-policy"] == "same-origin"
     assert "style=" not in page.text
 
 

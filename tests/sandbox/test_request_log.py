@@ -253,3 +253,13 @@ def test_request_without_an_end_is_noted(net: Net) -> None:
     wait_for(net, lambda: net.server.requests.count(path="/oauth/token") == 1)
     (noted,) = net.server.requests.select(path="/oauth/token")
     assert (noted.status, noted.outcome, noted.grant_type) == (None, None, None)
+
+
+def test_secret_at_the_end_of_a_long_path_is_hidden() -> None:
+    """A secret that the end of the record would cut in two is hidden before that."""
+    secret = DEFAULT_APP.client_secret
+    sandbox = create_app()
+    Wire(sandbox).request("GET", "/" + "a/" * 95 + secret)
+    (record,) = sandbox.requests
+    assert secret[:4] not in record.path
+    assert len(record.path) <= 200

@@ -19,6 +19,7 @@ from pipedrive_oauth_client.sandbox import (
     DEFAULT_USER,
     OTHER_USER,
     App,
+    Fault,
     SandboxServer,
     create_app,
     run,
@@ -284,8 +285,10 @@ def send_half_a_form(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("send", [send_nothing, send_half_a_head, send_half_a_form])
-def test_unfinished_requests_do_not_hold_the_server(send: Callable[[socket.socket], None]) -> None:
-    """A connection whose request never ends is closed when the server stops."""
+def test_unfinished_requests_do_not_hold_the_server(
+    send: Callable[[socket.socket], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection whose request never ends is closed when the server stops, without a word."""
     with contextlib.ExitStack() as stack:
         with run() as server:
             connection = stack.enter_context(socket.create_connection(address_of(server)))
@@ -296,6 +299,21 @@ def test_unfinished_requests_do_not_hold_the_server(send: Callable[[socket.socke
         assert_gone(server)
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
+    assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
+
+
+def test_late_answer_does_not_hold_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """An answer that is still to come when the server stops is given up, without a word."""
+    with contextlib.ExitStack() as stack:
+        with run() as server:
+            server.faults.add("/api/v1/users/me", Fault.latency(3600))
+            connection = stack.enter_context(socket.create_connection(address_of(server)))
+            connection.settimeout(30)
+            connection.sendall(b"GET /api/v1/users/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            while not server.requests.count(path="/api/v1/users/me", fault="latency"):
+                assert httpx.get(server.base_url).status_code == 200
+        assert_gone(server)
+    assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
 
 
 def test_idle_client_does_not_hold_the_server() -> None:

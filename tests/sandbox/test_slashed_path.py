@@ -20,7 +20,8 @@ STATUSES = pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 )
 def test_slashed_path_redirects(status: Any, location: Any, expected: str) -> None:
     """The path with the slash answers any POST with the redirect asked for, and does nothing."""
-    wire = Wire(create_app(slashed_token_path=status, slashed_token_location=location))
+    sandbox = create_app(slashed_token_path=status, slashed_token_location=location)
+    wire = Wire(sandbox)
     tokens = wire.tokens()
     answer = wire.refresh(tokens["refresh_token"], path="/oauth/token/")
     assert answer.status_code == status
@@ -28,6 +29,8 @@ def test_slashed_path_redirects(status: Any, location: Any, expected: str) -> No
     assert answer.headers["cache-control"] == "no-store"
     assert answer.content == b""
     success(wire.refresh(tokens["refresh_token"], path="/oauth/token"))
+    assert sandbox.requests.count(grant_type="refresh_token", status=status, outcome=None) == 1
+    assert sandbox.requests.count(grant_type="refresh_token", outcome="ok") == 1
 
 
 @STATUSES

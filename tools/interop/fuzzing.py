@@ -1,7 +1,7 @@
 """Schemathesis makes requests from openapi.yaml, right ones and wrong ones, for the sandbox.
 
 Each run has a fixed seed. What is counted is what the sandbox says it was asked; what is judged,
-Schemathesis judges by the spec, along with the two checks of scripts/fuzz_hooks.py.
+Schemathesis judges by the spec, along with the three checks of scripts/fuzz_hooks.py.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 SECONDS = 300
 SEED = 20261125
-EXAMPLES = 350  # for each of the four operations, in each of the two runs
-LEAST_CASES = 1_200  # in each run
+EXAMPLES = 350  # for each of the four operations, in each of the first two runs
+LEAST_CASES = 1_200  # in each of these
+FEW_EXAMPLES = 120  # in the run with a wrong secret, which is for one line of the sandbox
+LEAST_OF_FEW = 400
+LEAST_IMPOSTORS = 25  # requests refused for their secret, at each operation
 LEAST_GRANTED = 50  # answers of 200 to each operation, with credentials
 LEAST_REFUSED = 50  # answers of 400
 GRANTS = 250
@@ -58,7 +61,7 @@ ONLY_401 = "ignored_auth,missing_required_header"
 
 
 def check(scratch: Path) -> str:
-    """Run Schemathesis with the app's credentials and without, and return the counts."""
+    """Run Schemathesis with right credentials, none and a wrong secret; return the counts."""
     # Requests that are not HTTP are sent on purpose; uvicorn's word on each is not news.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     box = sandbox.create_app(
@@ -72,7 +75,8 @@ def check(scratch: Path) -> str:
         write(scratch, existing_grants(server))
         login = f"{app.client_id}:{app.client_secret}"
         log.clear()
-        printed = fuzz(server, scratch, "--auth", login, "--exclude-checks", ONLY_401)
+        many = (f"--max-examples={EXAMPLES}", "--exclude-checks")
+        printed = fuzz(server, scratch, "--auth", login, *many, ONLY_401)
         with_credentials = counted(log, printed)
         for path, method in PATHS.items():
             found = log.count(path=path, method=method, status=200)
@@ -88,15 +92,29 @@ def check(scratch: Path) -> str:
 
         write(scratch, {**existing_grants(server), "authorization": None})
         log.clear()
-        printed = fuzz(server, scratch, "--exclude-checks", "missing_required_header")
+        printed = fuzz(server, scratch, *many, "missing_required_header")
         without = counted(log, printed)
         for path in (*TOKEN_PATHS, "/oauth/revoke"):
             found = log.count(path=path, outcome="ok")
             expect_equal(found, 0, f"{path} without credentials, answers that grant", printed)
+
+        # The grants were of no use, so they are there for this run as well.
+        log.clear()
+        login = f"{app.client_id}:{app.client_secret}x"
+        few = (f"--max-examples={FEW_EXAMPLES}", "--exclude-checks", ONLY_401)
+        printed = fuzz(server, scratch, "--auth", login, *few)
+        impostors = counted(log, printed, LEAST_OF_FEW)
+        for path in (*TOKEN_PATHS, "/oauth/revoke"):
+            found = log.count(path=path, outcome="ok")
+            expect_equal(found, 0, f"{path} with a wrong secret, answers that grant", printed)
+            found = log.count(path=path, client_id=app.client_id, outcome="invalid_client")
+            what = f"{path}: {found} refusals of a secret, at least {LEAST_IMPOSTORS} expected"
+            expect(found >= LEAST_IMPOSTORS, what, printed)
         kept = [user for user in LEAVING if box.is_installed(user)]
         expect_equal(len(kept), len(LEAVING), "people who still have the app, revoked by nobody")
     return (
-        f"{with_credentials} cases with credentials and {without} without, no failure;"
+        f"{with_credentials} cases with credentials, {without} without and {impostors} with a wrong"
+        " secret, no failure;"
         f" {granted[0]} exchanges and {granted[1]} refreshes answered with 200"
     )
 
@@ -150,7 +168,7 @@ def fuzz(server: SandboxServer, scratch: Path, *arguments: str) -> str:
         str(outsiders.python().with_name("schemathesis")),
         f"--config-file={outsiders.SCRIPTS / 'schemathesis.toml'}",
         *("run", str(ROOT / "openapi.yaml"), f"--url={server.base_url}"),
-        *(f"--seed={SEED}", f"--max-examples={EXAMPLES}", "--checks=all", "--warnings=off"),
+        *(f"--seed={SEED}", "--checks=all", "--warnings=off"),
         *arguments,
     ]
     variables = {
@@ -167,11 +185,11 @@ def fuzz(server: SandboxServer, scratch: Path, *arguments: str) -> str:
     )
 
 
-def counted(log: RequestLog, printed: str) -> int:
+def counted(log: RequestLog, printed: str, least: int = LEAST_CASES) -> int:
     """Return how many requests of its own operations the sandbox got; none ended in a 5xx."""
     expect(len(log) < LOGGED, "there were more requests than the sandbox's log keeps; lower them")
     failures = [record for record in log if record.status is None or record.status >= 500]
     expect_equal(len(failures), 0, "requests without an answer or with one of 5xx", printed)
     number = sum(log.count(path=path, method=method) for path, method in PATHS.items())
-    expect(number >= LEAST_CASES, f"Schemathesis sent only {number} requests", printed)
+    expect(number >= least, f"Schemathesis sent only {number} requests", printed)
     return number

@@ -60,43 +60,58 @@ WANTED = {
 }
 HEADERS = {"Authorization": CREDENTIALS.basic_auth_header}
 FORM = {"grant_type": "authorization_code", "code": CODE, "redirect_uri": CREDENTIALS.redirect_uri}
-# Requests that Prism must refuse, or it would prove nothing that it accepts the others.
-WRONG: dict[str, tuple[str, str, dict[str, Any]]] = {
+RENEWAL_FORM = {"grant_type": "refresh_token", "refresh_token": TOKEN}
+END_FORM = {"token": TOKEN, "token_type_hint": "refresh_token"}
+# Raw requests that Prism must accept; each wrong one below is one of these with one thing changed.
+RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "a question": ("GET", "/oauth/authorize", {"params": QUESTION}),
+    "a code": ("POST", "/oauth/token", {"data": FORM, "headers": HEADERS}),
+    "a refresh token": ("POST", "/oauth/token/", {"data": RENEWAL_FORM, "headers": HEADERS}),
+    "a token to revoke": ("POST", "/oauth/revoke", {"data": END_FORM, "headers": HEADERS}),
+}
+# Requests that Prism must refuse, with this status, or the accepted ones would prove nothing.
+WRONG: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "no redirect_uri": (
+        400,
         "GET",
         "/oauth/authorize",
-        {"params": {"client_id": CREDENTIALS.client_id}},
+        {"params": {"client_id": CREDENTIALS.client_id, "state": QUESTION["state"]}},
     ),
-    "no Authorization header": ("POST", "/oauth/token", {"data": FORM}),
+    "no Authorization header": (401, "POST", "/oauth/token", {"data": FORM}),
     "a bearer token": (
+        401,
         "POST",
         "/oauth/token",
         {"data": FORM, "headers": {"Authorization": f"Bearer {TOKEN}"}},
     ),
-    "the form as JSON": ("POST", "/oauth/token", {"json": FORM, "headers": HEADERS}),
-    "no body": ("POST", "/oauth/token", {"headers": HEADERS}),
+    "the form as JSON": (400, "POST", "/oauth/token", {"json": FORM, "headers": HEADERS}),
+    "no body": (400, "POST", "/oauth/token", {"headers": HEADERS}),
     "another grant_type": (
+        400,
         "POST",
         "/oauth/token",
         {"data": {**FORM, "grant_type": "refresh_token"}, "headers": HEADERS},
     ),
     "a redirect_uri that is none": (
+        400,
         "POST",
         "/oauth/token",
         {"data": {**FORM, "redirect_uri": "callback"}, "headers": HEADERS},
     ),
     "no refresh_token": (
+        400,
         "POST",
         "/oauth/token/",
         {"data": {"grant_type": "refresh_token"}, "headers": HEADERS},
     ),
     "no token": (
+        400,
         "POST",
         "/oauth/revoke",
         {"data": {"token_type_hint": "refresh_token"}, "headers": HEADERS},
     ),
-    "another method": ("PUT", "/oauth/token", {"data": FORM, "headers": HEADERS}),
-    "another path": ("POST", "/oauth/tokens", {"data": FORM, "headers": HEADERS}),
+    "another method": (405, "PUT", "/oauth/token", {"data": FORM, "headers": HEADERS}),
+    "another path": (404, "POST", "/oauth/tokens", {"data": FORM, "headers": HEADERS}),
 }
 
 
@@ -124,7 +139,7 @@ def check(scratch: Path) -> str:
         expect_equal(dict(sent), WANTED, "requests that Prism got of each operation")
         kinds = {type(answer) for answer in read}
         expect_equal(kinds, {GetTokensResponse}, "what the client read Prism's tokens as")
-        refuse_all(base_url)
+        answer_all(base_url)
     return f"{len(answers)} requests of the client accepted, {len(WRONG)} wrong ones refused"
 
 
@@ -223,9 +238,12 @@ async def send_all_async(base_url: str, answers: list[httpx.Response]) -> list[o
     return [tokens, renewed]
 
 
-def refuse_all(base_url: str) -> None:
-    """Check that Prism refuses what is wrong."""
+def answer_all(base_url: str) -> None:
+    """Check that Prism accepts what is right and refuses what is wrong."""
     with httpx.Client(base_url=base_url, trust_env=False) as http:
-        for what, (method, path, content) in WRONG.items():
+        for what, (method, path, content) in RIGHT.items():
             answer = http.request(method, path, **content)
-            expect(answer.is_client_error, f"Prism accepts {what}: status {answer.status_code}")
+            expect_equal(answer.status_code, 200, f"Prism's answer to {what}")
+        for what, (status, method, path, content) in WRONG.items():
+            answer = http.request(method, path, **content)
+            expect_equal(answer.status_code, status, f"Prism's answer to {what}")

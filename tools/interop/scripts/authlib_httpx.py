@@ -9,18 +9,31 @@ from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untype
 from authlib.integrations.httpx_client import OAuth2Client  # type: ignore[import-untyped]
 
 
-def main() -> None:
-    """Authorize, call the API, refresh, call it again, revoke, and be refused."""
-    settings = json.loads(input())
-    base_url = settings["base_url"]
-    # Its class derives from httpx's, which the types for it leave out.
-    client: Any = OAuth2Client(
+def client_of(settings: dict[str, str]) -> Any:
+    """Return a client; its class derives from httpx's, which the types for it leave out."""
+    return OAuth2Client(
         settings["client_id"],
         settings["client_secret"],
         redirect_uri=settings["redirect_uri"],
         token_endpoint_auth_method="client_secret_basic",
         revocation_endpoint_auth_method="client_secret_basic",
     )
+
+
+def refusal(client: Any, url: str, refresh_token: str) -> str:
+    """Return the error that a refresh token is refused with."""
+    try:
+        client.refresh_token(url, refresh_token=refresh_token)
+    except AuthlibBaseError as error:
+        return str(error.error)
+    return "none"
+
+
+def main() -> None:
+    """Authorize, call the API, refresh, call it again, revoke, and be refused."""
+    settings = json.loads(input())
+    base_url = settings["base_url"]
+    client = client_of(settings)
     url, state = client.create_authorization_url(f"{base_url}/oauth/authorize")
     print(f"VISIT {url}", flush=True)
     first = dict(
@@ -28,7 +41,11 @@ def main() -> None:
     )
     user = client.get(f"{first['api_domain']}/api/v1/users/me").json()["data"]["name"]
 
-    second = dict(client.refresh_token(f"{base_url}/oauth/token/"))
+    refresh_url = f"{base_url}/oauth/token/"
+    second = dict(client.refresh_token(refresh_url))
+    replaced_token = refusal(client, refresh_url, first["refresh_token"])
+    with client_of({**settings, "client_secret": settings["client_secret"] + "x"}) as impostor:
+        wrong_secret = refusal(impostor, refresh_url, second["refresh_token"])
     answer = client.get(f"{second['api_domain']}/api/v1/users/me").raise_for_status()
     if answer.json()["data"]["name"] != user:
         raise SystemExit("another user after the refresh")
@@ -40,15 +57,18 @@ def main() -> None:
     ).raise_for_status()
     if client.get(f"{second['api_domain']}/api/v1/users/me").status_code != 401:
         raise SystemExit("the access token outlived the revocation of the grant")
-    refusal = "none"
-    try:
-        client.refresh_token(f"{base_url}/oauth/token/", refresh_token=second["refresh_token"])
-    except AuthlibBaseError as error:
-        refusal = str(error.error)
+    if refusal(client, refresh_url, second["refresh_token"]) != "invalid_grant":
+        raise SystemExit("the refresh token outlived its revocation")
     client.close()
 
     renewed = all(first[name] != second[name] for name in ("access_token", "refresh_token"))
-    told = {"user": user, "scope": second["scope"], "renewed": renewed, "refusal": refusal}
+    told = {
+        "user": user,
+        "scope": second["scope"],
+        "renewed": renewed,
+        "replaced_token": replaced_token,
+        "wrong_secret": wrong_secret,
+    }
     print(f"DONE {json.dumps(told)}")
 
 

@@ -19,6 +19,9 @@ import schemathesis  # type: ignore[import-not-found] # pyright: ignore[reportMi
 
 GRANTS: dict[str, Any] = json.loads(Path(os.environ["INTEROP_GRANTS"]).read_text("utf-8"))
 AUTHORIZATION: str | None = GRANTS["authorization"]
+TOKEN_FIELDS = {
+    *("access_token", "token_type", "refresh_token", "scope", "expires_in", "api_domain")
+}
 CLIENT_ERRORS = ("invalid_client", "invalid_request", "unsupported_grant_type")
 
 cases_met: Counter[str] = Counter()
@@ -58,6 +61,14 @@ def nothing_without_credentials(_context: Any, response: Any, case: Any) -> None
         raise AssertionError("not refused, or not for the missing credentials")
 
 
+def token_answers_are_complete(_context: Any, response: Any, case: Any) -> None:
+    """Require all that Pipedrive answers with; the spec, which is also a client's, needs less."""
+    if operation_of(case) not in {"get_tokens", "refresh_tokens"} or response.status_code != 200:
+        return
+    if set(response.json()) != TOKEN_FIELDS:
+        raise AssertionError("an answer with tokens has other fields than Pipedrive's")
+
+
 def operation_of(case: Any) -> str:
     """Return the operationId that a case belongs to."""
     return str(case.operation.definition.raw["operationId"])
@@ -73,3 +84,4 @@ def has_credentials(response: Any) -> bool:
 schemathesis.hook(before_call)
 schemathesis.check(grants_are_honoured)
 schemathesis.check(nothing_without_credentials)
+schemathesis.check(token_answers_are_complete)

@@ -6,32 +6,44 @@ const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const nextLine = async () => (await input.next()).value;
 
 const settings = JSON.parse(await nextLine());
-const oauth = new OAuth2Configuration({
-  clientId: settings.client_id,
-  clientSecret: settings.client_secret,
-  redirectUri: settings.redirect_uri,
-  host: settings.base_url,
-});
+const client = (clientSecret) =>
+  new OAuth2Configuration({
+    clientId: settings.client_id,
+    clientSecret,
+    redirectUri: settings.redirect_uri,
+    host: settings.base_url,
+  });
+const oauth = client(settings.client_secret);
 const api = () =>
   new UsersApi(new Configuration({ accessToken: oauth.getAccessToken, basePath: oauth.basePath }));
 const nameOfUser = async () => (await api().getCurrentUser()).data.name;
+const outcome = async (promise) => promise.then(() => "accepted", (body) => body.error);
+const refreshed = (clientSecret, refresh_token) => {
+  const other = client(clientSecret);
+  other.updateToken({ refresh_token });
+  return outcome(other.tokenRefresh());
+};
 
 console.log(`VISIT ${oauth.authorizationUrl}`);
 const first = await oauth.authorize(new URL(await nextLine()).searchParams.get("code"));
 const user = await nameOfUser();
 
 const second = await oauth.tokenRefresh();
+const replaced_token = await refreshed(settings.client_secret, first.refresh_token);
+const wrong_secret = await refreshed(`${settings.client_secret}x`, second.refresh_token);
 if ((await nameOfUser()) !== user) throw new Error("another user after the refresh");
 
 await oauth.revokeToken("refresh_token");
-const outcome = async (promise) => promise.then(() => "accepted", (body) => body.error);
 if ((await outcome(nameOfUser())) === "accepted") {
   throw new Error("the access token outlived the revocation of the grant");
 }
-const refusal = await outcome(oauth.tokenRefresh());
+if ((await outcome(oauth.tokenRefresh())) !== "invalid_grant") {
+  throw new Error("the refresh token outlived its revocation");
+}
 
 const renewed =
   second.access_token !== first.access_token && second.refresh_token !== first.refresh_token;
-console.log(`DONE ${JSON.stringify({ user, scope: second.scope, renewed, refusal })}`);
+const told = { user, scope: second.scope, renewed, replaced_token, wrong_secret };
+console.log(`DONE ${JSON.stringify(told)}`);
 // Open connections and the open input would keep it running.
 process.exit(0);

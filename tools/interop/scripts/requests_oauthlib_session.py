@@ -10,7 +10,7 @@ from requests_oauthlib import OAuth2Session  # type: ignore[import-untyped]
 
 
 def main() -> None:
-    """Authorize, call the API, refresh, and call it again."""
+    """Authorize, call the API, refresh, be refused, and call it again."""
     settings = json.loads(input())
     base_url = settings["base_url"]
     login = HTTPBasicAuth(settings["client_id"], settings["client_secret"])
@@ -24,23 +24,32 @@ def main() -> None:
         )
         user = session.get(f"{first['api_domain']}/api/v1/users/me").json()["data"]["name"]
 
-        second = dict(session.refresh_token(f"{base_url}/oauth/token", auth=login))
+        def refusal(refresh_token: str, auth: HTTPBasicAuth) -> str:
+            try:
+                session.refresh_token(token_url, refresh_token=refresh_token, auth=auth)
+            except OAuth2Error as error:
+                return str(error.error)
+            return "none"
+
+        token_url = f"{base_url}/oauth/token"
+        second = dict(session.refresh_token(token_url, auth=login))
+        replaced_token = refusal(first["refresh_token"], login)
+        impostor = HTTPBasicAuth(settings["client_id"], settings["client_secret"] + "x")
+        wrong_secret = refusal(second["refresh_token"], impostor)
         answer = session.get(f"{second['api_domain']}/api/v1/users/me")
         answer.raise_for_status()
         if answer.json()["data"]["name"] != user:
             raise SystemExit("another user after the refresh")
-
-        refusal = "none"
-        try:
-            session.refresh_token(
-                f"{base_url}/oauth/token", refresh_token=first["refresh_token"], auth=login
-            )
-        except OAuth2Error as error:
-            refusal = str(error.error)
     renewed = all(first[name] != second[name] for name in ("access_token", "refresh_token"))
     # oauthlib splits at spaces, as RFC 6749 has it; Pipedrive's scopes have commas between them.
     scope = " ".join(second["scope"])
-    told = {"user": user, "scope": scope, "renewed": renewed, "refusal": refusal}
+    told = {
+        "user": user,
+        "scope": scope,
+        "renewed": renewed,
+        "replaced_token": replaced_token,
+        "wrong_secret": wrong_secret,
+    }
     print(f"DONE {json.dumps(told)}")
 
 

@@ -49,7 +49,6 @@ class Bearer:
 
         Raises:
             CorruptTokenError: The token is for no address that it may be sent to.
-            ConfigurationError: There is no address that it may be sent to.
         """
         origins = more
         if token.api_domain is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError
-from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.errors import CorruptTokenError
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.stores.times import aware
 
 __all__ = ["due"]
 
@@ -27,11 +27,10 @@ def due(store: TokenStore, before: datetime) -> Iterator[str]:
         The accounts, one by one.
 
     Raises:
-        ConfigurationError: `before` has no time zone.
+        ConfigurationError: `before` has no time zone, or `store` is none.
         StoreError: The store does not work.
     """
-    if argument("before", before, datetime).utcoffset() is None:
-        raise ConfigurationError("before must be a datetime with a time zone, for example in UTC.")
+    aware("before", before)
     checked_store("store", store)
     own: Callable[[datetime], Iterable[str]] | None = getattr(store, "due", None)
     return iter(own(before)) if own is not None else _scanned(store, before)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
+from tests.support.auths import Account, Gate, connected, served
 from tests.support.driver import MODES
 from tests.support.samples import GET_TOKENS, REFRESH_TOKENS, Operation
 
@@ -34,3 +38,34 @@ def grant(request: pytest.FixtureRequest) -> Operation:
     """Either operation of the token endpoint."""
     operation: Operation = request.param
     return operation
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[PipedriveSandbox]:
+    """Serve one sandbox, whose clock stands still, for all tests of a module."""
+    with served() as box:
+        yield box
+
+
+@pytest.fixture
+def account(box: PipedriveSandbox) -> Iterator[Account]:
+    """Connect an account anew."""
+    box.faults.clear()
+    with connected(box) as account:
+        yield account
+
+
+@pytest.fixture(scope="module")
+def served_gate() -> Iterator[tuple[PipedriveSandbox, Gate]]:
+    """Serve one sandbox for all tests of a module, and a gate that holds its late answers."""
+    gate = Gate()
+    with served(gate) as box:
+        yield box, gate
+
+
+@pytest.fixture
+def gate(served_gate: tuple[PipedriveSandbox, Gate]) -> Gate:
+    """Hold the late answers of the sandbox."""
+    _box, gate = served_gate
+    gate.close()
+    return gate

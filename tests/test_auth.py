@@ -21,7 +21,6 @@ from pipedrive_oauth_client import (
     TokenNotFoundError,
     supply,
 )
-from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY
 from tests.support.auths import (
@@ -30,7 +29,6 @@ from tests.support.auths import (
     REFRESH_PATH,
     Account,
     AnyClient,
-    connected,
     given,
     got,
     sent_token,
@@ -41,21 +39,6 @@ from tests.support.tls import UNTRUSTING
 
 BODY: Final = b'{"title": "A deal"}'
 SECOND: Final = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[PipedriveSandbox]:
-    """Serve one sandbox, whose clock stands still, for all tests here."""
-    with served() as box:
-        yield box
-
-
-@pytest.fixture
-def account(box: PipedriveSandbox) -> Iterator[Account]:
-    """Connect an account anew."""
-    box.faults.clear()
-    with connected(box) as account:
-        yield account
 
 
 def test_token_in_memory_asks_nobody(

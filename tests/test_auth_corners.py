@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -48,21 +47,6 @@ from tests.support.auths import (
 from tests.support.untyped import untyped
 
 SECOND: Final = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[PipedriveSandbox]:
-    """Serve one sandbox, whose clock stands still, for all tests here."""
-    with served() as box:
-        yield box
-
-
-@pytest.fixture
-def account(box: PipedriveSandbox) -> Iterator[Account]:
-    """Connect an account anew."""
-    box.faults.clear()
-    with connected(box) as account:
-        yield account
 
 
 def _failing() -> Token:

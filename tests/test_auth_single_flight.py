@@ -50,22 +50,6 @@ THREADS: Final = 200
 TASKS: Final = 1000
 
 
-@pytest.fixture(scope="module")
-def served_gate() -> Iterator[tuple[PipedriveSandbox, Gate]]:
-    """Serve one sandbox for all tests here, and a gate that holds its late answers."""
-    gate = Gate()
-    with served(gate) as box:
-        yield box, gate
-
-
-@pytest.fixture
-def gate(served_gate: tuple[PipedriveSandbox, Gate]) -> Gate:
-    """Hold the late answers of the sandbox."""
-    _box, gate = served_gate
-    gate.close()
-    return gate
-
-
 @pytest.fixture
 def account(served_gate: tuple[PipedriveSandbox, Gate]) -> Iterator[Account]:
     """Connect an account, and let its token expire."""

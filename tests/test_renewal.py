@@ -39,7 +39,6 @@ from tests.support.auths import (
     connected,
     given,
     got,
-    served,
 )
 from tests.support.fake_time import FakeTime
 from tests.support.sweep import found, visible
@@ -49,13 +48,6 @@ A_YEAR: Final = timedelta(days=365)
 
 class UserStoreError(Exception):
     """What the store of a user raises, who knows nothing of this package's errors."""
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[PipedriveSandbox]:
-    """Serve one sandbox, whose clock stands still, for all tests here."""
-    with served() as box:
-        yield box
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,7 +15,6 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     PipedriveOAuth,
 )
-from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.auths import (
@@ -27,7 +25,6 @@ from tests.support.auths import (
     Account,
     AnyClient,
     PlainStore,
-    connected,
     served,
     wait_for_passengers,
     with_client,
@@ -37,21 +34,6 @@ from tests.support.tls import UNTRUSTING
 from tests.support.untyped import untyped
 
 SECOND: Final = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[PipedriveSandbox]:
-    """Serve one sandbox, whose clock stands still, for all tests here."""
-    with served() as box:
-        yield box
-
-
-@pytest.fixture
-def account(box: PipedriveSandbox) -> Iterator[Account]:
-    """Connect an account anew."""
-    box.faults.clear()
-    with connected(box) as account:
-        yield account
 
 
 def test_nothing_is_asked_for_before_it_is_needed(account: Account) -> None:

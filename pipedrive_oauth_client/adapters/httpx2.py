@@ -7,15 +7,13 @@ from contextlib import aclosing
 from typing import Any
 
 from pipedrive_oauth_client.auth import PipedriveAuth
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.extras import refuse_without
 from pipedrive_oauth_client.generated.encode import argument
 
 try:
     import httpx2
 except ModuleNotFoundError as missing:
-    raise ConfigurationError(
-        "This adapter needs the extra `httpx2`: pip install 'pipedrive-oauth-client[httpx2]'."
-    ) from missing
+    refuse_without(missing, "PipedriveHttpx2Auth", package="httpx2", extra="httpx2")
 
 __all__ = ["PipedriveHttpx2Auth"]
 

@@ -9,16 +9,14 @@ import httpx
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.bearer import Bearer
 from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.extras import refuse_without
 from pipedrive_oauth_client.generated.encode import argument
 
 try:
     from requests import PreparedRequest, Response
     from requests.auth import AuthBase
 except ModuleNotFoundError as missing:
-    raise ConfigurationError(
-        "This adapter needs the extra `requests`: pip install 'pipedrive-oauth-client[requests]'."
-    ) from missing
+    refuse_without(missing, "PipedriveRequestsAuth", package="requests", extra="requests")
 
 __all__ = ["PipedriveRequestsAuth"]
 

@@ -10,6 +10,7 @@ import attrs
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.fault import Fault
 from pipedrive_oauth_client.sandbox.peeking import GRANT_TYPES
+from pipedrive_oauth_client.sandbox.settings import need_count
 
 
 @attrs.define(eq=False)
@@ -56,8 +57,7 @@ class Faults:
             raise ConfigurationError(
                 "The sandbox has no such path; one of: " + ", ".join(self._paths)
             )
-        if type(times) is not int or times < 1:
-            raise ConfigurationError("times must be a whole number of at least 1.")
+        need_count("times", times)
         if grant_type not in {None, *GRANT_TYPES}:
             raise ConfigurationError("grant_type must be one of " + ", ".join(GRANT_TYPES) + ".")
         with self._lock:

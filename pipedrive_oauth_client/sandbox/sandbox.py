@@ -106,14 +106,23 @@ class Sandbox:
         """
         return self._state.is_installed(self._app(app), self._user(user))
 
-    def _user(self, user: User | None) -> User:
-        if user is None:
-            return self.users[0]
+    def known_user(self, user: User) -> User:
+        """Return a user who is one of the sandbox's.
+
+        Args:
+            user: The user.
+
+        Raises:
+            ConfigurationError: The user is not.
+        """
         if self._users_by_account.get(user.account) != user:
             raise ConfigurationError(
                 "This user is not one of the sandbox's; give it to create_app."
             )
         return user
+
+    def _user(self, user: User | None) -> User:
+        return self.users[0] if user is None else self.known_user(user)
 
     def _app(self, app: App | None) -> App:
         if app is None:

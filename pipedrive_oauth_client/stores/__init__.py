@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.extras import refuse_without
 from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease
 from pipedrive_oauth_client.stores.protocol import TokenStore
@@ -55,11 +55,7 @@ def __getattr__(name: str) -> Any:
     try:
         found = getattr(import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
-        if not package or (error.name or "").partition(".")[0] != package:
-            raise
-        raise ConfigurationError(
-            f"{name} needs the extra `{extra}`: pip install 'pipedrive-oauth-client[{extra}]'."
-        ) from error
+        refuse_without(error, name, package=package, extra=extra)
     globals()[name] = found
     return found
 

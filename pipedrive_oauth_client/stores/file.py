@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError, StoreError
-from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores import file_entries, private_files
 from pipedrive_oauth_client.stores.base import AnyVersion, Kept, LeasedStore
 from pipedrive_oauth_client.stores.file_names import (
@@ -24,6 +23,7 @@ from pipedrive_oauth_client.stores.file_names import (
 from pipedrive_oauth_client.stores.file_steps import MOST_SECONDS, one_at_a_time
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken, seconds_since_boot
 from pipedrive_oauth_client.stores.texts import from_text
+from pipedrive_oauth_client.stores.times import aware
 
 __all__ = ["FileTokenStore"]
 
@@ -97,8 +97,7 @@ class FileTokenStore(LeasedStore):
             StoreError: The folder can't be read.
             ConfigurationError: `before` has no time zone.
         """
-        if argument("before", before, datetime).utcoffset() is None:
-            raise ConfigurationError("before must have a time zone, for example UTC.")
+        aware("before", before)
         return (account for account in self.accounts() if self._is_due(account, before))
 
     def _read(self, account: str) -> Kept | None:

@@ -12,7 +12,7 @@ from attrs import define
 
 from pipedrive_oauth_client.stores.base import AnyVersion, Kept, LeasedStore
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken
-from pipedrive_oauth_client.stores.times import microseconds
+from pipedrive_oauth_client.stores.times import aware
 
 __all__ = ["MemoryTokenStore"]
 
@@ -69,7 +69,7 @@ class MemoryTokenStore(LeasedStore):
         Raises:
             ConfigurationError: `before` has no time zone.
         """
-        microseconds("before", before)
+        aware("before", before)
         with self._guarded():
             times = [(expires_at, name) for name, (_kept, expires_at) in self._kept.items()]
         return iter([name for expires_at, name in sorted(times) if expires_at < before])

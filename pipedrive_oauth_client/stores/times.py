@@ -8,10 +8,28 @@ from typing import Final
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
-__all__ = ["microseconds", "microseconds_of"]
+__all__ = ["aware", "microseconds", "microseconds_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE: Final = timedelta(microseconds=1)
+
+
+def aware(name: str, when: datetime) -> datetime:
+    """Check that a time can be compared with those that are stored.
+
+    Args:
+        name: What the time is called, for the error.
+        when: The time.
+
+    Returns:
+        The same time.
+
+    Raises:
+        ConfigurationError: It is no datetime, or has no time zone.
+    """
+    if argument(name, when, datetime).utcoffset() is None:
+        raise ConfigurationError(f"{name} must have a time zone, for example UTC.")
+    return when
 
 
 def microseconds(name: str, when: datetime) -> int:
@@ -27,9 +45,7 @@ def microseconds(name: str, when: datetime) -> int:
     Raises:
         ConfigurationError: It is no datetime, or has no time zone.
     """
-    if argument(name, when, datetime).utcoffset() is None:
-        raise ConfigurationError(f"{name} must have a time zone, for example UTC.")
-    return (when - _EPOCH) // _ONE
+    return (aware(name, when) - _EPOCH) // _ONE
 
 
 def microseconds_of(length: timedelta) -> int:

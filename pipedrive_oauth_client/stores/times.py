@@ -28,7 +28,7 @@ def aware(name: str, when: datetime) -> datetime:
         ConfigurationError: It is no datetime, or has no time zone.
     """
     if argument(name, when, datetime).utcoffset() is None:
-        raise ConfigurationError(f"{name} must have a time zone, for example UTC.")
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
     return when
 
 

@@ -51,7 +51,8 @@ def filled(accounts: int) -> tuple[Sandbox, str, str]:
 def test_work_does_not_grow_with_the_accounts() -> None:
     """Whatever an app asks for takes as many steps with thousands of accounts as with three."""
     steps = list[list[int]]()
-    for accounts in (FEW, MANY):
+    # The first round does what is done once in a process, and Python 3.12 counts half of it.
+    for accounts in (FEW, FEW, MANY):
         box, refresh_token, access_token = filled(accounts)
         wire = Wire(box)
         code = box.install(user=box.users[-1]).partition("code=")[2]
@@ -67,6 +68,6 @@ def test_work_does_not_grow_with_the_accounts() -> None:
         )
         assert box.requests.count(outcome="ok") == 4
         assert box.requests.count(outcome="invalid_grant") == 1
-    few, many = steps
+    _first, few, many = steps
     assert min(few) > 50
     assert few == many

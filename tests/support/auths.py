@@ -305,6 +305,8 @@ import httpx
 from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, flights
 from pipedrive_oauth_client.stores import FileTokenStore
 
+# A shell that starts the tests in the background has them, and so this, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 *credentials, base_url, folder, has_client = sys.argv[1:]
 settings = {"base_url": base_url, "retry": None}
 if has_client:

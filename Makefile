@@ -81,7 +81,7 @@ lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer v
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .venv-lock .venv-interop .setup.lock build dist
+	rm -rf .venv .venv-lock .venv-interop .venv-matrix .setup.lock build dist
 	rm -rf tools/lint/node_modules tools/lint/npm.log tools/interop/node_modules tools/interop/npm.log
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -117,6 +117,10 @@ faults: setup ## Kill, stop and cancel renewals in hundreds of rounds (make test
 .PHONY: interop
 interop: setup ## Hold the sandbox and the client against programs of others (ARGS="prism authlib" for some)
 	$(venv_python) -m tools.interop $(ARGS)
+
+.PHONY: matrix
+matrix: setup ## Run the tests on every supported Python, with the oldest and the newest packages
+	$(venv_python) -m tools.matrix $(ARGS)
 
 .PHONY: lock-check
 lock-check: setup ## Does requirements.lock fit pyproject.toml?

@@ -17,8 +17,8 @@ from tools.bootstrap import base_python, interpreter
 from tools.interop.children import environment, run
 from tools.interop.difference import DifferenceError
 from tools.interop.outsiders import HERE, NODE, NPM
-from tools.lock.__main__ import UV
 from tools.once import SetupError, exit_code, say
+from tools.uv import UV
 
 HEADER = f"""\
 # The exact versions of the Python packages that `make interop` runs against this project.

@@ -8,18 +8,17 @@ Standard library only, for the same reason.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from tools.bootstrap import MISLEADING_VARIABLES, PIP_TROUBLE, base_python, interpreter, remove
-from tools.once import SetupError, ensure, exit_code, held, run_logged, say
+from tools.bootstrap import base_python
+from tools.once import SetupError, exit_code, held, run_logged, say
+from tools.uv import UV, clean_environment, ready_uv
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-UV = "uv==0.13.9"
 HEADER = f"""\
 # The exact versions that this project is developed, checked and run with: run-time requirements,
 # all extras and the development group, for every platform and every Python from 3.11 on.
@@ -32,27 +31,7 @@ HEADER = f"""\
 
 def main() -> None:
     """Make the lock, keeping the versions it names already wherever they still fit."""
-    environment = ROOT / ".venv-lock"
-    log = environment / "lock.log"
-    variables = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
-
-    def install_uv(_reasons: list[str], lock: int) -> None:
-        remove(environment)
-        environment.mkdir()
-        python = str(interpreter(environment))
-        for command in (
-            [base_python(), "-I", "-m", "venv", str(environment)],
-            [python, "-I", "-m", "pip", "install", "--only-binary=:all:", "--no-deps", UV],
-        ):
-            run_logged(command, log=log, lock=lock, trouble=PIP_TROUBLE, environment=variables)
-
-    ensure(
-        environment / "made-from.txt",
-        lambda: {"Python": base_python(), "its place": str(environment), "uv": UV},
-        install_uv,
-        lock_file=ROOT / ".setup.lock",
-        usable=(environment / "bin" / "uv").exists,
-    )
+    uv = ready_uv()
     target = ROOT / "requirements.lock"
     with tempfile.TemporaryDirectory() as folder, held(ROOT / ".setup.lock") as lock:
         draft = Path(folder) / "requirements.lock"
@@ -60,7 +39,7 @@ def main() -> None:
             shutil.copyfile(target, draft)
         run_logged(
             [
-                str(environment / "bin" / "uv"),
+                str(uv),
                 *("pip", "compile", "pyproject.toml", "--all-extras", "--group=dev"),
                 *("--universal", "--python-version=3.11", "--python", base_python()),
                 *("--generate-hashes", "--only-binary=:all:"),
@@ -68,10 +47,10 @@ def main() -> None:
                 *("--output-file", str(draft)),
                 *sys.argv[1:],
             ],
-            log=log,
+            log=uv.parent.parent / "lock.log",
             lock=lock,
             trouble={},
-            environment=variables,
+            environment=clean_environment(),
             folder=ROOT,
         )
         text = HEADER + draft.read_text(encoding="utf-8")

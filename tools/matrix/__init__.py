@@ -1,0 +1,1 @@
+"""The tests on every supported Python, with the oldest and the newest packages that are allowed."""

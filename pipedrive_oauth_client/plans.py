@@ -61,6 +61,10 @@ class Flow:
         argument("retry", self._retry, RetryPolicy | None)
         self._clock = clock
         read(clock)  # refused here and not after a request: the token of that would be lost
+        # Only Pipedrive's own service is held to Pipedrive's domains.
+        self._any_api_domain = (
+            httpx.URL(self.base_url).host.rstrip(".") != httpx.URL(DEFAULT_BASE_URL).host
+        )
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
         self._refresh_without_slash = False
 
@@ -204,7 +208,7 @@ class Flow:
             operation = "get_tokens" if previous is None else "refresh_tokens"
             raise self._refusal(operation, answer, secrets)
         try:
-            refuse_strange_api_domain(answer.parsed, any_host=not self._is_pipedrives())
+            refuse_strange_api_domain(answer.parsed, any_host=self._any_api_domain)
             return Token.from_response(answer.parsed, sent_at, previous=previous)
         except InvalidResponseError as error:
             raise InvalidResponseError(
@@ -215,9 +219,6 @@ class Flow:
         header = self._credentials.basic_auth_header
         own = [self._credentials.client_secret, header.removeprefix("Basic ")]
         return refusal(operation, answer, now=read(self._clock), secrets=[*secrets, *own])
-
-    def _is_pipedrives(self) -> bool:
-        return httpx.URL(self.base_url).host.rstrip(".") == httpx.URL(DEFAULT_BASE_URL).host
 
     def _leads_to_token_endpoint(self, answer: Response[Any]) -> bool:
         """Tell whether a refresh was redirected to the same endpoint without the slash.

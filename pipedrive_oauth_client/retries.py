@@ -15,6 +15,7 @@ from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidClientError,
     InvalidGrantError,
+    PipedriveOAuthError,
     TokenRequestError,
     TransportError,
 )
@@ -106,10 +107,24 @@ class RetryPolicy:
         Raises:
             PipedriveOAuthError: The error of the last attempt.
         """
+        started = self.monotonic()
+        # Most operations succeed at once, and need none of what follows.
+        try:
+            return attempt(1)
+        except PipedriveOAuthError as error:
+            if not _worth_another(error, repeatable):
+                raise
+            failed = [error]
         from tenacity import Retrying  # noqa: PLC0415 - an extra
 
-        retrying = Retrying(sleep=self.sleep, **self._rules(operation, repeatable))
-        return retrying(lambda: attempt(retrying.statistics["attempt_number"]))
+        retrying = Retrying(sleep=self.sleep, **self._rules(operation, repeatable, started))
+
+        def next_attempt() -> T:
+            if failed:
+                raise failed.pop()
+            return attempt(retrying.statistics["attempt_number"])
+
+        return retrying(next_attempt)
 
     async def run_async(
         self, operation: str, attempt: Attempt[Awaitable[T]], *, repeatable: bool
@@ -127,23 +142,32 @@ class RetryPolicy:
         Raises:
             PipedriveOAuthError: The error of the last attempt.
         """
+        started = self.monotonic()
+        try:
+            return await attempt(1)
+        except PipedriveOAuthError as error:
+            if not _worth_another(error, repeatable):
+                raise
+            failed = [error]
         from tenacity import AsyncRetrying  # noqa: PLC0415 - an extra
 
-        retrying = AsyncRetrying(sleep=self.async_sleep, **self._rules(operation, repeatable))
+        rules = self._rules(operation, repeatable, started)
+        retrying = AsyncRetrying(sleep=self.async_sleep, **rules)
 
         async def next_attempt() -> T:
+            if failed:
+                raise failed.pop()
             return await attempt(retrying.statistics["attempt_number"])
 
         return await retrying(next_attempt)
 
-    def _rules(self, operation: str, repeatable: bool) -> dict[str, Any]:
+    def _rules(self, operation: str, repeatable: bool, started: float) -> dict[str, Any]:
         from tenacity import (  # noqa: PLC0415 - an extra
             retry_if_exception,
             wait_exponential,
             wait_random,
         )
 
-        started = self.monotonic()
         first = self.first_wait.total_seconds()
         longest = self.longest_wait.total_seconds()
         # What grows leaves room for the random part, so that the longest waits differ, too.

@@ -29,6 +29,7 @@ _RENEWAL = _BASE | {"clock", "tokens", "stores", "flow", "async_flow", "flights"
 LAYERS: dict[str, frozenset[str]] = {
     "generated": frozenset(),
     "errors": frozenset({"generated"}),
+    "lazy": frozenset(),
     "characters": frozenset(),
     "extras": _BASE,
     "clock": _BASE,
@@ -41,7 +42,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "destinations": _BASE,
     "origins": _BASE | {"destinations"},
     "retries": _BASE,
-    "stores": _BASE | {"tokens", "extras"},
+    "stores": _BASE | {"tokens", "extras", "lazy"},
     "calls": _BASE | {"retries"},
     "plans": _GRANT | {"answers", "destinations", "calls", "characters", "clock"},
     "flow": _FLOW,
@@ -62,7 +63,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "fleet_run": _RENEWAL | {"pace", "unsaved"},
     "fleet": _RENEWAL | {"due", "pace", "fleet_run"},
     "adapters": _BASE | {"extras", "clock", "bearer", "auth"},
-    "__init__": _GRANT | {"flow", "async_flow", "auth"},
+    "__init__": _GRANT | {"lazy", "flow", "async_flow", "auth"},
     "sandbox": frozenset({"errors"}),
     "pytest_plugin": frozenset({"credentials", "flow", "sandbox"}),
 }

@@ -58,13 +58,15 @@ def test_all_is_sorted_and_holds_no_name_twice() -> None:
 
 def test_all_is_complete() -> None:
     """Everything public that the package holds is in `__all__`, its submodules apart."""
+    for name in dir(package):
+        getattr(package, name)
     held = {
         name
         for name, value in vars(package).items()
         if not name.startswith(("_", "@"))  # pytest leaves names with an @ in what it loads
         and not (isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}")
     }
-    assert held | {"__version__"} == set(package.__all__)
+    assert (held - {"TYPE_CHECKING"}) | {"__version__"} == set(package.__all__)
 
 
 @pytest.mark.parametrize("name", package.__all__)
@@ -204,8 +206,8 @@ def watched(statement: str) -> tuple[set[str], list[str]]:
 
 
 def test_import_loads_nothing_but_the_package() -> None:
-    """Importing the package loads itself, httpx and attrs, and does nothing else."""
-    modules, events = watched(f"import {package.__name__}")
+    """Importing every name loads the package, httpx and attrs, and does nothing else."""
+    modules, events = watched(f"from {package.__name__} import *")
     assert f"{package.__name__}.generated.api.oauth.get_tokens" in modules
     # Small parts of the standard library: random states, comparing them, looking for an extra, and
     # what a renewal and its waiters share.
@@ -215,6 +217,83 @@ def test_import_loads_nothing_but_the_package() -> None:
     assert {name for name in modules if name.split(".")[0] != package.__name__} <= allowed
     assert not {name for name in modules if name.split(".")[1:2] in (["sandbox"], ["web"], ["cli"])}
     assert events == []
+
+
+NEEDS_NO_HTTPX = ("basic_auth_header", "AppCredentials", "PipedriveOAuthError", "Token", "stores")
+
+
+@pytest.mark.parametrize("name", [None, *NEEDS_NO_HTTPX])
+def test_httpx_is_imported_by_what_sends(name: str | None) -> None:
+    """Importing the package loads no httpx, and neither do names that send nothing."""
+    asked = f"package.{name}" if name else "package"
+    program = (
+        f"import sys, {package.__name__} as package\n"
+        f"{asked}\n"
+        "print('httpx' in sys.modules)\n"
+        "package.PipedriveOAuth\n"
+        "print('httpx' in sys.modules)\n"
+    )
+    assert python(program) == "False\nTrue\n"
+
+
+def test_submodules_are_attributes() -> None:
+    """Every module of the core that the public names need is there without an import of its own."""
+    loaded, _ = watched(f"from {package.__name__} import *")
+    depths = {name.split(".")[1] for name in loaded if name.startswith(f"{package.__name__}.")}
+    names = sorted(depths - {"lazy"})
+    assert len(names) > 20
+    program = f"import {package.__name__} as package\n" + "".join(
+        f"print(package.{name}.__name__)\n" for name in names
+    )
+    assert python(program).split() == [f"{package.__name__}.{name}" for name in names]
+
+
+def test_threads_may_ask_at_once() -> None:
+    """Threads that ask for all names at the same moment all get them, each the same."""
+    program = (
+        "import threading, pipedrive_oauth_client as package\n"
+        "names, start, got = list(package.__all__), threading.Barrier(8), []\n"
+        "def ask(first):\n"
+        "    start.wait()\n"
+        "    mine = {n: getattr(package, n) for n in names[first:] + names[:first]}\n"
+        "    got.append([id(mine[n]) for n in names])\n"
+        "threads = [threading.Thread(target=ask, args=(5 * n,)) for n in range(8)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "print(len(got), len(set(map(tuple, got))))\n"
+    )
+    assert python(program) == "8 1\n"
+
+
+def test_lazy_names_behave_like_others() -> None:
+    """In a fresh interpreter names can be listed, inspected and unpickled; others are refused."""
+    program = (
+        "import inspect, pickle, pipedrive_oauth_client as package\n"
+        "print(set(package.__all__) <= set(dir(package)))\n"
+        "members = dict(inspect.getmembers(package))\n"
+        "print(set(package.__all__) - set(members), members['Token'] is package.Token)\n"
+        "token = package.UNSET\n"
+        "print(pickle.loads(pickle.dumps(token)) is token, pickle.dumps(package.Token)[:2])\n"
+        "print(hasattr(package, 'nothing'), hasattr(package, '__wrapped__'))\n"
+    )
+    assert python(program).splitlines() == [
+        "True",
+        "set() True",
+        "True b'\\x80\\x04'",
+        "False False",
+    ]
+
+
+def python(program: str) -> str:
+    """Run a program in a fresh interpreter, and give what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
 
 
 def test_watching_sees_what_an_import_may_not_do() -> None:

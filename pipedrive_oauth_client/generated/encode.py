@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-import httpx
-
 from .errors import ConfigurationError
 from .types import Unset
 
@@ -135,6 +133,9 @@ def address(url: str, params: Mapping[str, Any]) -> str:
     Raises:
         ConfigurationError: There is no such address, for example since it is too long.
     """
+    # Here, so that whoever sends nothing does not pay for the import.
+    import httpx
+
     try:
         return str(httpx.URL(url, params=params) if params else httpx.URL(url))
     except (httpx.InvalidURL, UnicodeError) as error:

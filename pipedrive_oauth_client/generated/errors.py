@@ -6,10 +6,13 @@ They are the root of the package's error tree; the rest of it stands in
 header.
 """
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-import httpx
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
 
 
 def _restore(

@@ -6,11 +6,11 @@ the first need an extra, which is imported when the store is first asked for. `T
 a store of your own has to do, and `stores.conformance` has the tests for it.
 """
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pipedrive_oauth_client.extras import refuse_without
+from pipedrive_oauth_client.lazy import lazy_attributes
 from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease
 from pipedrive_oauth_client.stores.protocol import TokenStore
@@ -36,33 +36,35 @@ __all__ = [
     "checked_account",
 ]
 
-# What is imported when it is first asked for: its module, and for what needs an extra the package
-# that has to be there, and the extra that brings it.
-_LAZY: dict[str, tuple[str, str, str]] = {
-    "EncryptedTokenStore": ("encrypted", "cryptography", "encryption"),
-    "FileTokenStore": ("file", "filelock", "file"),
-    "LeasedStore": ("base", "", ""),
-    "MemoryTokenStore": ("memory", "", ""),
-    "RedisTokenStore": ("redis", "redis", "redis"),
-    "SQLTokenStore": ("sql", "sqlalchemy", "sql"),
+# What is imported when it is first asked for.
+_NAMES = {
+    "base": ["LeasedStore"],
+    "encrypted": ["EncryptedTokenStore"],
+    "file": ["FileTokenStore"],
+    "memory": ["MemoryTokenStore"],
+    "redis": ["RedisTokenStore"],
+    "sql": ["SQLTokenStore"],
+}
+# For what needs an extra, the package that has to be there and the extra that brings it.
+_EXTRAS = {
+    "EncryptedTokenStore": ("cryptography", "encryption"),
+    "FileTokenStore": ("filelock", "file"),
+    "RedisTokenStore": ("redis", "redis"),
+    "SQLTokenStore": ("sqlalchemy", "sql"),
 }
 
+if not TYPE_CHECKING:
+    _find = lazy_attributes(__name__, _NAMES)
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, package, extra = _LAZY[name]
-    try:
-        found = getattr(import_module(f"{__name__}.{module}"), name)
-    except ModuleNotFoundError as error:
-        refuse_without(error, name, package=package, extra=extra)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> Any:
+        try:
+            return _find(name)
+        except ModuleNotFoundError as error:
+            package, extra = _EXTRAS.get(name, ("", ""))
+            refuse_without(error, name, package=package, extra=extra)
 
 
 def __dir__() -> list[str]:
     # Whoever asks for all names, to look at each, is not told of those that would be refused.
-    missing = {
-        name for name, (_, package, _) in _LAZY.items() if package and not find_spec(package)
-    }
+    missing = {name for name, (package, _) in _EXTRAS.items() if not find_spec(package)}
     return sorted(set(__all__) - missing)

@@ -1,0 +1,44 @@
+"""Names of a package that are imported when somebody first asks for them (PEP 562)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+__all__ = ["lazy_attributes"]
+
+
+def lazy_attributes(
+    package: str, names: Mapping[str, Iterable[str]], modules: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a package.
+
+    Put it under `if not TYPE_CHECKING`, and the imports themselves under `if TYPE_CHECKING`: type
+    checkers then see each name with its type, and refuse those that are not there.
+
+    Args:
+        package: The package's `__name__`.
+        names: The names of each module, which is named from the package on.
+        modules: Names that stand for a whole module, with the module.
+
+    Returns:
+        The function. What it finds becomes an attribute, so that it is asked once for each name.
+    """
+    homes = {name: module for module, each in names.items() for name in each}
+    whole = modules or {}
+
+    def find(name: str) -> Any:
+        if name in homes:
+            found = getattr(import_module(f"{package}.{homes[name]}"), name)
+        elif name in whole:
+            found = import_module(f"{package}.{whole[name]}")
+        else:
+            module = sys.modules[package]
+            message = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=module)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    return find

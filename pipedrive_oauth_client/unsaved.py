@@ -14,7 +14,7 @@ from attrs import field, frozen
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["drop", "is_kept", "keep", "resolve"]
+__all__ = ["drop", "is_any_kept", "is_kept", "keep", "resolve"]
 
 
 @frozen(eq=False)
@@ -88,3 +88,15 @@ def drop(store: TokenStore, account: str) -> None:
         account: The account.
     """
     _unsaved.pop((id(store), account), None)
+
+
+def is_any_kept(store: TokenStore) -> bool:
+    """Tell whether a token of any account waits to be saved.
+
+    Args:
+        store: The store.
+
+    Returns:
+        Whether the only copy of one is in this process.
+    """
+    return any(key[0] == id(store) for key in list(_unsaved))

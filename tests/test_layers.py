@@ -65,6 +65,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "adapters": _BASE | {"extras", "clock", "bearer", "auth"},
     "__init__": _GRANT | {"lazy", "flow", "async_flow", "auth"},
     "sandbox": frozenset({"errors"}),
+    "cli": _RENEWAL
+    | {"credentials", "authorization", "destinations", "auth", "fleet", "unsaved"}
+    | {"extras", "lazy", "sandbox"},
     "pytest_plugin": frozenset({"credentials", "flow", "sandbox"}),
 }
 

@@ -1,0 +1,36 @@
+"""`pipedrive-oauth`, or `python -m pipedrive_oauth_client.cli`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.extras import refuse_without
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The arguments; those of the process by default.
+
+    Returns:
+        The exit code; see `exits.ExitCode`.
+    """
+    try:
+        # The script is installed without the extra as well.
+        from pipedrive_oauth_client.cli.running import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        try:
+            refuse_without(error, "pipedrive-oauth", package="typer", extra="cli")
+        except ConfigurationError as refusal:
+            sys.stderr.write(f"Error: {refusal}\n")
+            return 2
+    return run(sys.argv[1:] if arguments is None else list(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,7 +30,7 @@ __all__ = ["CallbackServer"]
 _CONNECTION_SECONDS: Final = 5
 _MOST_CONNECTIONS: Final = 64
 _OUTCOME_SECONDS: Final = 120
-_PIECE_SECONDS: Final = 0.2
+_PIECE_SECONDS: Final = 0.1
 
 _STRANGER: Final = Page(
     400,

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from attrs import field, frozen
 
@@ -101,9 +101,13 @@ def folder_of(url: str) -> Path:
     Raises:
         ConfigurationError: It names no folder of this machine.
     """
-    parts = urlsplit(url)
-    if _scheme(url) == "file" and parts.netloc in ("", "localhost") and parts.path.strip("/"):
-        return Path(unquote(parts.path)).expanduser()
+    found = re.fullmatch(r"file:(?://(?:localhost)?(?=/))?([^?#]+)", url, re.IGNORECASE)
+    path = unquote(found[1]) if found else ""
+    if path.strip("/") and not path.startswith("//"):
+        try:
+            return Path(path).expanduser()
+        except RuntimeError as error:  # there is no such user
+            raise ConfigurationError(f"The store's folder can't be found: {error}") from error
     # The address is not repeated: it may be another one's, with a password in it.
     raise ConfigurationError(f"The store's address must be one of {_FORMS}.")
 
@@ -135,7 +139,7 @@ def shown_url(url: str) -> str:
     if kind == "memory":
         return "memory"
     if kind == "file":
-        return f"file {unquote(urlsplit(url).path)}"
+        return f"file {unquote(url[len('file:') :].removeprefix('//'))}"
     if kind not in _SQL | _REDIS or "://" not in url:
         return "(an address that can't be read)"
     rest = url.partition("://")[2]

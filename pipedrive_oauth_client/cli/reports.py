@@ -83,5 +83,9 @@ def _hidden(text: str, secrets: Sequence[str]) -> str:
 
 
 def _spellings(secrets: Iterable[str]) -> set[str]:
-    spelled = {form(each) for each in secrets for form in (str, quote, quote_plus, repr)}
+    spelled = {form(each) for each in secrets for form in (str, _quoted, quote_plus, repr)}
     return {each for each in spelled if len(each.strip("'\"")) >= _SHORTEST}
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")

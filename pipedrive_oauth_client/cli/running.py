@@ -72,7 +72,9 @@ def _called(arguments: list[str], manners: Manners) -> ExitCode:
 
 def _without_values(message: str) -> str:
     # Somebody may have written a secret on the command line; it is enough there.
-    return re.sub(r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1", message, flags=re.DOTALL)
+    return re.sub(
+        r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1", message, flags=re.DOTALL
+    )
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def standing_of(store: TokenStore, account: str, now: datetime) -> Standing | No
     return Standing(
         account=one_line(account),
         state=_state(token, lapses_at, now),
-        company=one_line(urlsplit(token.api_domain or "").netloc),
+        company=_host(token.api_domain or ""),
         scopes=tuple(sorted(map(one_line, token.scopes))),
         expires_at=token.expires_at,
         lapses_at=lapses_at,
@@ -149,6 +149,13 @@ def _unreadable(account: str, problem: str, expires_at: datetime | None, now: da
         now=now,
         problem=one_line(problem),
     )
+
+
+def _host(api_domain: str) -> str:
+    try:
+        return one_line(urlsplit(api_domain).netloc)
+    except ValueError:
+        return one_line(api_domain)
 
 
 def _state(token: Token, lapses_at: datetime | None, now: datetime) -> State:

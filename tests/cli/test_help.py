@@ -1,0 +1,174 @@
+"""What can be read before anything is done: help, completion, the options' variables."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from pipedrive_oauth_client import Token
+from pipedrive_oauth_client.cli.app import app
+from pipedrive_oauth_client.cli.exits import ExitCode
+from pipedrive_oauth_client.stores import FileTokenStore
+from tests.cli.conftest import Ran
+
+Run = Callable[..., Ran]
+GROUP: Any = typer.main.get_command(app)
+COMMANDS = ["login", "status", "token", "header", "refresh", "revoke", "sandbox"]
+DEAR = {"httpx", "sqlalchemy", "redis", "starlette", "uvicorn", "rich", "cryptography", "dotenv"}
+
+
+def python(program: str, **variables: str) -> str:
+    """Run a program in a fresh interpreter, and give what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["login", "-h"]])
+def test_help_imports_nothing_dear(arguments: list[str]) -> None:
+    """Help is shown without importing what the commands need."""
+    program = (
+        "import sys\n"
+        "from pipedrive_oauth_client.cli.__main__ import main\n"
+        f"code = main({arguments!r})\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        f"print('DEAR', code, sorted(names & {DEAR!r}))\n"
+    )
+    assert python(program).splitlines()[-1] == "DEAR 0 []"
+
+
+def test_dear_packages_would_be_seen() -> None:
+    """The check above sees a command that does its work."""
+    program = (
+        "import sys\n"
+        "from pipedrive_oauth_client.cli.__main__ import main\n"
+        "main(['token', '--store', 'memory:'])\n"
+        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {DEAR!r}))\n"
+    )
+    assert "'httpx'" in python(program)
+
+
+def test_commands() -> None:
+    """There are seven commands, and each of them is tested below."""
+    assert list(GROUP.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples(run: Run, name: str) -> None:
+    """The help of each command has an example that begins with the command itself."""
+    ran = run(name, "--help")
+    assert ran.code == 0
+    assert "Example" in ran.out
+    assert f"pipedrive-oauth {name}" in ran.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_variable(name: str) -> None:
+    """Each option and argument can be set in the environment, by a name of its own."""
+    own = [each for each in GROUP.commands[name].params if each.name != "help"]
+    variables = [each.envvar for each in own]
+    assert all(str(each).startswith("PIPEDRIVE_") for each in variables)
+    assert len(set(variables)) == len(variables)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_takes_a_secret(name: str) -> None:
+    """No option's value is a secret."""
+    options = {option for each in GROUP.commands[name].params for option in each.opts}
+    assert not options & {"--client-secret", "--secret", "--key", "--keys", "--password", "--token"}
+
+
+def test_exit_codes_are_in_the_help(run: Run) -> None:
+    """`--help` lists each exit code with its meaning."""
+    out = run("--help").out
+    for code in ExitCode:
+        assert f"  {int(code):<4} {code.meaning}" in out
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_help_does_not_show_what_is_set(run: Run, columns: int) -> None:
+    """Values of the environment are no part of the help."""
+    ran = run(
+        "status", "--help", COLUMNS=str(columns), PIPEDRIVE_OAUTH_STORE="redis://:planted@h/0"
+    )
+    assert ran.code == 0
+    assert "planted" not in ran.out
+
+
+def test_wrong_command_line(run: Run) -> None:
+    """What can't be understood is one line and code 2, and arguments are not repeated."""
+    for arguments in (["header", "planted", "twice"], ["bogus"], ["login", "--timeout", "0"]):
+        ran = run(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("Error: ")
+        assert ran.err.count("\n") == 1
+        assert "planted" not in ran.err
+
+
+def test_missing_extra_is_named() -> None:
+    """Without Typer the script says which extra to install."""
+    program = (
+        "import sys\n"
+        "sys.modules['typer'] = None\n"
+        "sys.stderr = sys.stdout\n"
+        "from pipedrive_oauth_client.cli.__main__ import main\n"
+        "print(main(['status']))\n"
+    )
+    assert python(program).splitlines() == [
+        "Error: pipedrive-oauth needs the extra `cli`: pip install 'pipedrive-oauth-client[cli]'.",
+        "2",
+    ]
+
+
+def completed(words: str, **variables: str) -> list[str]:
+    """Give what bash would offer after some words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipedrive_oauth_client.cli"],
+        env={
+            **os.environ,
+            "_PIPEDRIVE_OAUTH_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_shell_completion(
+    folder: Path, store: FileTokenStore, granted: Callable[[], Token]
+) -> None:
+    """Commands, options, and the accounts of a file store can be completed."""
+    token = granted()
+    for name in ("acme", "apex", "globex"):
+        store.save(name, token)
+    assert completed("pipedrive-oauth re") == ["refresh", "revoke"]
+    assert "--older-than" in completed("pipedrive-oauth refresh --")
+    url = folder.as_uri()
+    assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == ["acme", "apex"]
+    assert completed(f"pipedrive-oauth token --store {url} g") == ["globex"]
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file:///nowhere/at/all"])
+def test_completion_asks_no_server_and_makes_nothing(url: str) -> None:
+    """Other stores are not looked into, and what is not there is not made."""
+    assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == []
+    assert not Path("/nowhere").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Generator, Sequence
@@ -17,6 +18,8 @@ from pipedrive_oauth_client.cli.reports import Manners, described
 from pipedrive_oauth_client.cli.terminal import discard_output, prepare, say, write
 
 __all__ = ["run"]
+
+_COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
 
 
 class _TerminatedError(BaseException):
@@ -44,6 +47,11 @@ def run(arguments: Sequence[str]) -> int:
         with _sigterm():
             code = _called(list(arguments), manners)
             write("")
+    except SystemExit:
+        # Typer exits by itself when a shell has what it asked for, and when nobody reads the help.
+        if os.environ.get(_COMPLETING):
+            raise
+        code, error = ExitCode.OUTPUT_CLOSED, OutputClosedError()
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except typer.TyperException as wrong:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -26,6 +27,8 @@ _STYLES = {
     State.LAPSED: "bold red",
     State.UNREADABLE: "bold red",
 }
+_HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
+_SCOPES_COLUMNS = 16
 _MOST_COLUMNS = 10_000
 
 
@@ -82,22 +85,19 @@ def _tell_problems(found: Sequence[Standing]) -> None:
 
 
 def _table(found: Sequence[Standing]) -> Table:
+    rows = [
+        (each.account, each.state.value, each.company or "-", each.expiry, each.lapse)
+        for each in found
+    ]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("ACCOUNT", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("COMPANY", no_wrap=True)
-    table.add_column("ACCESS TOKEN", no_wrap=True)
-    table.add_column("REFRESH TOKEN", no_wrap=True)
-    table.add_column("SCOPES", min_width=12)
-    for each in found:
-        table.add_row(
-            Text(each.account),
-            Text(each.state.value, style=_STYLES[each.state]),
-            Text(each.company or "-"),
-            Text(each.expiry),
-            Text(each.lapse),
-            Text(" ".join(each.scopes) or "-"),
-        )
+    for number, header in enumerate(_HEADERS):
+        widest = max(cell_len(text) for text in (header, *(row[number] for row in rows)))
+        table.add_column(header, no_wrap=True, min_width=widest)
+    table.add_column("SCOPES", min_width=_SCOPES_COLUMNS)
+    for each, (account, state, *others) in zip(found, rows, strict=True):
+        scopes = " ".join(each.scopes) or "-"
+        styled = Text(state, style=_STYLES[each.state])
+        table.add_row(Text(account), styled, *map(Text, others), Text(scopes))
     return table
 
 

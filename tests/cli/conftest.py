@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from attrs import define, evolve, field
 
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token, sandbox
-from pipedrive_oauth_client.cli import arrivals, running
+from pipedrive_oauth_client.cli import arrivals, running, saving, sessions
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.support.tls import UNTRUSTING
 
+COMMAND = (sys.executable, "-m", "pipedrive_oauth_client.cli")
 SECRET = "planted-client-secret-0123456789"
 
 
@@ -86,6 +92,13 @@ def granted(box: SandboxServer, oauth: PipedriveOAuth) -> Callable[[], Token]:
         return oauth.exchange(oauth.read_callback(box.visit(request.url), request.state))
 
     return grant
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command in this process wait for nothing: no service and no store."""
+    monkeypatch.setattr(saving, "_WAITS_SECONDS", (0, 0))
+    monkeypatch.setattr(sessions, "PipedriveOAuth", partial(PipedriveOAuth, retry=None))
 
 
 @define
@@ -169,3 +182,16 @@ def person(box: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Generator[Per
     for thread in someone.threads:
         thread.join(20)
         assert not thread.is_alive()
+
+
+def spawned(
+    environ: dict[str, str], *arguments: str, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, and wait for its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**os.environ, **environ},
+        check=False,
+        timeout=60,
+        **{"capture_output": True, "text": True, **options},
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,20 +17,15 @@ from attrs import evolve
 from cryptography.fernet import Fernet
 
 from pipedrive_oauth_client import Token, basic_auth_header
-from pipedrive_oauth_client.cli import renewals, saving, terminal
+from pipedrive_oauth_client.cli import renewals, terminal
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
-from tests.cli.conftest import SECRET, Ran
+from tests.cli.conftest import SECRET, Ran, spawned
 from tests.support.tls import UNTRUSTING
 
 Run = Callable[..., Ran]
+pytestmark = pytest.mark.usefixtures("impatient")
 Grant = Callable[[], Token]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait between attempts to save."""
-    monkeypatch.setattr(saving, "_WAITS_SECONDS", (0, 0))
 
 
 def ago(token: Token, **span: float) -> Token:
@@ -153,18 +147,6 @@ def test_many_processes_want_a_token_at_once(
     assert len(set(outputs)) == 1
     assert outputs[0].startswith("v1u:")
     assert box.requests.count(grant_type="refresh_token") == before + 1
-
-
-def spawned(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipedrive_oauth_client.cli", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 @pytest.mark.parametrize("command", ["token", "refresh", "revoke"])

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import PipedriveOAuth, StoreError, Token
-from pipedrive_oauth_client.cli import arrivals, login, saving
+from pipedrive_oauth_client.cli import arrivals, login
 from pipedrive_oauth_client.cli.loopback import listen, loopback_of
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
@@ -23,14 +23,9 @@ from tests.cli.conftest import Person, Ran, free_port
 from tests.support.tls import UNTRUSTING
 
 Run = Callable[..., Ran]
+pytestmark = pytest.mark.usefixtures("impatient")
 EXCHANGE = "/oauth/token"
 ME = "/api/v1/users/me"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait between attempts to save."""
-    monkeypatch.setattr(saving, "_WAITS_SECONDS", (0, 0))
 
 
 @pytest.fixture

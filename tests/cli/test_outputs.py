@@ -1,0 +1,239 @@
+"""Where the output goes and what is sent to the process: pipes, encodings, signals, no home."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from attrs import evolve
+
+from pipedrive_oauth_client import Token
+from pipedrive_oauth_client.cli import places
+from pipedrive_oauth_client.sandbox import SandboxServer
+from pipedrive_oauth_client.stores import FileTokenStore
+from tests.cli.conftest import COMMAND, Ran, spawned
+
+Run = Callable[..., Ran]
+Grant = Callable[[], Token]
+
+
+@pytest.fixture
+def kept(store: FileTokenStore, granted: Grant) -> Token:
+    """A stored token."""
+    token = granted()
+    store.save("acme", token)
+    return token
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("command", ["status", "token", "--help"])
+def test_output_that_nobody_reads(environ: dict[str, str], command: str) -> None:
+    """Where the reader has gone, the command ends without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = spawned(
+            environ, command, capture_output=False, stdout=writer, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 141
+
+
+@pytest.mark.usefixtures("kept")
+def test_closed_output(environ: dict[str, str]) -> None:
+    """A command that is started with its output closed says nothing, and tells by its code."""
+    shell = " ".join([*COMMAND, "token", ">&-"])
+    done = subprocess.run(
+        ["sh", "-c", shell],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_full_disk(environ: dict[str, str]) -> None:
+    """An output that can't be written is told in one line."""
+    with Path("/dev/full").open("wb") as full:
+        done = spawned(environ, "token", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output can't be written: No space left on device.\n"
+
+
+def test_locale_that_knows_no_accents(
+    environ: dict[str, str], store: FileTokenStore, granted: Grant
+) -> None:
+    """In the locale C, names with other letters are spelled out instead of failing."""
+    store.save("łódź", evolve(granted(), scope="naïve"))
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ascii_only["PYTHONIOENCODING"] = "ascii"
+    done = spawned({**environ, **ascii_only}, "status")
+    assert done.returncode == 0, done.stderr
+    assert "\\u0142\\xf3d\\u017a" in done.stdout
+    done = spawned({**environ, **ascii_only}, "status", "--json")
+    assert json.loads(done.stdout)["accounts"][0]["account"] == "łódź"
+
+
+def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder is told to name a store."""
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: Path("~/.local/share/x"))
+    ran = run("status", PIPEDRIVE_OAUTH_STORE="")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Set HOME, or name a store" in ran.err
+
+
+def test_default_store_is_this_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a store's name, tokens are kept in a folder of the user."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert places.folder_of(places.default_url()).is_relative_to(tmp_path)
+
+
+@contextmanager
+def waiting(environ: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a login that waits for a browser, and give it when it does."""
+    with subprocess.Popen(
+        [*COMMAND, "login", "--no-browser", *arguments],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "/oauth/authorize?" in line:
+                    break
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "line"),
+    [
+        (signal.SIGINT, 130, "Error: Stopped by Ctrl-C.\n"),
+        (signal.SIGTERM, 143, "Error: Stopped by SIGTERM.\n"),
+    ],
+)
+def test_signals(
+    environ: dict[str, str], store: FileTokenStore, kept: Token, sent: int, code: int, line: str
+) -> None:
+    """Ctrl-C and SIGTERM end a login with one line, their codes, and the store as it was."""
+    with waiting(environ) as process:
+        process.send_signal(sent)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (code, "")
+    assert err.lstrip("\n") == line
+    assert store.load("acme") == kept
+
+
+def test_two_logins_at_once(environ: dict[str, str], store: FileTokenStore, kept: Token) -> None:
+    """The second login is told that the port is taken; the first goes on."""
+    with waiting(environ) as process:
+        done = spawned(environ, "login", "--no-browser", "--json")
+        assert done.returncode == 6
+        assert json.loads(done.stderr)["error"]["reason"] == "port_in_use"
+        assert process.poll() is None
+    assert store.load("acme") == kept
+
+
+def test_killed_login_leaves_nothing_behind(
+    environ: dict[str, str], store: FileTokenStore, kept: Token, box: SandboxServer
+) -> None:
+    """After kill -9 the store is as it was, and the next login can listen at once."""
+    with waiting(environ) as process:
+        process.kill()
+        process.wait(20)
+    assert store.load("acme") == kept
+    assert list(store.accounts()) == ["acme"]
+    with waiting(environ):
+        address = ("127.0.0.1", urlsplit(box.app.redirect_uri).port or 0)
+        socket.create_connection(address, timeout=5).close()
+
+
+def test_browser_of_the_environment(
+    environ: dict[str, str], store: FileTokenStore, box: SandboxServer, tmp_path: Path
+) -> None:
+    """The program that BROWSER names is given the address, and what it prints goes nowhere."""
+    script = tmp_path / "browser.py"
+    script.write_text(
+        "import sys, urllib.request\n"
+        "from pipedrive_oauth_client.sandbox.browser import visit\n"
+        "print('noise'); print('noise', file=sys.stderr)\n"
+        f"url = visit({box.base_url!r}, sys.argv[1], decision='allow', account=None)\n"
+        "open_it = urllib.request.build_opener(urllib.request.ProxyHandler({})).open\n"
+        "open_it(url, timeout=20).read()\n",
+        encoding="utf-8",
+    )
+    # The opener is started apart from this environment, as a browser is.
+    root = Path(__file__).parents[2]
+    browser = f"env PYTHONPATH={root} {sys.executable} {script} %s &"
+    done = spawned({**environ, "BROWSER": browser}, "login", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["account"] == "1:11"
+    assert "noise" not in done.stderr
+    assert store.load("1:11") is not None
+
+
+def test_sandbox_serves_until_it_is_stopped(environ: dict[str, str]) -> None:
+    """The sandbox prints lines for a shell that make the other commands talk to it."""
+    with subprocess.Popen(
+        [*COMMAND, "sandbox"],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        exports = dict(
+            line.strip().removeprefix("export ").split("=", 1)
+            for line in lines
+            if line.startswith("  export ")
+        )
+        names = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "OAUTH_BASE_URL", "OAUTH_STORE")
+        assert list(exports) == [f"PIPEDRIVE_{name}" for name in names]
+        done = spawned({**environ, **exports, "PIPEDRIVE_OAUTH_STORE": "memory:"}, "token")
+        assert done.returncode == 3
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_sandbox_port_is_taken(run: Run) -> None:
+    """A port of another program is code 2, in one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.count("\n") == 1
+
+
+def test_silent_connections_end(box: SandboxServer, environ: dict[str, str]) -> None:
+    """A connection that says nothing does not keep a command that has ended from exiting."""
+    with waiting(environ, "--timeout", "2") as process:
+        address = ("127.0.0.1", urlsplit(box.app.redirect_uri).port or 0)
+        with socket.create_connection(address, timeout=5):
+            started = time.monotonic()
+            assert process.wait(20) == 5
+            assert time.monotonic() - started < 20

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -185,13 +184,15 @@ def person(box: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Generator[Per
 
 
 def spawned(
-    environ: dict[str, str], *arguments: str, **options: Any
+    environ: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, and wait for its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env={**os.environ, **environ},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
         check=False,
         timeout=60,
-        **{"capture_output": True, "text": True, **options},
     )

@@ -9,7 +9,7 @@ import select
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Screen:
 
 
 @contextmanager
-def shell(environ: dict[str, str], folder: Path, *, columns: int = 100) -> Iterator[Screen]:
+def shell(environ: dict[str, str], folder: Path, *, columns: int = 100) -> Generator[Screen]:
     """Start a shell in a pseudo-terminal.
 
     Args:

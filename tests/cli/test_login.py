@@ -329,7 +329,8 @@ def test_store_that_fails_at_the_save(
     told: list[str] = []
 
     class Visits:
-        def prepare(self, _at_the_end: object, read: Callable[[str], str]) -> None:
+        def prepare(self, at_the_end: object, read: Callable[[str], str]) -> None:
+            del at_the_end
             self.read = read
 
         def code(self, request: Any) -> str:

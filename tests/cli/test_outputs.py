@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,9 +42,7 @@ def test_output_that_nobody_reads(environ: dict[str, str], command: str) -> None
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = spawned(
-            environ, command, capture_output=False, stdout=writer, stderr=subprocess.PIPE
-        )
+        done = spawned(environ, command, stdout=writer)
     finally:
         os.close(writer)
     assert done.stderr == ""
@@ -71,7 +69,7 @@ def test_closed_output(environ: dict[str, str]) -> None:
 def test_full_disk(environ: dict[str, str]) -> None:
     """An output that can't be written is told in one line."""
     with Path("/dev/full").open("wb") as full:
-        done = spawned(environ, "token", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        done = spawned(environ, "token", stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "Error: The output can't be written: No space left on device.\n"
 
@@ -106,7 +104,7 @@ def test_default_store_is_this_users(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @contextmanager
-def waiting(environ: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def waiting(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Popen[str]]:
     """Start a login that waits for a browser, and give it when it does."""
     with subprocess.Popen(
         [*COMMAND, "login", "--no-browser", *arguments],

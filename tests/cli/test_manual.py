@@ -1,0 +1,89 @@
+"""What docs/command-line.md shows works, and what it lists is what there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipedrive_oauth_client.cli.exits import ExitCode
+from pipedrive_oauth_client.cli.places import shown_url
+from pipedrive_oauth_client.cli.standing import State
+from pipedrive_oauth_client.sandbox import SandboxServer
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+
+
+def test_examples_run_in_their_order(
+    environ: dict[str, str], box: SandboxServer, tmp_path: Path
+) -> None:
+    """Every line of every example works, one after the other, against a sandbox."""
+    assert len(BLOCKS) == 6
+    tool = tmp_path / "bin" / "pipedrive-oauth"
+    tool.parent.mkdir()
+    python = shlex.quote(sys.executable)
+    tool.write_text(f'#!/bin/sh\nexec {python} -m pipedrive_oauth_client.cli "$@"\n')
+    tool.chmod(0o755)
+    browser = tmp_path / "browser.py"
+    browser.write_text(
+        "import sys, urllib.request\n"
+        "from pipedrive_oauth_client.sandbox.browser import visit\n"
+        f"url = visit({box.base_url!r}, sys.argv[1], decision='allow', account=None)\n"
+        "open_it = urllib.request.build_opener(urllib.request.ProxyHandler({})).open\n"
+        "open_it(url, timeout=20).read()\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        ["sh", "-eux", "-c", "\n".join(BLOCKS)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            **environ,
+            "PATH": f"{tool.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "BROWSER": f"env PYTHONPATH={ROOT} {sys.executable} {browser} %s &",
+            "no_proxy": "127.0.0.1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Saved as 1:11 in" in done.stdout
+    assert "Alex Moreno" in done.stdout
+    assert "Revoked acme" in done.stdout
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Give the cells of the table whose first heading is this."""
+    table = TEXT.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    lines = table.splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_exit_codes() -> None:
+    """The table of exit codes is the one that the command uses."""
+    assert rows("code") == [
+        [str(int(code)), f"`{code.name.lower()}`", code.meaning] for code in ExitCode
+    ]
+
+
+def test_states() -> None:
+    """The table of states has each of them."""
+    assert [row[0] for row in rows("state")] == [f"`{state}`" for state in State]
+
+
+@pytest.mark.parametrize(
+    "address", re.findall(r"`(\w[\w+]*:[^`]*[^.`])`", "\n".join(map(str, rows("address"))))
+)
+def test_addresses(address: str) -> None:
+    """Each address of the table is one that the command knows."""
+    assert shown_url(address) != "(an address that can't be read)"

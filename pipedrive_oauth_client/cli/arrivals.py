@@ -1,25 +1,26 @@
-"""The two ways on which a callback reaches the command: `CameBack` and `Pasted`."""
+"""How a callback reaches the command: the browser comes back, or the person pastes the address."""
 
 from __future__ import annotations
 
 import signal
 import sys
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from pipedrive_oauth_client.authorization import AuthorizationRequest
 from pipedrive_oauth_client.cli.callback_page import Page
 from pipedrive_oauth_client.cli.callback_server import CallbackServer
 from pipedrive_oauth_client.cli.exits import CommandError, ExitCode
-from pipedrive_oauth_client.cli.loopback import Loopback
+from pipedrive_oauth_client.cli.loopback import loopback_of
 from pipedrive_oauth_client.cli.opening import open_browser
 from pipedrive_oauth_client.cli.terminal import ask_hidden, can_ask, say
+from pipedrive_oauth_client.flow import PipedriveOAuth
 
-__all__ = ["Arrival", "CameBack", "Pasted"]
+__all__ = ["Arrival", "arrival"]
 
 _PROMPT = "The address that the browser shows afterwards (it is not shown here):"
 
@@ -27,11 +28,7 @@ _PROMPT = "The address that the browser shows afterwards (it is not shown here):
 class Arrival(Protocol):
     """How the person gets to the consent page, and their answer to the command."""
 
-    def prepare(self, at_the_end: ExitStack, read: Callable[[str], str]) -> None:
-        """Do what can fail before the person is asked for anything."""
-        ...
-
-    def code(self, request: AuthorizationRequest) -> str:
+    def code(self) -> str:
         """Send the person to the page, and give the code that comes back."""
         ...
 
@@ -40,62 +37,66 @@ class Arrival(Protocol):
         ...
 
 
-@define
-class CameBack:
-    """The browser is on this machine, and comes back to a port of it.
+@contextmanager
+def arrival(
+    oauth: PipedriveOAuth, *, timeout: float, opens: bool, paste: bool
+) -> Generator[Arrival]:
+    """Prepare for a callback, which for a redirect URI of this machine means: listen.
 
-    Attributes:
-        address: Where it comes back to.
+    Args:
+        oauth: The flow of the app.
         timeout: How long to wait, in seconds.
         opens: Whether to open the browser, or leave that to the person.
+        paste: Whether to ask for the address in any case.
+
+    Yields:
+        The way on which it comes.
+
+    Raises:
+        CommandError: The port can't be listened on.
     """
+    request = oauth.authorization_url()
+    redirect_uri = oauth.credentials.redirect_uri
 
-    address: Loopback
-    timeout: float
-    opens: bool
-    _server: CallbackServer | None = field(default=None, init=False)
+    def read(callback: str) -> str:
+        return oauth.read_callback(callback, request.state)
 
-    def prepare(self, at_the_end: ExitStack, read: Callable[[str], str]) -> None:
-        """Listen."""
-        self._server = at_the_end.enter_context(CallbackServer(self.address, read))
-
-    def code(self, request: AuthorizationRequest) -> str:
-        """Open the page, and wait for the browser."""
-        assert self._server is not None  # noqa: S101 - prepared before
-        if self.opens and open_browser(request.url):
-            say("Waiting for your answer in the browser. If it shows no page, open:")
-        else:
-            say("Open this address in a browser on this machine:")
-        say(f"\n  {request.url}\n")
-        return self._server.code(self.timeout)
-
-    def finish(self, page: Page) -> None:
-        """Send the page that the browser is waiting for."""
-        assert self._server is not None  # noqa: S101 - prepared before
-        self._server.finish(page)
+    loopback = None if paste else loopback_of(redirect_uri)
+    if loopback is None:
+        yield _Pasted(request, redirect_uri, timeout, read)
+        return
+    with CallbackServer(loopback, read) as server:
+        yield _CameBack(request, server, timeout, opens)
 
 
 @frozen
-class Pasted:
-    """The browser is elsewhere, and the person copies the address that it ends up at.
-
-    Attributes:
-        timeout: How long to wait, in seconds.
-        redirect_uri: Where the browser ends up, for the person.
-    """
-
+class _CameBack:
+    request: AuthorizationRequest
+    server: CallbackServer
     timeout: float
+    opens: bool
+
+    def code(self) -> str:
+        if self.opens and open_browser(self.request.url):
+            say("Waiting for your answer in the browser. If it shows no page, open:")
+        else:
+            say("Open this address in a browser on this machine:")
+        say(f"\n  {self.request.url}\n")
+        return self.server.code(self.timeout)
+
+    def finish(self, page: Page) -> None:
+        self.server.finish(page)
+
+
+@frozen
+class _Pasted:
+    request: AuthorizationRequest
     redirect_uri: str
-    _read: list[Callable[[str], str]] = field(factory=list[Callable[[str], str]], init=False)
+    timeout: float
+    read: Callable[[str], str]
 
-    def prepare(self, at_the_end: ExitStack, read: Callable[[str], str]) -> None:
-        """There is nothing that could fail."""
-        del at_the_end
-        self._read.append(read)
-
-    def code(self, request: AuthorizationRequest) -> str:
-        """Ask for the address."""
-        say(f"Open this address in any browser:\n\n  {request.url}\n")
+    def code(self) -> str:
+        say(f"Open this address in any browser:\n\n  {self.request.url}\n")
         say(
             f"After your answer it goes to {self.redirect_uri}?..., which may show an error: copy"
             " the whole address from there."
@@ -106,10 +107,10 @@ class Pasted:
             raise CommandError(
                 "No address was pasted; nothing was changed. Run the command again.", ExitCode.USAGE
             )
-        return self._read[0](pasted)
+        return self.read(pasted)
 
     def finish(self, page: Page) -> None:
-        """Do nothing: the browser is elsewhere."""
+        del page  # the browser is elsewhere
 
 
 def _line() -> str:

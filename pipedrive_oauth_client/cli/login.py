@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from attrs import frozen
 
-from pipedrive_oauth_client.authorization import AuthorizationRequest
 from pipedrive_oauth_client.cli.arrivals import Arrival
 from pipedrive_oauth_client.cli.callback_page import Page
 from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
@@ -26,7 +24,7 @@ from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["Connected", "Login"]
+__all__ = ["Connected", "Login", "check_store"]
 
 _PROBE = "pipedrive-oauth login"
 _LOST = (
@@ -81,33 +79,25 @@ class Login:
         Raises:
             PipedriveOAuthError: It went wrong; what was stored before is still there.
         """
-        if self.account is not None:
-            checked_account(self.account)
-        self._check_store()
-        request = self.oauth.authorization_url()
-        with ExitStack() as at_the_end:
-            self.arrival.prepare(
-                at_the_end, lambda callback: self.oauth.read_callback(callback, request.state)
+        try:
+            connected = self._take(self._code())
+        except BaseException as error:
+            self.arrival.finish(_page_of(error))
+            raise
+        self.arrival.finish(
+            Page(
+                200,
+                "You are logged in",
+                f"The token of {connected.account} is saved. You can close this page and go back"
+                " to the terminal.",
             )
-            try:
-                connected = self._take(self._code(request))
-            except BaseException as error:
-                self.arrival.finish(_page_of(error))
-                raise
-            self.arrival.finish(
-                Page(
-                    200,
-                    "You are logged in",
-                    f"The token of {connected.account} is saved. You can close this page and go"
-                    " back to the terminal.",
-                )
-            )
+        )
         return connected
 
-    def _code(self, request: AuthorizationRequest) -> str:
+    def _code(self) -> str:
         # The library's words are for whoever writes an app; here it is the person who reads them.
         try:
-            return self.arrival.code(request)
+            return self.arrival.code()
         except AuthorizationDeniedError as error:
             raise CommandError(
                 f"{str(error).partition('. ')[0]}. Nothing was changed; run the login again if that"
@@ -120,13 +110,6 @@ class Login:
                 " again.",
                 ExitCode.WRONG_CALLBACK,
             ) from error
-
-    def _check_store(self) -> None:
-        # Before anybody is asked for anything. A lock shows that the store can be written to, and
-        # leaves nothing behind.
-        next(iter(self.store.accounts()), None)
-        with self.store.lock(self.account or _PROBE):
-            pass
 
     def _take(self, code: str) -> Connected:
         token = self.oauth.exchange(code)
@@ -170,7 +153,8 @@ class Login:
                 self.tell(str(error))
 
     def _refuse_another_company(self, account: str, token: Token) -> None:
-        if self.replace:
+        # Company and user are the same where the name was made of them.
+        if self.replace or self.account is None:
             return
         try:
             stored = self.store.load(account)
@@ -183,6 +167,25 @@ class Login:
                 " another --account, or with --replace.",
                 ExitCode.USAGE,
             )
+
+
+def check_store(store: TokenStore, account: str | None) -> None:
+    """Make sure that a store works, before anybody is asked for anything.
+
+    Args:
+        store: The store.
+        account: The name that a token will be stored under, or None where that is not known yet.
+
+    Raises:
+        ConfigurationError: There can be no account of this name.
+        StoreError: The store does not work.
+    """
+    if account is not None:
+        checked_account(account)
+    next(iter(store.accounts()), None)
+    # A lock shows that the store can be written to, and leaves nothing behind.
+    with store.lock(account or _PROBE):
+        pass
 
 
 def _page_of(error: BaseException) -> Page:

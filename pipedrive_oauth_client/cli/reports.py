@@ -53,7 +53,7 @@ def described(error: BaseException, code: ExitCode, manners: Manners) -> str:
     if code is ExitCode.UNEXPECTED and not isinstance(error, PipedriveOAuthError):
         message = f"{type(error).__name__}: {message} (--debug shows where)"
     lines = ""
-    if manners.debug:
+    if manners.debug and error.__traceback__ is not None:
         # Without the variables of the frames, which hold tokens.
         told = traceback.format_exception(error)
         lines = _hidden("".join(told), manners.secrets)

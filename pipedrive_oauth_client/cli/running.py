@@ -13,9 +13,9 @@ from typing import Any
 import typer
 
 from pipedrive_oauth_client.cli.app import app
-from pipedrive_oauth_client.cli.exits import ExitCode, OutputClosedError, exit_code_of
+from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
 from pipedrive_oauth_client.cli.reports import Manners, described
-from pipedrive_oauth_client.cli.terminal import discard_output, prepare, say, write
+from pipedrive_oauth_client.cli.terminal import can_ask, discard_output, prepare, say, write
 
 __all__ = ["run"]
 
@@ -24,10 +24,6 @@ _COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
 
 class _TerminatedError(BaseException):
     """SIGTERM has come."""
-
-
-class _WordsError(Exception):
-    """What the command line says of itself."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -41,30 +37,22 @@ def run(arguments: Sequence[str]) -> int:
     """
     prepare()
     manners = Manners()
-    code = ExitCode.DONE
     error: BaseException | None = None
     try:
         with _sigterm():
             code = _called(list(arguments), manners)
             write("")
-    except SystemExit:
-        # Typer exits by itself when a shell has what it asked for, and when nobody reads the help.
-        if os.environ.get(_COMPLETING):
-            raise
-        code, error = ExitCode.OUTPUT_CLOSED, OutputClosedError()
-    except typer.Abort:
-        code = ExitCode.INTERRUPTED
-    except typer.TyperException as wrong:
-        code, error = ExitCode.USAGE, _WordsError(_without_values(wrong.format_message()))
     except _TerminatedError:
         code = ExitCode.TERMINATED
     except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - one line, and the code
         code, error = exit_code_of(failure), failure
-    if isinstance(error, OutputClosedError):
+    if code is ExitCode.OUTPUT_CLOSED:
         discard_output()
         return int(code)
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        error = _WordsError(code.meaning)
+        error = CommandError(code.meaning, code)
+        if can_ask():
+            say("")  # the terminal has written ^C
     if error is not None:
         say(described(error, code, manners).removesuffix("\n"))
     return int(code)
@@ -72,9 +60,19 @@ def run(arguments: Sequence[str]) -> int:
 
 def _called(arguments: list[str], manners: Manners) -> ExitCode:
     command: Any = typer.main.get_command(app)
-    result = command.main(
-        args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=manners
-    )
+    try:
+        result = command.main(
+            args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=manners
+        )
+    except SystemExit:
+        # Typer exits by itself when a shell has what it asked for, and when nobody reads the help.
+        if os.environ.get(_COMPLETING):
+            raise
+        return ExitCode.OUTPUT_CLOSED
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except typer.TyperException as wrong:
+        raise CommandError(_without_values(wrong.format_message()), ExitCode.USAGE) from None
     return ExitCode(result) if isinstance(result, int) else ExitCode.DONE
 
 

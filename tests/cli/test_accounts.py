@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,10 +17,11 @@ import pytest
 from attrs import evolve
 from cryptography.fernet import Fernet
 
-from pipedrive_oauth_client import Token, basic_auth_header
+from pipedrive_oauth_client import StoreError, Token, basic_auth_header
 from pipedrive_oauth_client.cli import renewals, terminal
+from pipedrive_oauth_client.fleet import FleetProgress
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault, SandboxServer
-from pipedrive_oauth_client.stores import FileTokenStore
+from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore
 from tests.cli.conftest import SECRET, Ran, spawned
 from tests.support.tls import UNTRUSTING
 
@@ -327,9 +329,6 @@ def test_progress_bar_is_for_a_terminal(
     store: FileTokenStore, granted: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a terminal a bar counts up to what is due."""
-    import io  # noqa: PLC0415
-
-    from pipedrive_oauth_client.fleet import FleetProgress  # noqa: PLC0415
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -388,8 +387,6 @@ def test_revoke_ends_the_grant(
 
 def test_encrypted_store(run: Run, store: FileTokenStore, granted: Grant, tmp_path: Path) -> None:
     """With a key from the environment or a file, tokens are kept encrypted."""
-    from pipedrive_oauth_client.stores import EncryptedTokenStore  # noqa: PLC0415
-
     key = Fernet.generate_key().decode()
     token = granted()
     EncryptedTokenStore(store, key).save("acme", token)
@@ -405,3 +402,80 @@ def test_encrypted_store(run: Run, store: FileTokenStore, granted: Grant, tmp_pa
     ran = run("token", PIPEDRIVE_OAUTH_STORE_KEYS="planted-wrong-key", PIPEDRIVE_OAUTH_DEBUG="1")
     assert ran.code == 2
     assert "planted" not in ran.err
+
+
+@pytest.fixture
+def failing_saves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the file store fail at its next saves: as many as there are texts in the list."""
+    failures: list[str] = []
+    real = FileTokenStore.save
+
+    def save(store: FileTokenStore, account: str, token: Token) -> None:
+        if failures:
+            raise StoreError(failures.pop())
+        real(store, account, token)
+
+    monkeypatch.setattr(FileTokenStore, "save", save)
+    return failures
+
+
+@pytest.mark.parametrize("command", [["token"], ["refresh"], ["refresh", "--all"]], ids="-".join)
+def test_save_that_fails_for_a_while(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer,
+    failing_saves: list[str], command: list[str],
+) -> None:  # fmt: skip
+    """A token that the store does not take is kept and saved as soon as it does, asked for once."""
+    old = ago(granted(), days=40)
+    store.save("acme", old)
+    failing_saves += ["The disk is full."] * 2
+    before = box.requests.count(grant_type="refresh_token")
+    ran = run(*command)
+    assert ran.code == 0, ran.err
+    assert ran.err.count("The new token can't be saved yet: The disk is full.") == 2
+    assert box.requests.count(grant_type="refresh_token") == before + 1
+    assert store.load("acme") not in (None, old)
+
+
+@pytest.mark.parametrize("command", [["token"], ["refresh"], ["refresh", "--all"]], ids="-".join)
+def test_save_that_never_works(
+    run: Run, store: FileTokenStore, granted: Grant, failing_saves: list[str], command: list[str]
+) -> None:
+    """Where the store never takes the token it is code 10, and what was there stays."""
+    old = ago(granted(), days=40)
+    store.save("acme", old)
+    failing_saves += ["The disk is full."] * 20
+    ran = run(*command)
+    assert (ran.code, ran.out) == (10, "")
+    assert ran.err.splitlines()[-1] == "Error: The disk is full."
+    assert store.load("acme") == old
+
+
+def test_revoked_and_not_deleted(
+    run: Run, store: FileTokenStore, granted: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the grant is over and the token can't be deleted, both are said."""
+    token = granted()
+    store.save("acme", token)
+
+    def fail(_store: FileTokenStore, _account: str) -> None:
+        raise StoreError("The disk is broken.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileTokenStore, "delete", fail)
+        ran = run("revoke", "--yes")
+    assert (ran.code, ran.out) == (10, "")
+    assert "is revoked, but its token" in ran.err
+    assert run("revoke", "--yes").code == 0
+    assert store.load("acme") is None
+
+
+def test_encrypted_token_without_the_key_stays(
+    run: Run, store: FileTokenStore, granted: Grant
+) -> None:
+    """Without the key nothing is revoked, refreshed or deleted."""
+    EncryptedTokenStore(store, Fernet.generate_key()).save("acme", ago(granted(), days=40))
+    sealed = store.load("acme")
+    for command in (["token"], ["refresh"], ["revoke", "--yes"]):
+        ran = run(*command)
+        assert (ran.code, ran.out) == (10, "")
+        assert store.load("acme") == sealed

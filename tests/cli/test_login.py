@@ -16,6 +16,7 @@ from attrs import evolve
 
 from pipedrive_oauth_client import PipedriveOAuth, StoreError, Token
 from pipedrive_oauth_client.cli import arrivals, login
+from pipedrive_oauth_client.cli.callback_page import Page
 from pipedrive_oauth_client.cli.loopback import listen, loopback_of
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
@@ -329,14 +330,11 @@ def test_store_that_fails_at_the_save(
     told: list[str] = []
 
     class Visits:
-        def prepare(self, at_the_end: object, read: Callable[[str], str]) -> None:
-            del at_the_end
-            self.read = read
+        def code(self) -> str:
+            request = oauth.authorization_url()
+            return oauth.read_callback(box.visit(request.url), request.state)
 
-        def code(self, request: Any) -> str:
-            return self.read(box.visit(request.url))
-
-        def finish(self, page: Any) -> None:
+        def finish(self, page: Page) -> None:
             told.append(page.title)
 
     job = login.Login(oauth, store, Visits(), "acme", False, None, told.append)

@@ -45,7 +45,7 @@ def shell_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
     tool.chmod(0o755)
     return {
         **environ,
-        "BROWSER": f"{script} %s &",
+        "BROWSER": f"{script} %s",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",

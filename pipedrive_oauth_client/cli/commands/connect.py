@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -123,28 +124,23 @@ def login(
     debug: Debug = False,
 ) -> None:
     """Connect an account."""
-    from pipedrive_oauth_client.cli.arrivals import CameBack, Pasted
-    from pipedrive_oauth_client.cli.login import Login
-    from pipedrive_oauth_client.cli.loopback import loopback_of
+    from pipedrive_oauth_client.cli.arrivals import arrival
+    from pipedrive_oauth_client.cli.login import Login, check_store
     from pipedrive_oauth_client.cli.sessions import app_settings, opened_flow, place_of
     from pipedrive_oauth_client.cli.standing import standing_of
     from pipedrive_oauth_client.cli.terminal import ask, can_ask, say, write, write_json
     from pipedrive_oauth_client.clock import utc_now
 
     manners: Manners = context.obj
+    if not math.isfinite(timeout):
+        raise typer.BadParameter("--timeout is a number of seconds.")
     place = place_of(manners, store, store_name, store_keys_file)
     settings = app_settings(manners, client_id, client_secret_file, redirect_uri)
     with opened_flow(settings, base_url, for_login=True) as oauth, place.opened() as tokens:
-        uri = oauth.credentials.redirect_uri
-        loopback = None if paste else loopback_of(uri)
-        arrival = (
-            Pasted(timeout, uri)
-            if loopback is None
-            else CameBack(loopback, timeout, not no_browser)
-        )
-        connected = Login(
-            oauth, tokens, arrival, account, replace, ask if can_ask() else None, say
-        ).run()
+        check_store(tokens, account)
+        with arrival(oauth, timeout=timeout, opens=not no_browser, paste=paste) as way:
+            someone = ask if can_ask() else None
+            connected = Login(oauth, tokens, way, account, replace, someone, say).run()
         if place.is_forgotten:
             say("The store is this command's memory: the token is gone now. Name another --store.")
         standing = standing_of(tokens, connected.account, utc_now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Annotated
 
@@ -183,6 +184,8 @@ def refresh(
         account = None  # what was said now counts more
     if all_accounts and account is not None:
         raise typer.BadParameter("Name an account, or say --all.")
+    if not math.isfinite(per_second):
+        raise typer.BadParameter("--per-second is a number.")
     span = read_span(older_than)
     place = place_of(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)

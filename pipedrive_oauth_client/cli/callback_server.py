@@ -194,6 +194,7 @@ class CallbackServer:
 class _Handler(BaseHTTPRequestHandler):
     server: Any
     timeout = _CONNECTION_SECONDS
+    default_request_version = "HTTP/1.0"  # garbage gets headers, too
 
     def __getattr__(self, name: str) -> Any:
         # The base class looks for a method `do_` with the method of the request.

@@ -118,9 +118,6 @@ class Login:
             account = self.account or (owner.account if owner else self._named_by_hand())
             self._refuse_another_company(account, token)
             until_saved(lambda: self.store.save(account, token), lambda: True, self.tell)
-        except KeyboardInterrupt:
-            self.tell(f"{_LOST} Run the login again.")
-            raise
         except CommandError as error:
             raise CommandError(f"{_LOST} {error}", error.code) from error
         except StoreError as error:
@@ -128,6 +125,9 @@ class Login:
                 f"{_LOST} {error} Then run the login again: its token takes the place of this one.",
                 ExitCode.STORE,
             ) from error
+        except BaseException:  # Ctrl-C, say
+            self.tell(f"{_LOST} Run the login again.")
+            raise
         return Connected(account, token, owner)
 
     def _owner(self, token: Token) -> Owner | None:

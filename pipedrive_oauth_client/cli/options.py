@@ -52,7 +52,7 @@ Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print JSON. An error is then a JSON object on standard error.",
+        help="Print JSON. An error is then a JSON object, the last line of standard error.",
         envvar="PIPEDRIVE_OAUTH_JSON",
         is_eager=True,
         callback=_set_json,

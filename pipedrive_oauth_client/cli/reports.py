@@ -51,7 +51,8 @@ def described(error: BaseException, code: ExitCode, manners: Manners) -> str:
     # What was expected says enough in its own words; of anything else the kind says most.
     message = one_line(_hidden(str(error), manners.secrets)) or type(error).__name__
     if code is ExitCode.UNEXPECTED and not isinstance(error, PipedriveOAuthError):
-        message = f"{type(error).__name__}: {message} (--debug shows where)"
+        where = "" if manners.debug else " (--debug shows where)"
+        message = f"{type(error).__name__}: {message}{where}"
     lines = ""
     if manners.debug and error.__traceback__ is not None:
         # Without the variables of the frames, which hold tokens.

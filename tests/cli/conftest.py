@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,9 +30,17 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let the processes of the tests know Ctrl-C; a shell's background jobs do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
 def served() -> Iterator[SandboxServer]:
-    """One sandbox for all tests, with a planted secret and a redirect URI of a free port."""
+    """One sandbox for all tests of a module, with a planted secret and a port of its own."""
     app = evolve(
         sandbox.DEFAULT_APP,
         client_secret=SECRET,

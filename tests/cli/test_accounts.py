@@ -242,14 +242,14 @@ def test_env_file_is_read_when_asked(
 ) -> None:
     """A .env file is read with --env-file only, for PIPEDRIVE_ names that are not set."""
     (tmp_path / ".env").write_text(
-        'PIPEDRIVE_CLIENT_SECRET="from-$env"\nPIPEDRIVE_CLIENT_ID=ignored\nOTHER_NAME=1\n',
+        'PIPEDRIVE_CLIENT_SECRET="from-${HOME}"\nPIPEDRIVE_CLIENT_ID=ignored\nOTHER_NAME=1\n',
         encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert run("header", PIPEDRIVE_CLIENT_SECRET="").code == 2
     ran = run("header", "--env-file", ".env", PIPEDRIVE_CLIENT_SECRET="")
-    assert ran.out == basic_auth_header("sandbox-client-id", "from-$env") + "\n"
+    assert ran.out == basic_auth_header("sandbox-client-id", "from-${HOME}") + "\n"
     assert "OTHER_NAME" not in os.environ
 
 

@@ -57,6 +57,20 @@ def test_callback_waits_for_its_page(server: tuple[CallbackServer, int]) -> None
     assert b"Server:" not in answer
 
 
+def test_callback_that_comes_twice(server: tuple[CallbackServer, int]) -> None:
+    """The second one is told that the login is over, whatever it carries; the first one counts."""
+    started, port = server
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(b"GET /callback?code=abc&state=right HTTP/1.1\r\n\r\n")
+        assert started.code(20) == "abc"
+        answer = talk(port, b"GET /callback?code=other&state=right HTTP/1.1\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 409 ")
+        with pytest.raises(CommandError):
+            started.code(0.01)
+        started.finish(Page(200, "Done", "Done."))
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.0 200 ")
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -114,9 +128,14 @@ def test_opening_a_browser(
         monkeypatch.delenv(name, raising=False)
     shell = shutil.which("sh")
     script = tmp_path / "browser"
-    script.write_text(
-        f'#!{shell}\nPATH={os.environ["PATH"]}\necho "$1" > {tmp_path}/url\n{program}\n'
-    )
+    lines = [
+        f"#!{shell}",
+        f"PATH={os.environ['PATH']}",
+        f'echo "$1" > {tmp_path}/url',
+        f"ps -o sid= -p $$ > {tmp_path}/session",
+        program or "",
+    ]
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))  # where no other browser is found
     if program is not None:
@@ -124,3 +143,5 @@ def test_opening_a_browser(
     assert opening.open_browser("http://127.0.0.1/?a=b&c='d'") is opens
     if program in ("true", "false"):
         assert (tmp_path / "url").read_text() == "http://127.0.0.1/?a=b&c='d'\n"
+        # Ctrl-C in the terminal is not for the browser.
+        assert int((tmp_path / "session").read_text()) != os.getsid(0)

@@ -167,8 +167,9 @@ def test_shell_completion(
     assert completed(f"pipedrive-oauth token --store {url} g") == ["globex"]
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file:///nowhere/at/all"])
-def test_completion_asks_no_server_and_makes_nothing(url: str) -> None:
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file://{}/none"])
+def test_completion_asks_no_server_and_makes_nothing(tmp_path: Path, url: str) -> None:
     """Other stores are not looked into, and what is not there is not made."""
+    url = url.format(tmp_path)
     assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == []
-    assert not Path("/nowhere").exists()
+    assert list(tmp_path.iterdir()) == []

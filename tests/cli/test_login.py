@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -49,6 +49,15 @@ def test_login_saves_under_company_and_user(
     assert token.api_domain == box.base_url
     assert person.page().status_code == 200
     assert "You are logged in" in person.page().text
+
+
+@pytest.mark.usefixtures("person")
+def test_login_past_a_proxy(run: Run, store: FileTokenStore) -> None:
+    """What stays on this machine does not go by the proxy that the environment names."""
+    proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:1")
+    ran = run("login", **proxy)
+    assert ran.code == 0, ran.err
+    assert list(store.accounts()) == ["1:11"]
 
 
 @pytest.mark.usefixtures("person")
@@ -291,7 +300,7 @@ def test_damaged_token_is_replaced(run: Run, folder: Path) -> None:
     [
         "postgresql+psycopg://u:hunter2@127.0.0.1:1/x",
         "redis://:hunter2@127.0.0.1:1/0",
-        "sqlite:////nowhere/at/all/tokens.db",
+        "sqlite:////proc/nowhere/tokens.db",
         "file:///proc/nowhere/tokens",
     ],
 )
@@ -302,6 +311,22 @@ def test_store_is_tried_before_anybody_is_asked(run: Run, person: Person, url: s
     assert ran.err.count("\n") == 1
     assert "hunter2" not in ran.out + ran.err
     assert person.threads == []
+
+
+class ReadOnlyStore(MemoryTokenStore):
+    """A store that can be read."""
+
+    def lock(self, account: str) -> NoReturn:
+        """Fail: a lock has to be written."""
+        raise StoreError(f"{account} can't be written.")
+
+
+@pytest.mark.parametrize("account", [None, "acme"])
+def test_store_that_can_not_be_written_is_noticed(account: str | None) -> None:
+    """Whether a token could be saved is found out before anybody is asked for anything."""
+    login.check_store(MemoryTokenStore(), account)
+    with pytest.raises(StoreError, match="can't be written"):
+        login.check_store(ReadOnlyStore(), account)
 
 
 class FailingStore(MemoryTokenStore):

@@ -12,6 +12,7 @@ from pipedrive_oauth_client.cli.exits import ExitCode, exit_code_of
 from pipedrive_oauth_client.cli.loopback import Loopback, loopback_of
 from pipedrive_oauth_client.cli.places import Place, folder_of, shown_url
 from pipedrive_oauth_client.cli.reports import Manners, described, one_line
+from pipedrive_oauth_client.cli.sessions import app_settings, place_of
 from pipedrive_oauth_client.cli.words import read_span, span_in_words, until_in_words
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -164,3 +165,37 @@ def test_report_is_one_line_and_hides() -> None:
     text = described(error, ExitCode.STORE, manners)
     assert text == "Error: no way for <hidden> or <hidden> or <hidden> and xyz\n"
     assert "p w%/" not in repr(manners)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:plant%2Fed@h/0",
+        "redis://u:plant/ed@h/0",
+        "postgresql://u@h/x?a=b&password=plant/ed#x",
+        "postgresql://u:plant/ed@h/x",
+    ],
+)
+def test_traceback_hides_what_the_settings_have_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even an error of somebody else's that repeats a secret is shown without it."""
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", "planted-client-secret")
+    monkeypatch.setenv("PIPEDRIVE_OAUTH_STORE_KEYS", "planted-key-1, planted-key-2")
+    manners = Manners(debug=True)
+    place_of(manners, url, None)
+    app_settings(manners, None, None)
+    try:
+        try:
+            raise OSError("plant/ed planted-key-1 planted-key-2")
+        except OSError as error:
+            raise ValueError("planted-client-secret") from error
+    except ValueError as error:
+        text = described(error, ExitCode.UNEXPECTED, manners)
+    shown = [line for line in text.splitlines() if not line.startswith("    ")]  # the test's lines
+    assert "Traceback (most recent call last):" in shown
+    assert "plant" not in "".join(shown)
+    assert shown[-1] == "Error: ValueError: <hidden>"
+    manners.debug = False
+    text = described(ValueError("x"), ExitCode.UNEXPECTED, manners)
+    assert text == "Error: ValueError: x (--debug shows where)\n"

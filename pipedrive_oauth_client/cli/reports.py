@@ -49,7 +49,7 @@ def described(error: BaseException, code: ExitCode, manners: Manners) -> str:
         Lines with a line break at the end.
     """
     # What was expected says enough in its own words; of anything else the kind says most.
-    message = one_line(_hidden(str(error), manners.secrets)) or type(error).__name__
+    message = one_line(_hidden(_words(error), manners.secrets)) or type(error).__name__
     if code is ExitCode.UNEXPECTED and not isinstance(error, PipedriveOAuthError):
         where = "" if manners.debug else " (--debug shows where)"
         message = f"{type(error).__name__}: {message}{where}"
@@ -62,6 +62,13 @@ def described(error: BaseException, code: ExitCode, manners: Manners) -> str:
         told_in_json = {"reason": code.name.lower(), "message": message, "exit_code": int(code)}
         return f"{lines}{json.dumps({'error': told_in_json})}\n"
     return f"{lines}Error: {message}\n"
+
+
+def _words(error: BaseException) -> str:
+    # In the library the cause is at hand; here only what is said of it.
+    if error.__cause__ is None:
+        return str(error)
+    return str(error).replace("the cause says why.", f"the cause: {error.__cause__}")
 
 
 def one_line(text: str) -> str:

@@ -199,3 +199,11 @@ def test_traceback_hides_what_the_settings_have_read(
     manners.debug = False
     text = described(ValueError("x"), ExitCode.UNEXPECTED, manners)
     assert text == "Error: ValueError: x (--debug shows where)\n"
+
+
+def test_cause_is_named_where_it_says_why() -> None:
+    """Where the library's error leaves the reason to its cause, the line has it."""
+    error = errors.StoreError("It failed; the cause says why.")
+    error.__cause__ = OSError("file is\nnot a database, planted-word")
+    text = described(error, ExitCode.STORE, Manners(secrets=["planted-word"]))
+    assert text == "Error: It failed; the cause: file is not a database, <hidden>\n"

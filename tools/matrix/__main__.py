@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import noskips
+from tools.lock.uv import ROOT
 from tools.matrix.environments import PLACE, Combination, Packages, combinations, make
 from tools.matrix.interpreters import present, supported, usual_folders
 from tools.once import SetupError, exit_code
-from tools.uv import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from tools.bootstrap import PIP_TROUBLE, interpreter, remove
+from tools.bootstrap import MISLEADING_VARIABLES, PIP_TROUBLE, interpreter, remove
+from tools.lock import uv
+from tools.lock.uv import ROOT, SETUP_LOCK
 from tools.matrix.interpreters import Version
 from tools.matrix.requirements import lowest, runtime
 from tools.once import held, run_logged
-from tools.uv import ROOT, clean_environment, ready_uv
+from tools.uv import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +69,9 @@ def make(combination: Combination, python: Path) -> Path:
     Raises:
         SetupError: uv could not make it; its last lines were printed.
     """
-    uv = str(ready_uv())
+    variables = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
+    uv.install(variables)
+    program = str(uv.PLACE / "bin" / "uv")
     place = PLACE / str(combination)
     remove(place)
     place.mkdir(parents=True)
@@ -83,14 +88,14 @@ def make(combination: Combination, python: Path) -> Path:
             *("--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT)),
         ],
     ]
-    with held(ROOT / ".setup.lock") as lock:
+    with held(SETUP_LOCK) as lock:
         for step in steps:
             run_logged(
-                [uv, *step, "--no-config", "--no-python-downloads", "--quiet"],
+                [program, *step, "--no-config", "--no-python-downloads", "--quiet"],
                 log=place / "setup.log",
                 lock=lock,
                 trouble=PIP_TROUBLE,
-                environment=clean_environment(),
+                environment=variables,
                 folder=ROOT,
             )
     return own

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks.places import opened_places
+from benchmarks.results import Row, Table, show
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token
 from pipedrive_oauth_client.fleet import refresh_due
 from pipedrive_oauth_client.stores import LeasedStore
@@ -27,6 +28,11 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 def main() -> None:
     """Measure, and print."""
+    show(measured())
+
+
+def measured() -> list[Table]:
+    """Measure the rate on each store that is there, and the memory by the number of accounts."""
     # No service is measured here, so a token answer comes from memory.
     answer = {"access_token": "v1u:new", "token_type": "Bearer", "refresh_token": "1:1:new"}
     answer |= {"scope": "base", "api_domain": "https://acme.pipedrive.com"}
@@ -38,19 +44,25 @@ def main() -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         client = stack.enter_context(httpx.Client(transport=transport))
         oauth = PipedriveOAuth(credentials, client=client)
-        print(
-            f"\nrefresh_due on {ACCOUNTS:,} accounts, 8 at the same time, the service not counted"
-        )
+        rates: list[Row] = []
         for name, store in opened_places(folder, stack):
             _fill(store, ACCOUNTS)
             started = time.perf_counter()
             report = refresh_due(oauth, store, datetime.now(UTC), per_second=None)
             seconds = time.perf_counter() - started
             assert (report.renewed, report.errors) == (ACCOUNTS, {})
-            print(f"  {name:<12}{ACCOUNTS / seconds:>10,.0f} accounts per second")
-        print("\nMost memory that a run takes, by the number of accounts that are due")
-        for size in SIZES:
-            print(f"  {size:>9,} accounts{_most_memory(oauth, size) / 1024:>10,.0f} KiB")
+            rates.append(Row(name, ACCOUNTS / seconds, "accounts/s"))
+        memory = [
+            Row(f"{size:,} accounts due", _most_memory(oauth, size) / 1024, "KiB") for size in SIZES
+        ]
+    return [
+        Table(
+            "Accounts that `refresh_due` renews in a second",
+            tuple(rates),
+            f"{ACCOUNTS:,} accounts, 8 at the same time, the service not counted.",
+        ),
+        Table("Most memory that a run of `refresh_due` takes", tuple(memory)),
+    ]
 
 
 def _fill(store: LeasedStore, count: int) -> None:

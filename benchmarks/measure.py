@@ -9,6 +9,8 @@ from statistics import median
 
 from attrs import frozen
 
+from benchmarks.results import Row, Table
+
 __all__ = ["Figures", "compared", "table"]
 
 
@@ -60,18 +62,20 @@ def compared(
     return [Figures(ways[place][0], tuple(figures)) for place, figures in enumerate(taken)]
 
 
-def table(title: str, figures: Sequence[Figures]) -> None:
-    """Print figures with their ratio to the first; the ratio is the median of the rounds' ratios.
+def table(title: str, figures: Sequence[Figures], note: str = "") -> Table:
+    """Give figures with their ratio to the first; the ratio is the median of the rounds' ratios.
 
     Args:
         title: What was measured.
         figures: What `compared` gave.
+        note: What a reader has to know of how it was measured.
     """
     first = figures[0]
-    print(f"\n{title}")
+    rows: list[Row] = []
     for each in figures:
         ratios = [
             mine / other for mine, other in zip(each.microseconds, first.microseconds, strict=True)
         ]
-        spread = f"{min(each.microseconds):.1f} to {max(each.microseconds):.1f}"
-        print(f"  {each.name:<44}{each.median:>10.1f} us  x{median(ratios):.3f}   ({spread})")
+        low, high = min(each.microseconds), max(each.microseconds)
+        rows.append(Row(each.name, each.median, "µs", low, high, median(ratios)))
+    return Table(title, tuple(rows), note)

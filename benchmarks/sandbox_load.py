@@ -29,6 +29,7 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks.results import Row, Table, show
 from benchmarks.sandbox_peers import Client, bare_server, connect_all, make_users
 from pipedrive_oauth_client.sandbox import Sandbox, create_app, run
 
@@ -42,12 +43,6 @@ class Timing:
 
     sandbox: float
     bare: float
-
-    def __str__(self) -> str:
-        return (
-            f"sandbox {self.sandbox * 1e6:6.0f} µs, bare route {self.bare * 1e6:6.0f} µs, "
-            f"ratio {self.sandbox / self.bare:.2f}"
-        )
 
 
 def compare(sandbox_url: str, bare_url: str, token: str, blocks: int) -> Timing:
@@ -106,38 +101,49 @@ def open_sockets() -> int:
     return found
 
 
-def counts() -> str:
-    """Return threads and sockets in words."""
-    return f"{threading.active_count()} threads, {open_sockets()} sockets"
+def counts(when: str) -> list[Row]:
+    """Count threads and sockets."""
+    return [
+        Row(f"threads, {when}", threading.active_count(), ""),
+        Row(f"sockets, {when}", open_sockets(), ""),
+    ]
 
 
-def say(what: str, figures: object) -> None:
-    """Print a line of the result."""
-    sys.stdout.write(f"{what:<22}{figures}\n")
-    sys.stdout.flush()
+def rows(accounts: int, timing: Timing) -> list[Row]:
+    """Put a comparison into rows."""
+    return [
+        Row(f"bare route, {accounts:,} connected", timing.bare * 1e6, "µs", ratio=1.0),
+        Row(
+            f"sandbox, {accounts:,} connected",
+            timing.sandbox * 1e6,
+            "µs",
+            ratio=timing.sandbox / timing.bare,
+        ),
+    ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and return the exit code: 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox_load")
-    parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--requests", type=int, default=3_000, help="to each server, each time")
-    options = parser.parse_args(arguments)
+def measured(accounts: int = 100_000, requests: int = 3_000) -> list[Table]:
+    """Measure.
 
-    say("before", counts())
+    Args:
+        accounts: How many accounts the large sandbox holds.
+        requests: How many requests each server gets, each time.
+    """
+    left = counts("before")
     sandbox = create_app()
     token = asyncio.run(connect_all(sandbox, sandbox.users[:1]))
-    say("1 account", measure(sandbox, token, options.requests))
+    times = rows(1, measure(sandbox, token, requests))
 
     held = resident_bytes()
     start = time.perf_counter()
-    large = create_app(users=make_users(options.accounts))
+    large = create_app(users=make_users(accounts))
     asyncio.run(connect_all(large, large.users))
-    took = time.perf_counter() - start
-    each = (resident_bytes() - held) / options.accounts
-    say("filling in", f"{options.accounts:,} accounts, {took:.1f} s, {each:,.0f} bytes each")
+    filling = [
+        Row(f"connecting {accounts:,} accounts", time.perf_counter() - start, "s"),
+        Row("memory of an account", (resident_bytes() - held) / accounts, "bytes"),
+    ]
     token = asyncio.run(connect_all(large, large.users[-1:]))
-    say(f"{options.accounts:,} accounts", measure(large, token, options.requests))
+    times += rows(accounts, measure(large, token, requests))
     token = asyncio.run(connect_all(large, large.users[-1:]))
 
     for _ in range(20):
@@ -147,10 +153,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clients = [Client(server.base_url) for _ in range(50)]
         for client in clients:
             token = str(client.refresh(token)["refresh_token"])
-        say("50 clients", counts())
+        left += counts("with 50 clients")
     for client in clients:
         client.close()
-    say("after 21 more stops", counts())
+    left += counts("after 21 more stops")
+    return [
+        Table(
+            "A token request to the sandbox, against a bare route of the same server", tuple(times)
+        ),
+        Table("Accounts in the sandbox", tuple(filling)),
+        Table("What the sandbox leaves behind", tuple(left)),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and return the exit code: 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox_load")
+    parser.add_argument("--accounts", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=3_000, help="to each server, each time")
+    options = parser.parse_args(arguments)
+    show(measured(options.accounts, options.requests))
     return 0
 
 

@@ -58,11 +58,13 @@ test: setup ## Run the tests (ARGS goes to pytest)
 	$(venv_python) -m pytest -n auto $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure what things cost, side by side with the plain way
-	$(venv_python) -m benchmarks.auth_cost
-	$(venv_python) -m benchmarks.renewal_cost
-	$(venv_python) -m benchmarks.fleet_rate
-	$(venv_python) -m benchmarks.sandbox_load
+bench: setup ## Measure what things cost, side by side with the plain way, and keep the figures
+	$(venv_python) -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: setup ## Build the documentation's site and check it (ARGS=serve shows it while you write)
+	$(venv_python) -m tools.site $(ARGS)
+	$(if $(ARGS),,$(venv_python) -m pytest -q tests/site/built_pages.py)
 
 ##@ Change
 
@@ -81,7 +83,7 @@ lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer v
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .venv-lock .venv-interop .venv-matrix .setup.lock build dist
+	rm -rf .venv .venv-lock .venv-interop .venv-matrix .venv-site .venv-release .setup.lock build dist site
 	rm -rf tools/lint/node_modules tools/lint/npm.log tools/interop/node_modules tools/interop/npm.log
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

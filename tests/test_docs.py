@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -10,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from attrs import evolve
 
-from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, sandbox, stores
+from pipedrive_oauth_client import (
+    AppCredentials,
+    AsyncPipedriveOAuth,
+    PipedriveAuth,
+    PipedriveOAuth,
+    sandbox,
+    stores,
+)
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -36,16 +45,115 @@ def run(block: str) -> dict[str, Any]:
 KEEPING = blocks("keeping-tokens.md")
 
 
+QUICK = blocks("quick-start.md")
+FLEET = blocks("worker-fleet.md")
+
+# How many pieces of code each page has; a test below runs each.
+PIECES = {
+    "errors.md": 1,
+    "keeping-tokens.md": 3,
+    "quick-start.md": 3,
+    "testing-your-app.md": 1,
+    "web-app.md": 4,
+    "worker-fleet.md": 2,
+}
+
+
 def test_every_piece_of_code_is_tested() -> None:
-    """A piece of code that is added to a page needs a test."""
-    assert len(KEEPING) == 4
-    assert len(blocks("testing-your-app.md")) == 1
-    assert {page.name for page in DOCS.glob("*.md")} == {
-        "command-line.md",  # shell, which tests/cli/test_manual.py runs
-        "keeping-tokens.md",
-        "testing-your-app.md",
-    }
-    assert blocks("command-line.md") == []
+    """A piece of code that is added to a page needs a test, and is marked as what it is."""
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+    assert {page: len(blocks(page)) for page in pages if blocks(page)} == PIECES
+    for page in pages:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
+        assert set(fences[::2]) <= {"python", "sh"}, page
+
+
+def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """The quick start runs as it stands, and shows no token."""
+    names = run(QUICK[0])
+    printed = capsys.readouterr().out
+    assert printed.strip() == DEFAULT_USER.name
+    assert names["store"].load("acme:ada") == names["token"]
+
+
+def test_the_flow_of_the_quick_start_is_the_real_services(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the three variables of the page, the flow leads to Pipedrive."""
+    text = (DOCS / "quick-start.md").read_text(encoding="utf-8")
+    for name, value in re.findall(r"export (\w+)=(\S+)", text):
+        monkeypatch.setenv(name, value)
+    with run(QUICK[1])["make_flow"]() as oauth:
+        url = oauth.authorization_url().url
+    assert url.startswith("https://oauth.pipedrive.com/oauth/authorize?")
+
+
+async def _async_quick_start(box: PipedriveSandbox, store: MemoryTokenStore) -> str:
+    async with AsyncPipedriveOAuth(box.credentials, base_url=box.base_url) as oauth:
+        return str(await run(QUICK[2])["connect"](oauth, store, box.authorize(state="s"), "s"))
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, trio.run])
+def test_the_quick_start_awaited(pipedrive_sandbox: PipedriveSandbox, runner: Any) -> None:
+    """The asynchronous example connects and asks who it is, on both kinds of event loop."""
+    store = MemoryTokenStore()
+
+    async def work() -> str:
+        return await _async_quick_start(pipedrive_sandbox, store)
+
+    assert runner(work() if runner is asyncio.run else work) == DEFAULT_USER.name
+    assert store.load("acme:ada") is not None
+
+
+WEB = blocks("web-app.md")
+
+
+@pytest.mark.parametrize("block", WEB, ids=range(len(WEB)))
+def test_the_web_app_is_the_example(block: str) -> None:
+    """Each piece of the page stands, letter for letter, in the example that other tests run."""
+    example = (DOCS.parent / "examples/web_app.py").read_text(encoding="utf-8")
+    assert block in example
+
+
+def test_the_errors_ladder(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The example of errors says something else for each kind, and connects where none is."""
+    box = pipedrive_sandbox
+    finish = run(blocks("errors.md")[0])["finish"]
+    with PipedriveOAuth(box.credentials, base_url=box.base_url, retry=None) as oauth:
+        said = [
+            finish(oauth, box.authorize(state="s"), "s"),
+            finish(oauth, box.authorize(state="s", approve=False), "s"),
+            finish(oauth, box.authorize(state="s"), "another"),
+        ]
+        box.faults.add("/oauth/token", Fault.status(503))
+        said.append(finish(oauth, box.authorize(state="s"), "s"))
+        used_up = box.authorize(state="s")
+        finish(oauth, used_up, "s")
+        said.append(finish(oauth, used_up, "s"))
+    firsts = [text.split(".")[0].split(" until")[0] for text in said]
+    assert firsts == [
+        "Connected",
+        "You said no",
+        "That link is used up",
+        "Pipedrive does not answer right now",
+        "That link is used up",
+    ]
+
+
+def test_a_worker(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The worker reads deals, and gives nothing where the person has to authorize again."""
+    box = pipedrive_sandbox
+    deal_titles = run(FLEET[0])["deal_titles"]
+    store = MemoryTokenStore()
+    with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
+        token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+        store.save("acme", token)
+        titles = deal_titles(oauth, store, "acme")
+        assert titles
+        assert all(isinstance(title, str) for title in titles)
+        oauth.revoke(token, "refresh_token")
+        assert deal_titles(oauth, store, "acme") is None
 
 
 def test_keeping_a_token(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +169,7 @@ def test_keeping_dormant_accounts_alive(
 ) -> None:
     """The job renews what is due, tells how far it is, and names what could not be renewed."""
     box = pipedrive_sandbox
-    keep_alive = run(KEEPING[1])["keep_alive"]
+    keep_alive = run(FLEET[1])["keep_alive"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth:
         token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
@@ -81,7 +189,7 @@ def test_keeping_dormant_accounts_alive(
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
     """The adapters of both libraries are used as shown."""
     box = pipedrive_sandbox
-    whoami = run(KEEPING[2])["whoami"]
+    whoami = run(KEEPING[1])["whoami"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
         store.save("acme", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
@@ -91,7 +199,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 def test_encryption() -> None:
     """The store that the page makes keeps tokens, and nobody reads them underneath."""
-    names = run(KEEPING[3])
+    names = run(KEEPING[2])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
     with sandbox.run() as server:

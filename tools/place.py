@@ -1,6 +1,6 @@
 """Environments of their own for tools whose packages `.venv` does not have.
 
-Their packages are in a lock beside the tool, and are installed when the tool is first run: a newcomer
+Their packages are in a lock beside the tool, and installed when the tool is first run: a newcomer
 who only tests does not wait for them, and they can't pull at the versions that the project uses.
 """
 

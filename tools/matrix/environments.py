@@ -15,7 +15,6 @@ from tools.lock.uv import ROOT, SETUP_LOCK
 from tools.matrix.interpreters import Version
 from tools.matrix.requirements import lowest, runtime
 from tools.once import held, run_logged
-from tools.uv import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

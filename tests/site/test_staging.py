@@ -1,0 +1,167 @@
+"""The pages of the site are gathered whole, their links follow, and what is missing is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+import pipedrive_oauth_client
+from benchmarks.results import Row, Run, Table, load, save
+from pipedrive_oauth_client import fleet, sandbox, stores
+from tools.once import SetupError
+from tools.site import figures_page, staging
+from tools.site.errors_page import complete, public_errors
+from tools.site.links import moved
+from tools.site.sections import split_off
+
+ROOT = Path(__file__).parents[2]
+ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gather the project's own site."""
+    folder = tmp_path_factory.mktemp("staged")
+    staging.stage(ROOT, folder)
+    return folder
+
+
+def test_every_page_is_in_the_menu(staged: Path) -> None:
+    """Each page that was gathered is in the menu once, and the menu names no other."""
+    menu = yaml.safe_load((staged / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    named = re.findall(r"[\w/-]+\.md", str(menu))
+    gathered = [page.relative_to(staged / "pages") for page in staged.rglob("*.md")]
+    assert sorted(named) == sorted(map(str, gathered))
+    assert len(named) > 25
+
+
+def test_documents_outside_docs_are_pages(staged: Path) -> None:
+    """Security, changes, licence and contributing are read from the documents themselves."""
+    pages = staged / "pages"
+    for name, page in (("SECURITY", "security"), ("CHANGELOG", "changelog")):
+        text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
+        assert text.splitlines()[0] == (pages / f"{page}.md").read_text("utf-8").splitlines()[0]
+    assert "MIT License" in (pages / "licence.md").read_text("utf-8")
+    changing = (pages / "changing-the-api.md").read_text("utf-8")
+    assert changing.startswith(f"# {staging.CHANGING}\n")
+    assert f"## {staging.CHANGING}" not in (pages / "contributing.md").read_text("utf-8")
+
+
+def documented() -> set[str]:
+    """Give the names that the pages of the Python reference show."""
+    texts = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/python").glob("*.md")]
+    return set(re.findall(r"^::: (\S+)$", "\n".join(texts), re.MULTILINE))
+
+
+def test_every_public_name_is_documented() -> None:
+    """Each public name is on a page of the Python reference, or has one of its own."""
+    package = pipedrive_oauth_client.__name__
+    own = {each.__name__ for each in public_errors()} | {"__version__"}
+    own |= {page.stem for page, _text in _reference_pages()}
+    for module in (pipedrive_oauth_client, stores, sandbox, fleet):
+        wanted = {f"{module.__name__}.{name}" for name in module.__all__}
+        if module is pipedrive_oauth_client:
+            wanted -= {f"{package}.{name}" for name in own}
+        assert wanted - documented() == set()
+
+
+def _reference_pages() -> list[tuple[PurePosixPath, str]]:
+    return [(PurePosixPath(path), text) for path, text in staging.made_pages(ROOT)]
+
+
+PLACES = {"docs/a.md": "a.md", "docs/b/c.md": "b/c.md", "SECURITY.md": "security.md"}
+
+
+@pytest.mark.parametrize(
+    ("source", "page", "text", "wanted"),
+    [
+        ("docs/a.md", "a.md", "[x](b/c.md)", "[x](b/c.md)"),
+        ("docs/b/c.md", "b/c.md", "[x](../a.md#y)", "[x](../a.md#y)"),
+        ("docs/a.md", "a.md", "[x](../SECURITY.md)", "[x](security.md)"),
+        ("SECURITY.md", "security.md", "[x](docs/b/c.md)", "[x](b/c.md)"),
+        ("docs/a.md", "a.md", "[x](https://a.example/b)", "[x](https://a.example/b)"),
+        ("docs/a.md", "a.md", "[x](#y)", "[x](#y)"),
+        ("docs/a.md", "a.md", "`[x](gone.md)`", "`[x](gone.md)`"),
+        ("docs/a.md", "a.md", "```\n[x](gone.md)\n```\n", "```\n[x](gone.md)\n```\n"),
+    ],
+)
+def test_link_follows_its_page(source: str, page: str, text: str, wanted: str) -> None:
+    """A link leads to where its target is on the site; addresses and code stay as they are."""
+    assert moved(text, PurePosixPath(source), PurePosixPath(page), PLACES) == wanted
+
+
+@pytest.mark.parametrize("target", ["gone.md", "../tools/once.py", "../../elsewhere.md"])
+def test_link_to_what_is_not_on_the_site_is_told(target: str) -> None:
+    """A link that would lead nowhere names its page and its target."""
+    page = PurePosixPath("docs/a.md")
+    with pytest.raises(SetupError, match=rf"docs/a\.md links to {re.escape(target)}"):
+        moved(f"[x]({target})", page, PurePosixPath("a.md"), PLACES)
+
+
+def test_section_becomes_a_page() -> None:
+    """A section is taken out with its headings one level up, and the rest stays."""
+    section, rest = split_off("# T\n\n## A\n\na\n\n### B\n\nb\n\n## C\n\nc\n", "A")
+    assert section == "# A\n\na\n\n## B\n\nb\n"
+    assert rest == "# T\n\n## C\n\nc\n"
+    with pytest.raises(SetupError, match="no section 'D'"):
+        split_off("# T\n\n## A\n", "D")
+
+
+def test_errors_stand_in_the_order_of_the_tree() -> None:
+    """Every public error has a heading, under that of its base."""
+    headings = re.findall(r"^(##+) (\w+)$", ERRORS, re.MULTILINE)
+    bases = {each.__name__: each.__mro__[1].__name__ for each in public_errors()}
+    assert sorted(name for _marks, name in headings) == sorted(bases)
+    above = {1: "PipedriveOAuthError"}
+    for marks, name in headings[1:]:
+        assert bases[name] == above[len(marks) - 1]
+        above[len(marks)] = name
+
+
+def test_every_error_has_advice() -> None:
+    """Under each heading stands what to do, in more than a word."""
+    for section in re.split(r"^##+ ", ERRORS, flags=re.MULTILINE)[1:]:
+        advice = section.partition("**What to do:**")[2]
+        assert len(advice.split()) > 8, section
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("## TransportError\n", "", "0 headings for TransportError"),
+        ("## TransportError\n", "## TransportError\n\n## TransportError\n", "2 headings"),
+        ("## TransportError\n", "## TransportError\n\n## LostError\n", "LostError, which is no"),
+    ],
+)
+def test_catalogue_that_misses_the_tree_is_told(old: str, new: str, fault: str) -> None:
+    """An error without its heading, or a heading without its error, stops the build."""
+    with pytest.raises(SetupError, match=re.escape(fault)):
+        complete(ERRORS.replace(old, new, 1))
+
+
+def test_figures_are_shown_as_they_were_kept(tmp_path: Path) -> None:
+    """A run survives its file, and its page has figures, spread and ratio where there are such."""
+    rows = (Row("plain", 1234.5, "µs", 1000.0, 2000.0, 1.0), Row("ours", 99.94, "µs", 9, 200, 0.5))
+    run = Run(
+        {"Python": "3.11"}, (Table("A thing", rows, "Why."), Table("Counts", (Row("n", 0, ""),)))
+    )
+    save(run, tmp_path / "results.json")
+    assert load(tmp_path / "results.json") == run
+    page = figures_page.page(tmp_path / "results.json")
+    assert "| plain | 1,234 µs | 1,000 to 2,000 | 1.000 |" in page
+    assert "| ours | 99.9 µs | 9 to 200 | 0.500 |" in page
+    assert "| What | Figure | Spread | Ratio to plain |" in page
+    assert "| What | Figure |\n| --- | ---: |\n| n | 0 |" in page
+    assert "Why." in page
+    assert "| Python | 3.11 |" in page
+
+
+def test_kept_figures_are_of_every_benchmark() -> None:
+    """The committed figures name their machine and cover what the package is measured on."""
+    run = load(ROOT / "benchmarks/results.json")
+    assert {"date", "processor", "memory", "Python", "httpx"} <= run.machine.keys()
+    assert len(run.tables) >= 8
+    assert all(row.value >= 0 for table in run.tables for row in table.rows)

@@ -1,0 +1,122 @@
+"""Build the documentation's site: `python -m tools.site [build | serve]`.
+
+`build` writes the folder site/ and checks it: every link and anchor leads somewhere, and nothing is
+fetched from another server. `serve` shows it at a port of this machine and follows changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.bootstrap import MISLEADING_VARIABLES, ROOT
+from tools.once import SetupError, exit_code, held
+from tools.place import python_of
+from tools.site.built import faults
+from tools.site.staging import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SITE = ROOT / "site"
+# Lines of what MkDocs and its theme print that tell a reader of the log nothing about these pages.
+WORTH_READING = re.compile(r"^(?:WARNING|ERROR)\b.*|^Aborted.*|^\s+\S.*Error.*", re.MULTILINE)
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def main() -> None:
+    """Do what the command line says."""
+    command, *more = sys.argv[1:] or ["build"]
+    if command == "build" and not more:
+        build(SITE)
+    elif command == "serve":
+        serve(more)
+    else:
+        raise SetupError("make docs builds the site; make docs ARGS=serve shows it")
+
+
+def build(site: Path) -> None:
+    """Build a site and check it; a site that was there before is replaced only by a good one."""
+    python = python_of(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
+    with tempfile.TemporaryDirectory(prefix="site-") as name:
+        folder = Path(name).resolve()
+        stage(ROOT, folder)
+        fresh = folder / "site"
+        done = subprocess.run(
+            [str(python), "-I", "-m", "mkdocs", "build", "--site-dir", str(fresh)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=variables(),
+            cwd=folder,
+            check=False,
+        )
+        if done.returncode != 0:
+            reasons = WORTH_READING.findall(done.stdout) or done.stdout.splitlines()[-20:]
+            print(*reasons, sep="\n", file=sys.stderr)
+            raise SetupError("the site was not built; see the lines above")
+        found = list(faults(fresh))
+        if found:
+            print(*found, sep="\n", file=sys.stderr)
+            raise SetupError(f"the site has {len(found)} faults; site/ stays as it was")
+        with held(ROOT / ".setup.lock"):
+            if site.exists():
+                shutil.rmtree(site)
+            shutil.copytree(fresh, site)
+    pages = sum(1 for _ in site.rglob("*.html"))
+    print(f"{pages} pages in {site.name}/, every link checked; open {site.name}/index.html")
+
+
+def serve(arguments: list[str]) -> None:
+    """Show the site while it is being written; Ctrl-C ends it."""
+    python = python_of(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
+    with tempfile.TemporaryDirectory(prefix="site-") as name:
+        folder = Path(name).resolve()
+        stage(ROOT, folder)
+        threading.Thread(target=follow, args=(folder,), daemon=True).start()
+        command = [str(python), "-I", "-m", "mkdocs", "serve", "--no-strict", "--livereload"]
+        subprocess.run([*command, *arguments], env=variables(), cwd=folder, check=False)
+
+
+def follow(folder: Path) -> None:
+    """Gather the pages again whenever a source has changed, for as long as the program runs."""
+    seen = sources()
+    pause = threading.Event()
+    while not pause.wait(SECONDS_BETWEEN_LOOKS):
+        now = sources()
+        if now == seen:
+            continue
+        seen = now
+        with tempfile.TemporaryDirectory(prefix="site-") as name:
+            try:
+                stage(ROOT, Path(name))
+            except SetupError as error:
+                print(error, file=sys.stderr)
+                continue
+            shutil.copytree(Path(name) / "pages", folder / "pages", dirs_exist_ok=True)
+
+
+def sources() -> Mapping[Path, int]:
+    """Give the time of the last change of each file that pages are made from."""
+    files = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "openapi.yaml"]
+    return {file: file.stat().st_mtime_ns for file in files if file.exists()}
+
+
+def variables() -> dict[str, str]:
+    """Give the environment variables of MkDocs: none that would change what it builds."""
+    kept = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
+    # Material's advice about MkDocs 2; mkdocs.yml says what we think of it.
+    return {**kept, "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

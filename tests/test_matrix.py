@@ -7,47 +7,15 @@ from packaging.requirements import Requirement
 
 from tools.matrix import __main__ as matrix
 from tools.matrix.environments import Combination, Packages, combinations
-from tools.matrix.interpreters import present, supported
 from tools.matrix.requirements import lowest, runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def program(folder: Path, name: str, says: str) -> Path:
-    """Put a program in a folder that answers like an interpreter."""
-    folder.mkdir(exist_ok=True)
-    file = folder / name
-    file.write_text(f"#!/bin/sh\n{says}\n", encoding="utf-8")
-    file.chmod(0o755)
-    return file
-
-
-def test_supported_pythons_are_those_of_the_classifiers() -> None:
-    """The matrix is for the versions that the package says it is for, oldest first."""
-    versions = supported(PYPROJECT)
-    assert versions == [(3, 11), (3, 12), (3, 13)]
-    assert all(f"Python :: {major}.{minor}" in PYPROJECT for major, minor in versions)
-
-
-def test_interpreters_are_asked_for_their_version(tmp_path: Path) -> None:
-    """What an interpreter answers counts, and neither its name nor that there is a file."""
-    first, second = tmp_path / "first", tmp_path / "second"
-    right = program(first, "python3.12", "echo 3 12 cpython")
-    program(first, "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
-    program(first, "python3.11", "echo 3 11 pypy")
-    program(first, "python3.12-config", "echo 3 14 cpython")
-    program(first, "python3.10", "echo 3 10 cpython")
-    (first / "python3.15").write_text("no program", encoding="utf-8")
-    newer = program(second, "python3.14", "echo 3 14 cpython")
-    program(second, "python3.12", "echo 3 12 cpython")
-    found = present([first, second, tmp_path / "missing"], (3, 11))
-    assert found == {(3, 12): right, (3, 14): newer}
-
-
 def test_every_python_and_both_ends_have_a_turn() -> None:
     """The oldest Python gets the oldest packages, the newest the newest, others the locked ones."""
-    names = [str(each) for each in combinations([(3, 11), (3, 12), (3, 13), (3, 14)])]
+    names = [str(each) for each in combinations(["3.11", "3.12", "3.13", "3.14"])]
     assert names == ["3.11-lowest", "3.12-locked", "3.13-locked", "3.14-newest"]
 
 
@@ -84,7 +52,7 @@ def test_bound_that_is_missing_is_named(asked: str) -> None:
 
 def test_name_of_a_combination() -> None:
     """A combination is asked for by the name that is printed."""
-    combination = Combination((3, 12), Packages.LOCKED)
+    combination = Combination("3.12", Packages.LOCKED)
     assert matrix.parsed(str(combination)) == combination
 
 
@@ -107,11 +75,28 @@ def test_missing_python_is_a_failure(
         turns.append(str(combination))
         return python is not None
 
-    monkeypatch.setattr(matrix, "present", lambda _folders, _oldest: {(3, 12): Path("python3.12")})
+    monkeypatch.setattr(matrix, "found_pythons", lambda _versions: {"3.12": Path("python3.12")})
     monkeypatch.setattr(matrix, "passes", passing)
     assert matrix.main([]) == 1
     assert turns == ["3.11-lowest", "3.12-locked", "3.13-newest"]
     assert "1 of 3 passed; not 3.11-lowest, 3.13-newest" in capsys.readouterr().out
+
+
+def test_newer_python_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that is newer than those that are supported is tried where there is one."""
+    turns: list[str] = []
+
+    def passing(combination: Combination, _python: Path | None) -> bool:
+        turns.append(str(combination))
+        return True
+
+    there = {each: Path(each) for each in ("3.11", "3.12", "3.13", "3.14")}
+    monkeypatch.setattr(
+        matrix, "found_pythons", lambda versions: {v: there[v] for v in versions if v in there}
+    )
+    monkeypatch.setattr(matrix, "passes", passing)
+    assert matrix.main([]) == 0
+    assert turns == ["3.11-lowest", "3.12-locked", "3.13-locked", "3.14-newest"]
 
 
 def test_present_pythons_can_be_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +107,8 @@ def test_present_pythons_can_be_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         turns.append(str(combination))
         return True
 
-    there = {(3, 12): Path("python3.12"), (3, 13): Path("python3.13")}
-    monkeypatch.setattr(matrix, "present", lambda _folders, _oldest: there)
+    there = {"3.12": Path("python3.12"), "3.13": Path("python3.13")}
+    monkeypatch.setattr(matrix, "found_pythons", lambda _versions: there)
     monkeypatch.setattr(matrix, "passes", passing)
     assert matrix.main(["--present"]) == 0
     assert turns == ["3.12-lowest", "3.13-newest"]
@@ -131,5 +116,5 @@ def test_present_pythons_can_be_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_python_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """The line about a Python that is missing says what to do."""
-    assert not matrix.passes(Combination((3, 12), Packages.LOCKED), None)
+    assert not matrix.passes(Combination("3.12", Packages.LOCKED), None)
     assert "3.12-locked: this Python is not on this machine" in capsys.readouterr().out

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tools.bootstrap import ROOT
+from tools.pythons import candidates, found_pythons, missing_faults, runs, supported
 from tools.release import extras
 from tools.release.licences import is_fine, licence_faults, licences_of
 from tools.release.papers import checksum, table
-from tools.release.pythons import candidates, found_pythons, missing_faults, runs, supported
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"

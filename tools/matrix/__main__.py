@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from tools import noskips
 from tools.lock.uv import ROOT
 from tools.matrix.environments import PLACE, Combination, Packages, combinations, make
-from tools.matrix.interpreters import present, supported, usual_folders
 from tools.once import SetupError, exit_code
+from tools.pythons import found_pythons, newer, supported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,15 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--present", action="store_true", help="leave out Pythons that are missing")
     options = parser.parse_args(arguments)
     wanted = supported((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found = present(usual_folders(), wanted[0])
+    known = [*wanted, *newer(wanted)]
+    found = found_pythons(known)
     if options.names:
         try:
             chosen = [parsed(name) for name in options.names]
         except ValueError as error:
             parser.error(str(error))
     else:
-        everywhere = set(found) | (set() if options.present else set(wanted))
-        chosen = combinations(sorted(everywhere))
+        must = [] if options.present else wanted
+        chosen = combinations([each for each in known if each in found or each in must])
     failed = [each for each in chosen if not passes(each, found.get(each.version))]
     say(f"{len(chosen) - len(failed)} of {len(chosen)} passed" + named(failed))
     return 1 if failed else 0
@@ -59,11 +60,11 @@ def parsed(name: str) -> Combination:
     Raises:
         ValueError: It is none.
     """
-    found = re.fullmatch(r"(\d+)\.(\d+)-(\w+)", name)
+    found = re.fullmatch(r"(3\.\d+)-(\w+)", name)
     kinds = [kind.value for kind in Packages]
-    if not found or found[3] not in kinds:
+    if not found or found[2] not in kinds:
         raise ValueError(f"{name} is no combination; one is 3.12-locked, with {', '.join(kinds)}")
-    return Combination((int(found[1]), int(found[2])), Packages(found[3]))
+    return Combination(found[1], Packages(found[2]))
 
 
 def passes(combination: Combination, python: Path | None) -> bool:

@@ -12,7 +12,6 @@ from attrs import frozen
 from tools.bootstrap import MISLEADING_VARIABLES, PIP_TROUBLE, interpreter, remove
 from tools.lock import uv
 from tools.lock.uv import ROOT, SETUP_LOCK
-from tools.matrix.interpreters import Version
 from tools.matrix.requirements import lowest, runtime
 from tools.once import held, run_logged
 
@@ -35,21 +34,21 @@ class Packages(Enum):
 class Combination:
     """A Python with a choice of packages."""
 
-    version: Version
+    version: str
     packages: Packages
 
     def __str__(self) -> str:
-        return f"{self.version[0]}.{self.version[1]}-{self.packages.value}"
+        return f"{self.version}-{self.packages.value}"
 
 
-def combinations(versions: Sequence[Version]) -> list[Combination]:
+def combinations(versions: Sequence[str]) -> list[Combination]:
     """Pair each Python with packages, so that every Python and both ends are tried once.
 
     The oldest packages are for the oldest Python and the newest for the newest, since newer
     Pythons have no wheels of old packages. `make test` itself is for the locked packages.
 
     Args:
-        versions: The Pythons, oldest first.
+        versions: The Pythons, such as `3.11`, oldest first.
     """
     kinds = {versions[-1]: Packages.NEWEST, versions[0]: Packages.LOWEST}
     return [Combination(each, kinds.get(each, Packages.LOCKED)) for each in versions]

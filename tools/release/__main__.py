@@ -23,10 +23,10 @@ from tools.interop.children import environment, run
 from tools.interop.difference import DifferenceError
 from tools.once import exit_code, held
 from tools.place import python_of
+from tools.pythons import found_pythons, missing_faults, supported
 from tools.release import extras, from_sdist, papers
 from tools.release.building import Built, build_twice
 from tools.release.contents import PACKAGE, sdist_faults, wheel_faults
-from tools.release.pythons import found_pythons, missing_faults, supported
 from tools.release.refused import RefusedError, refuse
 from tools.release.tree import Tree, look
 from tools.release.trying import Workshop, try_python

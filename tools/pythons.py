@@ -22,6 +22,16 @@ def supported(pyproject: str) -> list[str]:
     return sorted((each[1] for each in found if each), key=lambda v: int(v.partition(".")[2]))
 
 
+def newer(versions: list[str]) -> list[str]:
+    """Return the versions that come after those, as far as anybody will install them.
+
+    Args:
+        versions: Versions such as `3.11`, oldest first.
+    """
+    last = int(versions[-1].partition(".")[2])
+    return [f"3.{minor}" for minor in range(last + 1, last + 4)]
+
+
 def found_pythons(versions: list[str]) -> Mapping[str, Path]:
     """Return an interpreter for each version that this machine has one of.
 

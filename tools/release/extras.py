@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 # A new extra needs a line here: the check refuses one that it can't try.
 PROGRAMS = {
+    "cli": (
+        "from pipedrive_oauth_client.cli.running import run; import sys;"
+        " sys.exit(run(['--help']) or run(['status', '--store', 'file:tokens']))"
+    ),
     "encryption": "from pipedrive_oauth_client.stores import EncryptedTokenStore",
     "file": "from pipedrive_oauth_client.stores import FileTokenStore",
     "httpx2": "from pipedrive_oauth_client.adapters.httpx2 import PipedriveHttpx2Auth",
@@ -25,7 +29,7 @@ CORE = """
 import sys, attrs, dateutil.parser, httpx
 from importlib.metadata import packages_distributions
 before = {name.partition(".")[0] for name in sys.modules}
-import pipedrive_oauth_client
+from pipedrive_oauth_client import *  # its names are imported when they are asked for
 import pipedrive_oauth_client.fleet, pipedrive_oauth_client.stores.memory
 print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules} - before))
 print("THERE", *sorted(packages_distributions()))

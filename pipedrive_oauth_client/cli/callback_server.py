@@ -180,7 +180,11 @@ class CallbackServer:
         threading.Thread(target=self._talk, args=(connection, peer), daemon=True).start()
 
     def _talk(self, connection: socket.socket, peer: Any) -> None:
+        # The time-out of a socket begins again with every byte.
+        patience = threading.Timer(_CONNECTION_SECONDS, _end_reading, [connection])
+        patience.daemon = True
         try:
+            patience.start()
             connection.settimeout(_CONNECTION_SECONDS)
             with connection:
                 this: Any = self  # the base class hands it on, and no more
@@ -188,7 +192,13 @@ class CallbackServer:
         except (OSError, ValueError):
             pass  # a browser that has gone away; what it said is nobody's business
         finally:
+            patience.cancel()
             self._slots.release()
+
+
+def _end_reading(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
 
 
 class _Handler(BaseHTTPRequestHandler):

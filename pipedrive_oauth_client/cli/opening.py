@@ -35,6 +35,8 @@ def open_browser(url: str) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            # A browser, and what it starts, has no use for the app's secret.
+            env={name: value for name, value in os.environ.items() if "PIPEDRIVE" not in name},
             text=True,
         )
     except OSError:

@@ -112,6 +112,28 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 each.close()
 
 
+def test_connection_that_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends a byte now and then keeps a connection no longer than who sends nothing."""
+    monkeypatch.setattr(callback_server, "_MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(callback_server, "_CONNECTION_SECONDS", 0.5)
+    port = free_port()
+    with (
+        CallbackServer(Loopback("127.0.0.1", port, "/"), read),
+        socket.create_connection(("127.0.0.1", port), timeout=0.1) as dripping,
+    ):
+        for _ in range(200):
+            try:
+                dripping.sendall(b"x")
+                if dripping.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("it was never ended")
+
+
 @pytest.mark.parametrize(
     ("program", "patience", "opens"),
     [("true", 20, True), ("false", 20, False), ("sleep 2; true", 0.1, True), (None, 20, False)],
@@ -132,6 +154,7 @@ def test_opening_a_browser(
         f"#!{shell}",
         f"PATH={os.environ['PATH']}",
         f'echo "$1" > {tmp_path}/url',
+        f"env > {tmp_path}/environment",
         f"ps -o sid= -p $$ > {tmp_path}/session",
         program or "",
     ]
@@ -140,8 +163,10 @@ def test_opening_a_browser(
     monkeypatch.setenv("PATH", str(tmp_path))  # where no other browser is found
     if program is not None:
         monkeypatch.setenv("BROWSER", f"{script} %s")
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", "planted")
     assert opening.open_browser("http://127.0.0.1/?a=b&c='d'") is opens
     if program in ("true", "false"):
         assert (tmp_path / "url").read_text() == "http://127.0.0.1/?a=b&c='d'\n"
+        assert "planted" not in (tmp_path / "environment").read_text()
         # Ctrl-C in the terminal is not for the browser.
         assert int((tmp_path / "session").read_text()) != os.getsid(0)

@@ -27,8 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             refuse_without(error, "pipedrive-oauth", package="typer", extra="cli")
         except ConfigurationError as refusal:
-            sys.stderr.write(f"Error: {refusal}\n")
+            if sys.stderr is not None:
+                sys.stderr.write(f"Error: {refusal}\n")
             return 2
+    except KeyboardInterrupt:
+        return 130  # before anything was done
     return run(sys.argv[1:] if arguments is None else list(arguments))
 
 

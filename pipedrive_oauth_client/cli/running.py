@@ -20,6 +20,13 @@ from pipedrive_oauth_client.cli.terminal import can_ask, discard_output, prepare
 __all__ = ["run"]
 
 _COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
+# Where a message repeats a value, and the same without it. A short word is a misspelled command.
+_VALUES = (
+    (r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1"),
+    (r"^(Invalid value for '[^']*'(?: \(env var: '\w+'\))?): .* is not ", r"\1: this is not "),
+    (r"(No such command)(?! '[a-z-]{1,16}'\.) '.*'", r"\1"),
+    (r"(No such option: --?[a-z-]{1,24})[^ ]*", r"\1"),
+)
 
 
 class _TerminatedError(BaseException):
@@ -36,7 +43,8 @@ def run(arguments: Sequence[str]) -> int:
         The exit code.
     """
     prepare()
-    manners = Manners()
+    # What is wrong with the command line may be found before its options are read.
+    manners = Manners(json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON")))
     error: BaseException | None = None
     try:
         with _sigterm():
@@ -64,10 +72,13 @@ def _called(arguments: list[str], manners: Manners) -> ExitCode:
         result = command.main(
             args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=manners
         )
-    except SystemExit:
-        # Typer exits by itself when a shell has what it asked for, and when nobody reads the help.
+    except SystemExit as ended:
+        # Typer exits by itself when a shell has what it asked for, when it has shown or installed
+        # the completion, and when nobody reads the help.
         if os.environ.get(_COMPLETING):
             raise
+        if not ended.code:
+            return ExitCode.DONE
         return ExitCode.OUTPUT_CLOSED
     except typer.Abort:
         return ExitCode.INTERRUPTED
@@ -78,9 +89,13 @@ def _called(arguments: list[str], manners: Manners) -> ExitCode:
 
 def _without_values(message: str) -> str:
     # Somebody may have written a secret on the command line; it is enough there.
-    return re.sub(
-        r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1", message, flags=re.DOTALL
-    )
+    for pattern, without in _VALUES:
+        message = re.sub(pattern, without, message, flags=re.DOTALL)
+    return message
+
+
+def _is_on(value: str | None) -> bool:
+    return (value or "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,58 @@ def test_wrong_command_line(run: Run) -> None:
         assert ran.err.startswith("Error: ")
         assert ran.err.count("\n") == 1
         assert "planted" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["status", "--bogus"], "No such option: --bogus"),
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
+        (["PLANTED-0"], "No such command."),
+        (["token", "--client-secretPLANTED"], "No such option: --client-secret"),
+        (["login", "--timeout", "PLANTED"], "): this is not a valid"),
+        (["login", "--timeout", "424242"], "): this is not in the range"),
+        (["sandbox", "--port", "a): PLANTED"], "): this is not a valid"),
+    ],
+)
+def test_wrong_command_line_in_json(run: Run, arguments: list[str], message: str) -> None:
+    """It is JSON where that was asked for, wherever it goes wrong, and repeats no value."""
+    for ran in (run(*arguments, "--json"), run(*arguments, PIPEDRIVE_OAUTH_JSON="yes")):
+        assert (ran.code, ran.out) == (2, "")
+        error = json.loads(ran.err)["error"]
+        assert (error["reason"], error["exit_code"]) == ("usage", 2)
+        assert message in error["message"]
+        assert not [each for each in ("PLANTED", "424242") if each in ran.err]
+
+
+def test_wrong_value_in_the_environment(run: Run) -> None:
+    """A value that a variable can't have is not repeated either."""
+    ran = run("login", PIPEDRIVE_OAUTH_TIMEOUT="PLANTED")
+    assert ran.code == 2
+    assert "PIPEDRIVE_OAUTH_TIMEOUT" in ran.err
+    assert "PLANTED" not in ran.err
+
+
+def test_completion_can_be_shown(run: Run) -> None:
+    """Showing the shell's completion is no failure."""
+    ran = run("--show-completion", "bash")
+    assert (ran.code, ran.err) == (0, "")
+    assert "_PIPEDRIVE_OAUTH_COMPLETE" in ran.out
+
+
+def test_ctrl_c_while_it_starts() -> None:
+    """Ctrl-C before anything is imported ends it with its code and no traceback."""
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.endswith('.running'):\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from pipedrive_oauth_client.cli.__main__ import main\n"
+        "print(main(['status']))\n"
+    )
+    assert python(program) == "130\n"
 
 
 def test_missing_extra_is_named() -> None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from pipedrive_oauth_client.cli.reports import one_line
 from pipedrive_oauth_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -139,14 +140,17 @@ def shown_url(url: str) -> str:
     if kind == "memory":
         return "memory"
     if kind == "file":
-        return f"file {unquote(url[len('file:') :].removeprefix('//'))}"
+        return one_line(f"file {unquote(url[len('file:') :].removeprefix('//'))}")
     if kind not in _SQL | _REDIS or "://" not in url:
         return "(an address that can't be read)"
     rest = url.partition("://")[2]
-    if kind != "sqlite":
-        # A password may hold any of the signs that part an address, but for this one.
+    if kind != "sqlite" or not rest.startswith("/"):
+        # Is it a password with a ? in it that ends at this @, or a parameter with an @?
+        if re.search("[?#].*@", rest, re.DOTALL):
+            return f"{scheme}://..."
+        # A password may hold any other of the signs that part an address.
         rest = rest.rpartition("@")[2]
-    return f"{scheme}://{re.split('[?#]', rest, maxsplit=1)[0]}"
+    return one_line(f"{scheme}://{re.split('[?#]', rest, maxsplit=1)[0]}")
 
 
 def _scheme(url: str) -> str:

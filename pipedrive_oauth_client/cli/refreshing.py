@@ -68,7 +68,7 @@ def refresh_many(
         write_json(done)
     else:
         for account, why in failed.items():
-            say(f"{account}: {why}")
+            say(one_line(f"{account}: {why}"))
         others = f", {report.already_done} by somebody else" if report.already_done else ""
         write(f"{report.renewed} renewed{others}, {len(failed)} failed.\n")
     if failed:

@@ -57,7 +57,8 @@ def described(error: BaseException, code: ExitCode, manners: Manners) -> str:
     if manners.debug and error.__traceback__ is not None:
         # Without the variables of the frames, which hold tokens.
         told = traceback.format_exception(error)
-        lines = _hidden("".join(told), manners.secrets)
+        text = _hidden("".join(told), manners.secrets)
+        lines = "".join(each if each.isprintable() or each == "\n" else " " for each in text)
     if manners.json:
         told_in_json = {"reason": code.name.lower(), "message": message, "exit_code": int(code)}
         return f"{lines}{json.dumps({'error': told_in_json})}\n"

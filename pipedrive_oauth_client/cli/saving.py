@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from pipedrive_oauth_client.cli.reports import one_line
 from pipedrive_oauth_client.cli.words import span_in_words
 from pipedrive_oauth_client.errors import StoreError
 
@@ -49,8 +50,8 @@ def until_saved(
                 raise
             words = span_in_words(timedelta(seconds=seconds))
             tell(
-                f"The new token can't be saved yet: {error} Trying again in {words}; Ctrl-C gives"
-                " up."
+                f"The new token can't be saved yet: {one_line(str(error))} Trying again in {words};"
+                " Ctrl-C gives up."
             )
             sleep(seconds)
     return work()

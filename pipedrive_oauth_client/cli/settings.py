@@ -131,6 +131,8 @@ def take_env_file(path: Path) -> None:
     from dotenv import dotenv_values  # noqa: PLC0415 - only where such a file is named
 
     text = read_secret_file(path, "the environment")
+    if "\0" in text:
+        raise ConfigurationError(f"The file with the environment, {path}, holds a NUL character.")
     # Nothing is put in place of `$`: a secret may have one.
     for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
         if name.startswith(_PREFIX) and value is not None and not os.environ.get(name):

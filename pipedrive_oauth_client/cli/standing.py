@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
@@ -126,7 +126,11 @@ def standing_of(store: TokenStore, account: str, now: datetime) -> Standing | No
         return None
     if token.token_type.lower() != "bearer":
         return _unreadable(account, "It is encrypted; give the key.", token.expires_at, now)
-    lapses_at = None if token.refresh_token is None else token.expires_at + _UNUSED - _LIFETIME
+    lapses_at = None
+    if token.refresh_token is not None:
+        # To the last days that there are, nothing can be added.
+        latest = datetime.max.replace(tzinfo=UTC) - _UNUSED
+        lapses_at = min(token.expires_at, latest) + _UNUSED - _LIFETIME
     return Standing(
         account=one_line(account),
         state=_state(token, lapses_at, now),

@@ -97,6 +97,20 @@ def test_status_of_one_or_none(run: Run, store: FileTokenStore, granted: Grant) 
     assert (ran.code, ran.out) == (3, "")
 
 
+def test_status_of_the_first_and_the_last_day(
+    run: Run, store: FileTokenStore, granted: Grant
+) -> None:
+    """A token whose expiry nothing can be added to keeps nobody from seeing the others."""
+    token = granted()
+    store.save("first", evolve(token, expires_at=datetime(1, 1, 1, tzinfo=UTC)))
+    store.save("last", evolve(token, expires_at=datetime(9999, 12, 31, tzinfo=UTC)))
+    store.save("usual", token)
+    ran = run("status", "--json")
+    assert ran.code == 0, ran.err
+    states = [each["state"] for each in json.loads(ran.out)["accounts"]]
+    assert states == ["lapsed", "valid", "valid"]
+
+
 def test_status_shows_nothing_that_steers_a_terminal(
     run: Run, store: FileTokenStore, granted: Grant
 ) -> None:
@@ -251,6 +265,11 @@ def test_env_file_is_read_when_asked(
     ran = run("header", "--env-file", ".env", PIPEDRIVE_CLIENT_SECRET="")
     assert ran.out == basic_auth_header("sandbox-client-id", "from-${HOME}") + "\n"
     assert "OTHER_NAME" not in os.environ
+    (tmp_path / ".env").write_bytes(b"PIPEDRIVE_CLIENT_SECRET=plan\0ted\n")
+    ran = run("header", "--env-file", ".env", PIPEDRIVE_CLIENT_SECRET="")
+    assert (ran.code, ran.out) == (2, "")
+    assert "NUL" in ran.err
+    assert "plan" not in ran.err
 
 
 @pytest.mark.parametrize("command", ["login", "token", "header", "refresh", "revoke"])

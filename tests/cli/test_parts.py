@@ -64,7 +64,11 @@ SHOWN = {
     "postgresql+psycopg://u:PW@db:5432/app?sslmode=require": "postgresql+psycopg://db:5432/app",
     "postgresql://u:PW/PW@db/app": "postgresql://db/app",
     "postgresql://u:PW@PW@db/app": "postgresql://db/app",
-    "postgresql://u:PW?PW#PW@db/app": "postgresql://db/app",
+    "postgresql://u:PW?PW#PW@db/app": "postgresql://...",
+    "redis://cache/0?password=PW@PW": "redis://...",
+    "sqlite+pysqlcipher://:PW@/srv/tokens.db": "sqlite+pysqlcipher:///srv/tokens.db",
+    "sqlite:////srv/a@b.db": "sqlite:////srv/a@b.db",
+    "file:///srv/%1b%5b31m\x07": "file /srv/ [31m",
     "mysql+pymysql://db/app?password=PW": "mysql+pymysql://db/app",
     "redis://:PW@cache:6379/0": "redis://cache:6379/0",
     "rediss://PW@cache/0?password=PW#PW": "rediss://cache/0",
@@ -196,6 +200,9 @@ def test_traceback_hides_what_the_settings_have_read(
     assert "Traceback (most recent call last):" in shown
     assert "plant" not in "".join(shown)
     assert shown[-1] == "Error: ValueError: <hidden>"
+    with pytest.raises(ValueError, match="title") as steering:
+        raise ValueError("\x1b]0;title\x07")
+    assert not set("\x1b\x07") & set(described(steering.value, ExitCode.UNEXPECTED, manners))
     manners.debug = False
     text = described(ValueError("x"), ExitCode.UNEXPECTED, manners)
     assert text == "Error: ValueError: x (--debug shows where)\n"

@@ -22,7 +22,7 @@ from pipedrive_oauth_client.errors import ConfigurationError, TransportError
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["join", "landed"]
+__all__ = ["join", "landed", "under_way"]
 
 
 @define(eq=False)
@@ -86,6 +86,12 @@ def join(
         _give_up(key, mine)  # Ctrl-C before it began, at whatever moment
         raise
     return mine.future
+
+
+def under_way() -> list[Future[Token]]:
+    """Give what the renewals will bring that have begun in this process and not ended."""
+    with _flights.guard:
+        return [each.future for each in _flights.under_way.values()]
 
 
 def landed(future: Future[Token]) -> Token:

@@ -7,17 +7,22 @@ tokens rotate, the account's grant. So the command stays for a while and tries a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import wait
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, TypeVar
 
 from pipedrive_oauth_client.cli.reports import one_line
 from pipedrive_oauth_client.cli.words import span_in_words
 from pipedrive_oauth_client.errors import StoreError
+from pipedrive_oauth_client.flights import under_way
 
-__all__ = ["until_saved"]
+__all__ = ["seen_through", "until_saved"]
 
 _WAITS_SECONDS: Final = (1, 2, 4, 8, 15)
+# As long as a request can take.
+_PATIENCE_SECONDS: Final = 60
 
 T = TypeVar("T")
 
@@ -55,3 +60,24 @@ def until_saved(
             )
             sleep(seconds)
     return work()
+
+
+@contextmanager
+def seen_through(tell: Callable[[str], object]) -> Generator[None]:
+    """Let Ctrl-C and SIGTERM break off no renewal whose request may be on its way.
+
+    It goes on in a thread of its own, but not after its flow is closed.
+
+    Args:
+        tell: Tells the person.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        pending = under_way()
+        if pending:
+            tell("A renewal is under way, and is seen through first. Ctrl-C again gives up.")
+            wait(pending, _PATIENCE_SECONDS)
+        raise

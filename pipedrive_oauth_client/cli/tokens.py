@@ -7,7 +7,7 @@ from itertools import islice
 from pipedrive_oauth_client import unsaved
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exits import CommandError, ExitCode
-from pipedrive_oauth_client.cli.saving import until_saved
+from pipedrive_oauth_client.cli.saving import seen_through, until_saved
 from pipedrive_oauth_client.cli.terminal import say
 from pipedrive_oauth_client.errors import TokenNotFoundError
 from pipedrive_oauth_client.flow import PipedriveOAuth
@@ -62,7 +62,8 @@ def valid_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token
         PipedriveOAuthError: The service or the store failed.
     """
     auth = PipedriveAuth(oauth, store, account)
-    return until_saved(auth.token, lambda: unsaved.is_kept(store, account), say)
+    with seen_through(say):
+        return until_saved(auth.token, lambda: unsaved.is_kept(store, account), say)
 
 
 def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
@@ -83,6 +84,7 @@ def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Tok
     """
     auth = PipedriveAuth(oauth, store, account)
     before = store.load(account)
-    return until_saved(
-        lambda: auth.token(rejected=before), lambda: unsaved.is_kept(store, account), say
-    )
+    with seen_through(say):
+        return until_saved(
+            lambda: auth.token(rejected=before), lambda: unsaved.is_kept(store, account), say
+        )

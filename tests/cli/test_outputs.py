@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from attrs import evolve
 
 from pipedrive_oauth_client import Token
 from pipedrive_oauth_client.cli import places
-from pipedrive_oauth_client.sandbox import SandboxServer
+from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND, Ran, spawned
 
@@ -140,6 +141,37 @@ def test_signals(
     assert (process.returncode, out) == (code, "")
     assert err.lstrip("\n") == line
     assert store.load("acme") == kept
+
+
+@pytest.mark.parametrize("arguments", [("token",), ("refresh", "acme"), ("refresh", "--all")])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_lose_no_renewal(
+    environ: dict[str, str], store: FileTokenStore, granted: Grant, box: SandboxServer,
+    arguments: tuple[str, ...], sent: int, code: int,
+) -> None:  # fmt: skip
+    """A token that Pipedrive has given is saved, even if a signal comes before its answer."""
+    token = granted()
+    store.save("acme", evolve(token, expires_at=token.expires_at - timedelta(days=40)))
+    box.faults.add("/oauth/token/", Fault.latency(1.5))
+    before = box.requests.count(grant_type="refresh_token")
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        end = time.monotonic() + 30
+        while box.faults.remaining("/oauth/token/") and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(sent)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (code, "")
+    assert "Traceback" not in err
+    saved = store.load("acme")
+    assert saved is not None
+    assert saved.refresh_token != token.refresh_token
+    assert box.requests.count(grant_type="refresh_token") == before + 1
 
 
 def test_two_logins_at_once(environ: dict[str, str], store: FileTokenStore, kept: Token) -> None:

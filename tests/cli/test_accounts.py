@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 from cryptography.fernet import Fernet
 
-from pipedrive_oauth_client import StoreError, Token, basic_auth_header
+from pipedrive_oauth_client import StoreError, StoreLockTimeoutError, Token, basic_auth_header
 from pipedrive_oauth_client.cli import renewals, terminal
 from pipedrive_oauth_client.fleet import FleetProgress
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault, SandboxServer
@@ -402,6 +402,24 @@ def test_revoke_ends_the_grant(
     assert ran.out.startswith("Revoked acme; ")
     assert store.load("acme") is None
     assert not box.sandbox.is_installed(DEFAULT_USER)
+
+
+def test_revoke_holds_the_lock(
+    run: Run, store: FileTokenStore, granted: Grant, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Nobody can renew the account between the revocation and the end of the token."""
+    store.save("acme", granted())
+    locked: list[bool] = []
+
+    def deleted(_store: FileTokenStore, account: str) -> None:
+        other = FileTokenStore(folder, wait=timedelta(seconds=0.1))
+        with pytest.raises(StoreLockTimeoutError), other.lock(account):
+            pass
+        locked.append(True)
+
+    monkeypatch.setattr(FileTokenStore, "delete", deleted)
+    assert run("revoke", "--yes").code == 0
+    assert locked == [True]
 
 
 def test_encrypted_store(run: Run, store: FileTokenStore, granted: Grant, tmp_path: Path) -> None:

@@ -264,6 +264,24 @@ def test_unknown_owner_without_a_name(
 
 
 @pytest.mark.usefixtures("person")
+def test_owner_that_is_too_long(run: Run, box: SandboxServer) -> None:
+    """An endless answer about the owner is not read to its end."""
+    box.faults.add(ME, Fault.oversized(2 * 1024 * 1024))
+    ran = run("login")
+    assert ran.code == 8
+    assert "its answer is too long" in ran.err
+
+
+@pytest.mark.usefixtures("person")
+def test_owner_that_steers_a_terminal(run: Run, box: SandboxServer) -> None:
+    """Names of people and companies come without control characters."""
+    data = {"id": 7, "company_id": 8, "name": "A\x1b[31m", "company_name": "B\x07\u202eC\n"}
+    box.faults.add(ME, Fault.override({"data": data}))
+    ran = run("login")
+    assert ran.out.startswith("Logged in: A [31m of B C. Saved as 8:7 in ")
+
+
+@pytest.mark.usefixtures("person")
 def test_unknown_owner_with_a_name(run: Run, box: SandboxServer, store: FileTokenStore) -> None:
     """With a name at hand, it makes no difference whether Pipedrive says whose token it is."""
     box.faults.add(ME, Fault.status(500), times=5)
@@ -343,6 +361,23 @@ class FailingStore(MemoryTokenStore):
         if self.saves <= self.failures:
             raise StoreError("The disk is full. Make room.")
         super().save(account, token)
+
+
+@pytest.mark.usefixtures("person")
+def test_ctrl_c_at_the_save(
+    run: Run, store: FileTokenStore, kept: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops a login after Pipedrive has granted access hears that the token is not saved."""
+
+    def interrupted(_store: FileTokenStore, _account: str, _token: Token) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileTokenStore, "save", interrupted)
+        ran = run("login")
+    assert (ran.code, ran.out) == (130, "")
+    assert "Pipedrive has granted access, but the token was not saved" in ran.err
+    assert store.load("1:11") == kept
 
 
 @pytest.mark.parametrize(("failures", "is_saved"), [(2, True), (3, False)])
@@ -457,6 +492,7 @@ def test_localhost_listens_on_both_addresses() -> None:
     address = loopback_of(f"http://localhost:{free_port()}")
     assert address is not None
     assert address.path == "/"
+    assert address.addresses == ["127.0.0.1", "::1"]  # of those, what this machine has
     sockets = listen(address)
     try:
         hosts = {each.getsockname()[0] for each in sockets}

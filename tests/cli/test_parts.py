@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pipedrive_oauth_client import errors
-from pipedrive_oauth_client.cli.exits import ExitCode, exit_code_of
+from pipedrive_oauth_client.cli import terminal
+from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
 from pipedrive_oauth_client.cli.loopback import Loopback, loopback_of
 from pipedrive_oauth_client.cli.places import Place, folder_of, shown_url
 from pipedrive_oauth_client.cli.reports import Manners, described, one_line
@@ -159,6 +162,18 @@ CODES = {
 def test_exit_codes(error: BaseException, code: int) -> None:
     """Each kind of error has its exit code."""
     assert exit_code_of(error) == code
+
+
+def test_terminal_that_can_not_hide_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an answer would be shown, it is not asked for."""
+
+    def shown(_question: str, stream: object) -> str:
+        warnings.warn(f"{stream} shows it", getpass.GetPassWarning, stacklevel=1)
+        pytest.fail("it was asked for")
+
+    monkeypatch.setattr(getpass, "getpass", shown)
+    with pytest.raises(CommandError, match="can't ask without showing"):
+        terminal.ask_hidden("Secret:")
 
 
 def test_report_is_one_line_and_hides() -> None:

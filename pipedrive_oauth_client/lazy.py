@@ -24,21 +24,19 @@ def lazy_attributes(
         modules: Names that stand for a whole module, with the module.
 
     Returns:
-        The function. What it finds becomes an attribute, so that it is asked once for each name.
+        The function. It keeps nothing: what somebody's test puts into a module for a while must
+        not stay here for good.
     """
     homes = {name: module for module, each in names.items() for name in each}
     whole = modules or {}
 
     def find(name: str) -> Any:
         if name in homes:
-            found = getattr(import_module(f"{package}.{homes[name]}"), name)
-        elif name in whole:
-            found = import_module(f"{package}.{whole[name]}")
-        else:
-            module = sys.modules[package]
-            message = f"module {package!r} has no attribute {name!r}"
-            raise AttributeError(message, name=name, obj=module)
-        setattr(sys.modules[package], name, found)
-        return found
+            return getattr(import_module(f"{package}.{homes[name]}"), name)
+        if name in whole:
+            return import_module(f"{package}.{whole[name]}")
+        module = sys.modules[package]
+        message = f"module {package!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=module)
 
     return find

@@ -57,16 +57,15 @@ def test_all_is_sorted_and_holds_no_name_twice() -> None:
 
 
 def test_all_is_complete() -> None:
-    """Everything public that the package holds is in `__all__`, its submodules apart."""
-    for name in dir(package):
-        getattr(package, name)
-    held = {
+    """Everything public that the package gives is in `__all__`, its submodules apart."""
+    given = {name: getattr(package, name) for name in dir(package)}
+    public = {
         name
-        for name, value in vars(package).items()
+        for name, value in given.items()
         if not name.startswith(("_", "@"))  # pytest leaves names with an @ in what it loads
         and not (isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}")
     }
-    assert (held - {"TYPE_CHECKING"}) | {"__version__"} == set(package.__all__)
+    assert (public - {"TYPE_CHECKING"}) | {"__version__"} == set(package.__all__)
 
 
 @pytest.mark.parametrize("name", package.__all__)
@@ -303,3 +302,15 @@ def test_watching_sees_what_an_import_may_not_do() -> None:
     )
     assert "starlette" in modules
     assert events == ["socket.__new__", "thread"]
+
+
+def test_stand_ins_do_not_stay() -> None:
+    """What a test puts into a module for a while is gone afterwards from the package as well."""
+    code = (
+        "import pipedrive_oauth_client as package, pipedrive_oauth_client.tokens as tokens;"
+        "real = tokens.Token; tokens.Token = None;"
+        "assert package.Token is None;"
+        "tokens.Token = real;"
+        "assert package.Token is real"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,186 @@
+"""The generated package of each side: written into a temporary folder, read by griffe.
+
+Both sides go through this project's generator as it stands, with its settings and templates, so
+that what differs comes from the spec alone. Nothing that is generated is imported or run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import griffe
+from attrs import frozen
+
+from tools.generate.document import GenerationError
+from tools.generate.render import Sources, render
+from tools.specdiff.findings import Finding, Signature
+from tools.specdiff.reach import Reach
+from tools.specdiff.sources import ROOT
+from tools.specdiff.spec import Pointer
+
+# Above this many operations a side is generated as far as it is concerned, not whole.
+WHOLE = 40
+
+# What griffe counts as a break and is one whichever way the data goes. Types and values of
+# attributes and results are judged by the rules, which know who sends and who reads.
+_BREAKS = {
+    griffe.BreakageKind.OBJECT_REMOVED,
+    griffe.BreakageKind.OBJECT_CHANGED_KIND,
+    griffe.BreakageKind.PARAMETER_REMOVED,
+    griffe.BreakageKind.PARAMETER_CHANGED_KIND,
+    griffe.BreakageKind.PARAMETER_CHANGED_REQUIRED,
+    griffe.BreakageKind.PARAMETER_ADDED_REQUIRED,
+}
+
+
+class RefusedError(Exception):
+    """The generator refuses a spec."""
+
+
+@frozen
+class PythonChanges:
+    """What changed in the generated package.
+
+    Attributes:
+        signatures: The public names that changed, by where they are: a class or an operation.
+        broken: What griffe calls a break, by name, with what it says.
+        partial: Whether only what the changes concern was generated.
+    """
+
+    signatures: tuple[Signature, ...]
+    broken: dict[str, str]
+    partial: bool
+
+
+def compare_packages(old: Reach, new: Reach, found: list[Finding]) -> PythonChanges:
+    """Generate both sides and compare them.
+
+    Args:
+        old: The old spec.
+        new: The new spec.
+        found: What changed between the two; a long spec is generated only where that concerns it.
+
+    Raises:
+        RefusedError: The generator refuses one of the specs.
+    """
+    partial = max(len(old.operations), len(new.operations)) > WHOLE
+    contents = [old.spec.content, new.spec.content]
+    if partial:
+        contents = [
+            _slice(old, [each.old.pointer for each in found]),
+            _slice(new, [each.new.pointer for each in found]),
+        ]
+    with tempfile.TemporaryDirectory(prefix="specdiff-") as folder:
+        modules: list[griffe.Module] = []
+        for label, content in zip((old.spec.label, new.spec.label), contents, strict=True):
+            side = Path(folder, str(len(modules)))
+            _generate(content, label, side)
+            modules.append(_load(side))
+        before, after = (dict(_declarations(module)) for module in modules)
+        signatures = tuple(
+            Signature(name, before.get(name, ""), after.get(name, ""))
+            for name in sorted(before.keys() | after.keys())
+            if before.get(name) != after.get(name) and not _of_gone_class(name, before, after)
+        )
+        broken = {
+            each.obj.path.partition(".")[2]: each.kind.value
+            for each in griffe.find_breaking_changes(*modules)
+            if each.kind in _BREAKS
+        }
+    return PythonChanges(signatures, broken, partial)
+
+
+def _slice(reach: Reach, pointers: list[Pointer]) -> dict[str, Any]:
+    """Cut a spec down to what some places concern."""
+    chosen = {
+        each.place.pointer: each for pointer in pointers for each in reach.reached_by(pointer)
+    }
+    wanted = reach.components_of(list(chosen.values()))
+    direct = {pointer[:3] for pointer in pointers if pointer[:1] == ("components",)}
+    content = reach.spec.content
+    components = content.get("components") or {}
+    for kind, name in (each[1:] for each in direct if len(each) == 3):
+        wanted.add(("components", kind, name))
+        wanted |= reach.closure(components.get(kind, {}).get(name))
+    paths: dict[str, Any] = {}
+    for each in chosen.values():
+        kept = {key: each.item.get(key) for key in ("parameters",) if each.item.get(key)}
+        paths.setdefault(each.path, kept)[each.method] = each.place.value
+    return {
+        **content,
+        "paths": paths,
+        "components": {
+            kind: {
+                name: value
+                for name, value in (entries or {}).items()
+                if kind == "securitySchemes" or ("components", kind, name) in wanted
+            }
+            for kind, entries in components.items()
+            if isinstance(entries, dict)
+        },
+    }
+
+
+def _generate(content: dict[str, Any], label: str, side: Path) -> None:
+    side.mkdir()
+    spec = side / "openapi.json"
+    spec.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    try:
+        files = render(Sources(spec, ROOT / "generator-config.yml", ROOT / "generator-templates"))
+    except GenerationError as error:
+        words = " ".join(str(error).replace(str(spec), "the spec").split())
+        raise RefusedError(f"the generator refuses {label}: {words[:400]}") from error
+    except RecursionError as error:
+        raise RefusedError(f"the generator can't cope with {label}") from error
+    for name, text in files.items():
+        if PurePosixPath(name).parts[0] in ("api", "models", "__init__.py"):
+            target = side / "generated" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(text)
+
+
+def _load(side: Path) -> griffe.Module:
+    logging.getLogger("griffe").setLevel(logging.CRITICAL)
+    module = griffe.load("generated", search_paths=[side], allow_inspection=False)
+    if not isinstance(module, griffe.Module):
+        raise RefusedError("the generated package can't be read")
+    return module
+
+
+def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:
+    """Give each public name of the package, and how it is declared."""
+    for tag in _modules(package, "api"):
+        for module in tag.modules.values():
+            where = f"api.{tag.name}.{module.name}"
+            yield where, f"module {where}"
+            for function in module.functions.values():
+                if not function.name.startswith("_"):
+                    yield f"{where}.{function.name}", function.signature()
+    for module in _modules(package, "models"):
+        for made in module.classes.values():
+            bases = ", ".join(str(base) for base in made.bases)
+            yield f"models.{made.name}", f"class {made.name}({bases})".replace("()", "")
+            for member in made.attributes.values():
+                yield f"models.{made.name}.{member.name}", _declared(member)
+
+
+def _modules(package: griffe.Module, name: str) -> list[griffe.Module]:
+    folder = package.modules.get(name)
+    return list(folder.modules.values()) if folder is not None else []
+
+
+def _declared(member: griffe.Attribute) -> str:
+    kind = f": {member.annotation}" if member.annotation is not None else ""
+    value = f" = {member.value}" if member.value is not None else ""
+    return f"{member.name}{kind}{value}"
+
+
+def _of_gone_class(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    """Tell whether a class or module came or went whole, so that its members go without saying."""
+    owner = name.rpartition(".")[0]
+    return (owner in before) != (owner in after)

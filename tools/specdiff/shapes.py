@@ -1,0 +1,242 @@
+"""Schemas in one form, whatever the version and the way of writing.
+
+OpenAPI 3.0 says `nullable: true`, 3.1 has a list of types; 3.0 makes a limit exclusive with a
+boolean, 3.1 with a number; `const` is an enum of one; `allOf` is read as one schema, and a union
+of a schema and null as a schema that may be null. Two schemas that mean the same have equal shapes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, evolve, field
+
+from tools.specdiff.limits import Limits, read_limits, stricter
+from tools.specdiff.spec import Place, canonical
+
+TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
+
+# Keys that this module reads.
+_READ = {
+    "$ref", "type", "nullable", "enum", "const", "format", "properties", "required", "items",
+    "additionalProperties", "allOf", "oneOf", "anyOf", "readOnly", "writeOnly", "deprecated",
+    "default",
+}  # fmt: skip
+_LIMITS = {
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
+    "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "minProperties",
+    "maxProperties",
+}  # fmt: skip
+_DEEPEST = 40
+WORDS = {"title", "description", "example", "examples", "externalDocs", "summary", "$comment"}
+_OBJECT_KEYS = {"properties", "additionalProperties", "required", "minProperties", "maxProperties"}
+
+
+@define
+class Shape:
+    """What a schema says.
+
+    Attributes:
+        place: Where it stands; of an `allOf` around one schema, where that one does.
+        types: The types that a value may have, null included; None for any.
+        enum: The values that there are, as JSON; None for any.
+        formats: Formats, `password` aside.
+        secret: Whether `format: password` is said.
+        fields: What is said of each field.
+        required: The names of fields that have to be there.
+        others: What is said of other fields: yes, no, or a schema.
+        item: What is said of an array's items.
+        union: The forms that a value may take, of `oneOf` or `anyOf`.
+        limits: Limits of values.
+        flags: Those of `readOnly`, `writeOnly` and `deprecated` that are set.
+        default: The default, as JSON.
+        hard: What is said in keys that this tool has no rules for, as JSON.
+    """
+
+    place: Place
+    types: frozenset[str] | None = None
+    enum: tuple[str, ...] | None = None
+    formats: frozenset[str] = frozenset()
+    secret: bool = False
+    fields: dict[str, Place] = field(factory=dict)
+    required: frozenset[str] = frozenset()
+    others: bool | Place = True
+    item: Place | None = None
+    union: tuple[Place, ...] = ()
+    limits: Limits = field(factory=dict)
+    flags: frozenset[str] = frozenset()
+    default: str | None = None
+    hard: dict[str, str] = field(factory=dict)
+
+    @property
+    def is_object(self) -> bool:
+        """Whether a value is an object, null aside."""
+        return self.types is not None and self.types - {"null"} == {"object"}
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether any value will do."""
+        return not (self.types or self.enum or self.formats or self.fields or self.required
+                    or self.item or self.limits or self.hard) and self.others is True  # fmt: skip
+
+
+def shape_of(place: Place, depth: int = 0) -> Shape:
+    """Read a schema.
+
+    Args:
+        place: The schema, or a reference to it.
+        depth: How many `allOf`, `oneOf` and `anyOf` it stands in.
+    """
+    place = place.follow()
+    if place.refers:  # 3.1 lets keys stand beside a reference; they count as in an allOf.
+        beside = {key: value for key, value in place.value.items() if key != "$ref"}
+        place = evolve(place, value={**beside, "allOf": [{"$ref": place.value["$ref"]}]})
+    if not isinstance(place.value, dict):
+        nothing = place.value is False
+        return Shape(place, hard={"false": "no value is right"} if nothing else {})
+    shape = _own(place)
+    typeless = shape.types is None
+    for member in place.items("allOf") if depth < _DEEPEST else ():
+        shape = _both(shape, shape_of(member, depth + 1))
+    if len(place.get("allOf") or ()) == 1 and depth < _DEEPEST and not _says_more(place):
+        shape.place = shape_of(place.items("allOf")[0], depth + 1).place
+    shape = _with_union(shape, place, depth)
+    if place.get("nullable") is True and typeless:
+        # Beside an allOf or a union, where a strict reader of OpenAPI 3.0 passes over it; the
+        # generator and those who write it don't.
+        if shape.types is not None:
+            shape.types |= {"null"}
+        elif shape.union:
+            shape.union = (*shape.union, evolve(place, value={"type": "null"}))
+    return shape
+
+
+def _says_more(place: Place) -> bool:
+    return any(key in place.value for key in (_READ | _LIMITS) - {"allOf", "nullable", "default"})
+
+
+def _own(place: Place) -> Shape:
+    node: dict[str, Any] = place.value
+    shape = Shape(place, types=_types(node), enum=_enum(node), limits=read_limits(node))
+    said = node.get("format")
+    if isinstance(said, str):
+        shape.secret = said == "password"
+        shape.formats = frozenset({said} - {"password"})
+    if place.component:
+        place = place.named("", place.component)
+    owner = class_hint(place)
+    shape.fields = {
+        key: inner.named(owner, key) for key, inner in place.entries("properties").items()
+    }
+    needed = node.get("required")
+    shape.required = frozenset(map(str, needed)) if isinstance(needed, list) else frozenset()
+    extra = place.at("additionalProperties")
+    if extra is not None:
+        open_ = extra.value if isinstance(extra.value, bool) else extra.value == {}
+        shape.others = bool(open_) if open_ or extra.value is False else (
+            extra.named(owner, "additional_property"))  # fmt: skip
+    items = place.at("items")
+    shape.item = None if items is None else items.named(place.parent, f"{place.name}_item")
+    shape.flags = frozenset(
+        key for key in ("readOnly", "writeOnly", "deprecated") if node.get(key) is True
+    )
+    shape.default = canonical(node["default"]) if "default" in node else None
+    shape.hard = {
+        key: canonical(value)
+        for key, value in node.items()
+        if key not in _READ | _LIMITS | WORDS and not key.startswith("x-")
+    }
+    return shape
+
+
+def _types(node: dict[str, Any]) -> frozenset[str] | None:
+    said = node.get("type")
+    types = {said} if isinstance(said, str) else set(said) if isinstance(said, list) else set()
+    types &= TYPES
+    if not types and _OBJECT_KEYS & node.keys():
+        types = {"object"}
+    if not types and "items" in node:
+        types = {"array"}
+    if not types:
+        return None
+    return frozenset(types | ({"null"} if node.get("nullable") is True else set()))
+
+
+def _enum(node: dict[str, Any]) -> tuple[str, ...] | None:
+    if "const" in node:
+        return (canonical(node["const"]),)
+    values = node.get("enum")
+    if not isinstance(values, list):
+        return None
+    # Whether null is among the values is told with the types.
+    return tuple(canonical(value) for value in values if value is not None)
+
+
+def _both(one: Shape, other: Shape) -> Shape:
+    """Put two members of an allOf together: a value has to be right for both."""
+    types = one.types if other.types is None else other.types
+    if one.types is not None and other.types is not None:
+        types = one.types & other.types
+        if "number" in one.types | other.types and "integer" in one.types | other.types:
+            types |= {"integer"}
+    enum = one.enum if other.enum is None else other.enum
+    if one.enum is not None and other.enum is not None:
+        enum = tuple(value for value in one.enum if value in other.enum)
+    fields = dict(other.fields)
+    for name, place in one.fields.items():
+        twice = name in fields and canonical(fields[name].value) != canonical(place.value)
+        fields[name] = _all_of(place, fields[name]) if twice else place
+    hard = {**one.hard, **other.hard}
+    if one.union and other.union:
+        hard["oneOf"] = canonical([each.value for each in one.union + other.union])
+    return Shape(
+        one.place,
+        types=types,
+        enum=enum,
+        formats=one.formats | other.formats,
+        secret=one.secret or other.secret,
+        fields=fields,
+        required=one.required | other.required,
+        others=other.others if one.others is True else one.others,
+        item=one.item or other.item,
+        union=one.union or other.union,
+        limits=stricter(one.limits, other.limits),
+        flags=one.flags | other.flags,
+        default=one.default or other.default,
+        hard=hard,
+    )
+
+
+def _all_of(one: Place, other: Place) -> Place:
+    return evolve(one, value={"allOf": [one.value, other.value]})
+
+
+def _with_union(shape: Shape, place: Place, depth: int) -> Shape:
+    for key in ("oneOf", "anyOf"):
+        forms = [
+            each.named(place.parent, f"{place.name}_type_{index}")
+            for index, each in enumerate(place.items(key))
+        ]
+        shapes = [(each, shape_of(each, depth + 1)) for each in forms] if depth < _DEEPEST else []
+        real = [(each, form) for each, form in shapes if form.types != frozenset({"null"})]
+        nullable = len(real) < len(shapes)
+        if not shapes:
+            continue
+        if shape.union or (len(real) > 1 and nullable):
+            shape.union = (*shape.union, *forms)
+        elif len(real) == 1:
+            empty = shape.says_nothing
+            shape = _both(shape, real[0][1])
+            if empty:
+                shape.place = real[0][1].place
+            if nullable and shape.types is not None:
+                shape.types |= {"null"}
+        else:
+            shape.union = tuple(each for each, _ in real)
+    return shape
+
+
+def class_hint(place: Place) -> str:
+    """Give what the class of an object found here would be called, before it is made a name."""
+    title = place.text("title")
+    return title or place.component or f"{place.parent}_{place.name}".strip("_")

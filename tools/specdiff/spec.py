@@ -1,0 +1,220 @@
+"""A spec to walk through: places with their JSON pointer and line, references followed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from attrs import evolve, frozen
+from jsonschema.exceptions import best_match
+from openapi_spec_validator.schemas import (
+    openapi_v30_schema_validator,
+    openapi_v31_schema_validator,
+)
+from referencing import Registry, Specification
+from referencing.exceptions import Unresolvable
+
+from tools.specdiff.reading import Reading, read
+from tools.specdiff.sources import Source
+from tools.specdiff.trouble import CannotCompareError
+
+Pointer = tuple[str, ...]
+
+_MOST_HOPS = 50
+
+
+@frozen(eq=False)
+class Spec:
+    """An OpenAPI document of version 3.0 or 3.1.
+
+    Attributes:
+        label: What to call it.
+        content: The document.
+        minor: 0 or 1, of the version 3.0 or 3.1.
+    """
+
+    label: str
+    content: dict[str, Any]
+    minor: int
+    _reading: Reading
+    _registry: Registry[Any]
+
+    @classmethod
+    def load(cls, source: Source) -> Spec:
+        """Read a spec and hold it against the schema of its version.
+
+        Raises:
+            CannotCompareError: It is no OpenAPI 3.0 or 3.1.
+        """
+        reading = read(source.label, source.text)
+        content = reading.content
+        version = content.get("openapi") if isinstance(content, dict) else None
+        found = re.fullmatch(r"3\.([01])\.[0-9]+", version) if isinstance(version, str) else None
+        if found is None:
+            said = f"says {version!r}" if version is not None else "has no key `openapi`"
+            raise CannotCompareError(f"{source.label} is no OpenAPI 3.0 or 3.1 document: it {said}")
+        minor = int(found[1])
+        check = openapi_v31_schema_validator if minor else openapi_v30_schema_validator
+        fault = best_match(check.iter_errors(content))
+        if fault is not None:
+            path = tuple(str(step) for step in fault.absolute_path)
+            raise CannotCompareError(
+                f"{source.label}:{reading.line(path)} is no OpenAPI 3.{minor}:"
+                f" {pointer_text(path)}: {fault.message[:200]}"
+            )
+        resource = Specification.OPAQUE.create_resource(content)
+        return cls(source.label, content, minor, reading, Registry().with_resource("", resource))
+
+    @property
+    def top(self) -> Place:
+        """The document itself."""
+        return Place(self, self.content, ())
+
+    def line(self, pointer: Pointer) -> int:
+        """Find the line of what a pointer names."""
+        return self._reading.line(pointer)
+
+    def look_up(self, reference: str, pointer: Pointer) -> Place:
+        """Find what a `$ref` names. Nothing is ever fetched.
+
+        Args:
+            reference: The reference.
+            pointer: Where it stands, for the error.
+
+        Raises:
+            CannotCompareError: It leads out of the document or nowhere.
+        """
+        place = f"{self.label}:{self.line((*pointer, '$ref'))}"
+        if not reference.startswith("#"):
+            raise CannotCompareError(
+                f"{place} refers to {reference!r}, which is another document; put both into one"
+            )
+        if reference not in ("#", "#/") and not reference.startswith("#/"):
+            raise CannotCompareError(f"{place} refers to {reference!r}, which is no JSON pointer")
+        try:
+            found = self._registry.resolver("").lookup(reference).contents
+        except (Unresolvable, ValueError, LookupError, TypeError) as error:
+            raise CannotCompareError(
+                f"{place} refers to {reference!r}, which is not there"
+            ) from error
+        steps = unquote(reference[1:]).split("/")[1:]
+        return Place(
+            self, found, tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
+        )
+
+
+@frozen(eq=False)
+class Place:
+    """A value of a spec and where it stands.
+
+    Attributes:
+        spec: The spec.
+        value: The value.
+        pointer: Keys and indices from the top.
+        parent: The class in whose code the generator would put an inline class found here.
+        name: What the generator would call it there.
+    """
+
+    spec: Spec
+    value: Any
+    pointer: Pointer
+    parent: str = ""
+    name: str = ""
+
+    def at(self, key: str) -> Place | None:
+        """Give what a key has, with references followed; None if the key is missing."""
+        if not isinstance(self.value, dict) or key not in self.value:
+            return None
+        return self.step(key, self.value[key]).follow()
+
+    def entries(self, key: str) -> dict[str, Place]:
+        """Give the entries of the mapping that a key has, with references followed."""
+        inner = self.at(key)
+        if inner is None or not isinstance(inner.value, dict):
+            return {}
+        return {name: inner.step(name, value).follow() for name, value in inner.value.items()}
+
+    def items(self, key: str) -> list[Place]:
+        """Give the items of the array that a key has, with references followed."""
+        inner = self.at(key)
+        if inner is None or not isinstance(inner.value, list):
+            return []
+        return [inner.step(str(i), value).follow() for i, value in enumerate(inner.value)]
+
+    def text(self, key: str, default: str = "") -> str:
+        """Give a text that a key has."""
+        found = self.get(key)
+        return found if isinstance(found, str) else default
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Give the plain value of a key."""
+        return self.value.get(key, default) if isinstance(self.value, dict) else default
+
+    def named(self, parent: str, name: str) -> Place:
+        """Say what the generator would call an inline class found here."""
+        return evolve(self, parent=parent, name=name)
+
+    def follow(self) -> Place:
+        """Follow a reference, through as many as there are.
+
+        What stands beside `$ref` counts only where OpenAPI lets it: in a 3.1 schema, which
+        `tools.specdiff.shapes` reads by itself.
+
+        Raises:
+            CannotCompareError: It leads out of the document, nowhere or in a circle.
+        """
+        place = self
+        for _ in range(_MOST_HOPS):
+            if not place.refers or place.has_siblings:
+                return place
+            target = place.spec.look_up(place.value["$ref"], place.pointer)
+            place = evolve(target, parent=self.parent, name=self.name)
+        raise CannotCompareError(
+            f"{self.spec.label}:{self.spec.line(self.pointer)} refers to itself in a circle"
+        )
+
+    @property
+    def refers(self) -> bool:
+        """Whether this is a reference."""
+        return isinstance(self.value, dict) and isinstance(self.value.get("$ref"), str)
+
+    @property
+    def has_siblings(self) -> bool:
+        """Whether keys beside `$ref` say something."""
+        beside = self.value.keys() - {"$ref", "summary", "description"}
+        return bool(self.spec.minor and beside)
+
+    @property
+    def line(self) -> int:
+        """The line, from 1."""
+        return self.spec.line(self.pointer)
+
+    @property
+    def component(self) -> str:
+        """The name of the schema among the components that this is, or nothing."""
+        here = self.pointer
+        return here[2] if len(here) == 3 and here[:2] == ("components", "schemas") else ""
+
+    def step(self, key: str, value: Any) -> Place:
+        """Give a value that stands in this one, as it is written."""
+        return Place(self.spec, value, (*self.pointer, key), self.parent, self.name)
+
+
+def pointer_text(pointer: Pointer) -> str:
+    """Write a pointer as RFC 6901 has it."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in pointer) or "/"
+
+
+def canonical(value: Any) -> str:
+    """Write a value so that equal ones are equal text, whatever the order of keys."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def differing_keys(old: Place, new: Place, known: set[str]) -> Iterator[str]:
+    """Give the keys in which two mappings differ, without those that are dealt with elsewhere."""
+    for key in sorted(({*(old.value or {})} | {*(new.value or {})}) - known):
+        if canonical(old.get(key)) != canonical(new.get(key)):
+            yield key

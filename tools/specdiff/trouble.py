@@ -1,0 +1,13 @@
+"""What is said where two specs can't be compared."""
+
+from __future__ import annotations
+
+
+class CannotCompareError(Exception):
+    """One of the two specs can't be found, read or understood.
+
+    Its text is one line that says what is wrong and where.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))

@@ -161,6 +161,9 @@ def _compare_documents(walk: Walk) -> None:
 def _compare_components(walk: Walk) -> None:
     """Look at the schemas that no operation uses, and at the classes that came and went."""
     before, after = component_classes(walk.old), walk.new_classes
+    for name, place in before.items():
+        if name in after:
+            walk.wording(place, after[name], name)
     walk.unused = True
     for name in before:
         if name in after and before[name].component not in walk.reached:

@@ -49,7 +49,7 @@ def compare_parameters(
         moved = next((each for each in after if each[1].lower() == key[1].lower()), None)
         if moved is not None:
             pairs.append((before.pop(key), after.pop(moved)))
-            importer = Level.BREAKING if key[0] == "path" else None
+            importer = _unless_calls_stay(key[0], pairs[-1][1])
             words = {"old": key[0], "new": moved[0]}
             walk.add("parameter-moved", place, pairs[-1][1], key[1], importer=importer, **words)
     for (where, name), place in before.items():
@@ -73,6 +73,17 @@ def _parameters(item: Place, operation: Place) -> dict[Key, Place]:
 
 def _unless_same_name(old: str, new: str) -> Level | None:
     return Level.NONE if python_name(old) == python_name(new) else None
+
+
+def _unless_calls_stay(old: str, new: Place) -> Level | None:
+    """Give the level for importers where no call changes.
+
+    Path parameters may be passed by position, all others by keyword only; `url()` takes those of
+    path and query.
+    """
+    where, needed = new.text("in"), new.get("required") is True
+    stays = (old, where) == ("query", "path") or (where == "query" and old != "path" and not needed)
+    return Level.COMPATIBLE if stays else None
 
 
 def compare_parameter(walk: Walk, old: Place, new: Place) -> None:

@@ -94,11 +94,16 @@ def _is_json(media: str) -> bool:
 
 
 def _read(answer: Place, status: str, operation: str) -> list[Place]:
-    """Give the schema that the client reads an answer's body by, if there is one."""
+    """Give the schema that the client reads an answer's body by, if there is one.
+
+    The generator takes the first media type that it knows; of these, the client reads JSON.
+    """
     for name, media in media_types(answer).items():
         schema = media.at("schema")
-        if _is_json(name) and schema is not None:
-            return [schema.named(operation, f"response_{status}")]
+        if _is_json(name):
+            return [] if schema is None else [schema.named(operation, f"response_{status}")]
+        if name.startswith("text/") or name == "application/octet-stream":
+            return []
     return []
 
 
@@ -111,28 +116,28 @@ def _compare_answer(
     walk.rest(old, new, status, {"content", "headers"})
     _compare_headers(walk, old, new, status)
     before, after = media_types(old), media_types(new)
+    ours, theirs = _read(old, status, operation), _read(new, status, operation)
+    if ours and not theirs and any(map(_is_json, after)):
+        first = next(iter(after))
+        walk.add("response-no-longer-read", ours[0], after[first], first, place=status)
     for name in before.keys() - after.keys():
-        importer = None if _is_json(name) else Level.COMPATIBLE
+        importer = None if ours and _is_json(name) else Level.COMPATIBLE
         rule = "response-media-type-removed"
         walk.add(rule, before[name], new, name, place=status, importer=importer)
     for name in after.keys() - before.keys():
         rule = "response-media-type-added" if before else "response-body-added"
         walk.add(rule, old, after[name], name, place=status)
-    for name in before:
-        if name not in after:
-            continue
+    for name in before.keys() & after.keys():
         walk.wording(before[name], after[name], f"{status} {name}")
         walk.rest(before[name], after[name], f"{status} {name}", {"schema"})
-        ours, theirs = (
-            (each[name].at("schema") or evolve(each[name], value={})).named(
-                operation, f"response_{status}"
-            )
-            for each in (before, after)
-        )
-        compare_schemas(walk, ours, theirs, "response", f"{operation}.{status}")
-    if _read(old, status, operation):
-        return []
-    return [(python_type(shape_of(body)), body) for body in _read(new, status, operation)]
+        schemas = [_schema(each[name], status, operation) for each in (before, after)]
+        compare_schemas(walk, schemas[0], schemas[1], "response", f"{operation}.{status}")
+    return [] if ours else [(python_type(shape_of(body)), body) for body in theirs]
+
+
+def _schema(media: Place, status: str, operation: str) -> Place:
+    found = media.at("schema") or evolve(media, value={})
+    return found.named(operation, f"response_{status}")
 
 
 def _compare_headers(walk: Walk, old: Place, new: Place, status: str) -> None:

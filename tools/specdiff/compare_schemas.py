@@ -29,9 +29,11 @@ def compare_schemas(walk: Walk, old: Place, new: Place, side: Side, subject: str
     key = [(each.pointer, canonical(each.get("allOf"))) for each in (old, new)]
     if not walk.first_time("schema", *key, side, walk.unused):
         return
+    _compare_wording(walk, (old, before.place), (new, after.place), subject)
+    _compare_classes(Pair(walk, before, after, side, subject, compare_schemas))
+    # What has a class of its own goes by it, so that a change is one finding wherever it is used.
+    subject = (before.place.component and class_name(before)) or subject
     pair = Pair(walk, before, after, side, subject, compare_schemas)
-    walk.wording(old, new, subject)
-    _compare_classes(pair)
     if compare_unions(pair) or not _compare_types(pair):
         return
     compare_values(pair)
@@ -39,6 +41,18 @@ def compare_schemas(walk: Walk, old: Place, new: Place, side: Side, subject: str
     if before.item or after.item:
         ours, theirs = (each.item or evolve(each.place, value={}) for each in (before, after))
         pair.below(ours, theirs, f"{subject}[]")
+
+
+def _compare_wording(
+    walk: Walk, old: tuple[Place, Place], new: tuple[Place, Place], subject: str
+) -> None:
+    """Compare what is said of two schemas; what is said around them, in an `allOf`, goes first."""
+    walk.wording(_with_words(*old), _with_words(*new), subject)
+
+
+def _with_words(outer: Place, inner: Place) -> Place:
+    values = [each.value if isinstance(each.value, dict) else {} for each in (inner, outer)]
+    return evolve(inner, value={**values[0], **values[1]})
 
 
 def _compare_classes(pair: Pair) -> None:

@@ -9,7 +9,6 @@ from tools.specdiff.rules import Level
 
 # What a value of a format keeps as well.
 _SIZES = {"int32": {"int32", "int64"}, "float": {"float", "double"}}
-_NUMBERS = frozenset({"int32", "int64", "float", "double"})
 
 
 def compare_values(pair: Pair) -> None:
@@ -46,11 +45,8 @@ def _compare_formats(pair: Pair) -> None:
         frozenset[str]().union(*(_SIZES.get(name, {name}) for name in each)) for each in (old, new)
     )
     verdict = "narrowed" if before < after else "widened" if after < before else "changed"
-    importer = None
-    if old & TYPED_FORMATS != new & TYPED_FORMATS:
-        importer = Level.BREAKING
-    elif pair.side == "response" and verdict == "widened" and old | new <= _NUMBERS:
-        importer = Level.COMPATIBLE
+    retyped = old & TYPED_FORMATS != new & TYPED_FORMATS
+    importer = Level.BREAKING if retyped else None
     pair.add(f"format-{verdict}", importer=importer, old=_names(old), new=_names(new))
 
 

@@ -10,6 +10,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,23 +76,22 @@ def compare_packages(old: Reach, new: Reach, found: list[Finding]) -> PythonChan
             _slice(old, [each.old.pointer for each in found]),
             _slice(new, [each.new.pointer for each in found]),
         ]
-    with tempfile.TemporaryDirectory(prefix="specdiff-") as folder:
-        modules: list[griffe.Module] = []
-        for label, content in zip((old.spec.label, new.spec.label), contents, strict=True):
-            side = Path(folder, str(len(modules)))
-            _generate(content, label, side)
-            modules.append(_load(side))
-        before, after = (dict(_declarations(module)) for module in modules)
-        signatures = tuple(
-            Signature(name, before.get(name, ""), after.get(name, ""))
-            for name in sorted(before.keys() | after.keys())
-            if before.get(name) != after.get(name) and not _of_gone_class(name, before, after)
-        )
-        broken = {
-            each.obj.path.partition(".")[2]: each.kind.value
-            for each in griffe.find_breaking_changes(*modules)
-            if each.kind in _BREAKS
-        }
+    labels = (old.spec.label, new.spec.label)
+    modules = [
+        _package(json.dumps(content, ensure_ascii=False), label)
+        for label, content in zip(labels, contents, strict=True)
+    ]
+    before, after = (dict(_declarations(module)) for module in modules)
+    signatures = tuple(
+        Signature(name, before.get(name, ""), after.get(name, ""))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name) and not _of_gone_class(name, before, after)
+    )
+    broken = {
+        each.obj.path.partition(".")[2]: each.kind.value
+        for each in griffe.find_breaking_changes(*modules)
+        if each.kind in _BREAKS
+    }
     return PythonChanges(signatures, broken, partial)
 
 
@@ -126,30 +126,32 @@ def _slice(reach: Reach, pointers: list[Pointer]) -> dict[str, Any]:
     }
 
 
-def _generate(content: dict[str, Any], label: str, side: Path) -> None:
-    side.mkdir()
-    spec = side / "openapi.json"
-    spec.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+@lru_cache(maxsize=16)
+def _package(text: str, label: str) -> griffe.Module:
+    """Generate the package of a spec in a temporary folder, and read it."""
+    logging.getLogger("griffe").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="specdiff-") as name:
+        folder = Path(name)
+        for path, content in _files(text, label, folder / "openapi.json").items():
+            if path.parts[0] in ("api", "models", "__init__.py"):
+                target = folder / "generated" / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        module = griffe.load("generated", search_paths=[folder], allow_inspection=False)
+    if not isinstance(module, griffe.Module):
+        raise RefusedError(f"the package generated from {label} can't be read")
+    return module
+
+
+def _files(text: str, label: str, spec: Path) -> dict[PurePosixPath, bytes]:
+    spec.write_text(text, encoding="utf-8")
     try:
-        files = render(Sources(spec, ROOT / "generator-config.yml", ROOT / "generator-templates"))
+        return render(Sources(spec, ROOT / "generator-config.yml", ROOT / "generator-templates"))
     except GenerationError as error:
         words = " ".join(str(error).replace(str(spec), "the spec").split())
         raise RefusedError(f"the generator refuses {label}: {words[:400]}") from error
     except RecursionError as error:
         raise RefusedError(f"the generator can't cope with {label}") from error
-    for name, text in files.items():
-        if PurePosixPath(name).parts[0] in ("api", "models", "__init__.py"):
-            target = side / "generated" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(text)
-
-
-def _load(side: Path) -> griffe.Module:
-    logging.getLogger("griffe").setLevel(logging.CRITICAL)
-    module = griffe.load("generated", search_paths=[side], allow_inspection=False)
-    if not isinstance(module, griffe.Module):
-        raise RefusedError("the generated package can't be read")
-    return module
 
 
 def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:

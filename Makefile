@@ -10,6 +10,8 @@ SHELL := /bin/sh
 PYTHON ?= $(shell sed -n 's/^Python: [^ ]* //p' .venv/made-from.txt 2>/dev/null)
 # More arguments for the tool that a target runs: make test ARGS="-k sandbox", make lock ARGS=--upgrade.
 ARGS ?=
+# The revision that `make diff` compares with: make diff BASE=v1.2. Without it, where the branch left main.
+export BASE ?=
 
 venv_python := .venv/bin/python
 
@@ -67,6 +69,10 @@ docs: setup ## Build the documentation's site and check it (ARGS=serve shows it 
 	$(if $(ARGS),,$(venv_python) -m pytest -q tests/site/built_pages.py)
 
 ##@ Change
+
+.PHONY: diff
+diff: setup ## What does openapi.yaml break, compared with BASE (where the branch left main)?
+	@$(venv_python) -m tools.specdiff.review $(ARGS) -- "$$BASE"
 
 .PHONY: generate
 generate: setup ## Write pipedrive_oauth_client/generated from openapi.yaml

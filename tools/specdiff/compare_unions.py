@@ -98,8 +98,8 @@ def fingerprint(place: Place, above: tuple[tuple[str, ...], ...] = ()) -> str:
 
     return json.dumps(
         [
-            shape.types and sorted(shape.types),
-            shape.enum and sorted(shape.enum),
+            None if shape.types is None else sorted(shape.types),
+            None if shape.enum is None else sorted(shape.enum),
             sorted(shape.formats),
             {name: inner(each) for name, each in shape.fields.items()},
             sorted(shape.required),

@@ -1,0 +1,142 @@
+"""The command: what it prints, in which form, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from rich.console import Console
+
+from tests.specdiff.cases import base, report_of
+from tools.specdiff.__main__ import main
+from tools.specdiff.as_json import json_report
+from tools.specdiff.as_markdown import markdown
+from tools.specdiff.as_text import print_report
+from tools.specdiff.rules import rules, rules_table
+from tools.specdiff.sources import ROOT
+
+BREAKS = base().replace("required: [id, title, state]", "required: [id, state]")
+RENAMES = base().replace("operationId: log_in", "operationId: sign_in")
+ADDS = base().replace("required: [name]\n", "required: [name, part_of]\n")
+
+
+@pytest.fixture
+def specs(tmp_path: Path) -> dict[str, str]:
+    """Give files: the base spec, one that breaks, one that only renames, one that breaks nothing."""
+    texts = {"old": base(), "new": BREAKS, "renames": RENAMES, "adds": ADDS}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return {name: str(tmp_path / f"{name}.yaml") for name in texts}
+
+
+def test_exit_status_says_whether_something_breaks(specs: dict[str, str]) -> None:
+    """The status is 1 where somebody breaks, and 0 where nobody does."""
+    assert main([specs["old"], specs["new"], "--no-python"]) == 1
+    assert main([specs["old"], specs["adds"], "--no-python"]) == 0
+    assert main([specs["old"], specs["old"]]) == 0
+
+
+def test_view_chooses_whose_breaks_count(specs: dict[str, str]) -> None:
+    """A renamed operation breaks importers and nobody who speaks HTTP."""
+    arguments = [specs["old"], specs["renames"], "--no-python", "--view"]
+    assert [main([*arguments, view]) for view in ("both", "importer", "http")] == [1, 1, 0]
+
+
+def test_text_names_everything(specs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding shows the change, its effect, both levels, the rule, both places, and signatures."""
+    main([specs["old"], specs["new"]])
+    printed = capsys.readouterr().out
+    line = (
+        base().splitlines().index("        title: {type: string, description: What it is called.}")
+        + 1
+    )
+    for piece in (
+        "The field `Book.title` is no longer always there in an answer.",
+        rules()["response-field-became-optional"].effect,
+        "over HTTP: breaking   importers: breaking   rule: response-field-became-optional",
+        "/components/schemas/Book/properties/title",
+        f"old.yaml:{line}",
+        f"new.yaml:{line}",
+        "GET /books, POST /books, GET /books/{book_id}",
+        "- title: str\n",
+        "+ title: str | Unset = UNSET\n",
+    ):
+        assert piece in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_text_fits_a_narrow_terminal(width: int) -> None:
+    """No line is longer than the terminal is wide, and no word is lost."""
+    console = Console(width=width, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    print_report(report_of(base(), BREAKS), console)
+    text = console.export_text()
+    console.file.close()
+    assert max(map(len, text.splitlines())) <= width
+    assert "response-field-became-optional" in text.replace("\n", "").replace(" ", "")
+
+
+def test_json_is_as_its_schema_says(
+    specs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON report fits report.schema.json, which allows nothing else."""
+    schema = json.loads((ROOT / "tools/specdiff/report.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    main([specs["old"], specs["new"], "--format", "json"])
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator(schema).validate(printed)
+    assert printed["breaks"] is True
+    assert printed["summary"]["http"]["breaking"] == 1
+    assert printed["python"]["status"] == "compared"
+    (finding,) = printed["findings"]
+    assert finding["signatures"] == [
+        {"name": "models.Book.title", "old": "title: str", "new": "title: str | Unset = UNSET"}
+    ]
+
+
+def test_markdown_takes_nothing_of_the_spec_for_markup() -> None:
+    """Names with bars, backticks, brackets and tags stay text in the cell that they are in."""
+    wild = "a|b`c*_[x](http://e)<img src=x>@all #1"
+    new = base().replace("name: q, in: query", f"name: '{wild}', in: query")
+    text = markdown(report_of(base(), new, python=False))
+    rows = [line for line in text.splitlines() if line.startswith("| The")]
+    assert len(rows) == 2
+    for row in rows:
+        assert len(row.replace("\\|", "").split("|")) == 6
+    outside = "".join(part for row in rows for part in row.replace("\\|", "").split("`")[::2])
+    assert "img" not in outside
+    assert "@all" not in outside
+
+
+def test_rules_are_those_of_the_page() -> None:
+    """The page of the diff lists every rule with its levels, as the code has them."""
+    page = (ROOT / "docs" / "spec-diff.md").read_text(encoding="utf-8")
+    assert rules_table() in page
+
+
+def test_json_says_when_there_is_no_python() -> None:
+    """A spec that the generator refuses is judged over HTTP, and the report says why no more."""
+    new = base().replace("name: {type: string, description: The name.}",
+                         "name: {type: string, maxLength: 9, description: The name.}")  # fmt: skip
+    report = json_report(report_of(base(), new))
+    assert report["python"]["status"] == "refused"
+    assert "maxLength" in str(report["python"]["note"])
+    assert [each["http"] for each in report["findings"]] == ["breaking"]
+
+
+def test_runs_from_another_folder(specs: dict[str, str], tmp_path: Path) -> None:
+    """Revisions are those of the project and files those of the caller, wherever it is run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.specdiff", "HEAD:tests/specs/minimal.yaml", "old.yaml", "--no-python"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "shallow" in done.stderr:
+        pytest.fail(done.stderr)
+    assert done.returncode == 1, done.stderr
+    assert "was removed" in done.stdout
+    assert specs

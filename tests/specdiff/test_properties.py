@@ -1,0 +1,132 @@
+"""What holds for all specs, thrown together at random."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.specdiff.cases import base
+from tools.specdiff.report import Report, diff
+from tools.specdiff.rules import Level
+from tools.specdiff.sources import Source
+
+TYPES = st.sampled_from(["string", "integer", "number", "boolean"])
+
+
+def plain() -> st.SearchStrategy[dict[str, Any]]:
+    """Give schemas of single values."""
+    return st.fixed_dictionaries(
+        {"type": TYPES},
+        optional={
+            "nullable": st.booleans(),
+            "minLength": st.integers(0, 3),
+            "maximum": st.integers(5, 8),
+            "exclusiveMaximum": st.booleans(),
+            "enum": st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, unique=True),
+            "format": st.sampled_from(["date", "uri", "int32", "int64"]),
+            "default": st.sampled_from(["a", "b"]),
+            "description": st.sampled_from(["One.", "Two."]),
+        },
+    )
+
+
+def nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Give schemas of objects, arrays and unions of others."""
+    names = st.sampled_from(["a", "b", "c"])
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "properties": st.dictionaries(names, inner, max_size=3)},
+            optional={
+                "required": st.lists(names, min_size=1, unique=True),
+                "additionalProperties": st.booleans(),
+            },
+        ),
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner}),
+        st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"allOf": st.lists(inner, min_size=1, max_size=2)}),
+        st.just({"$ref": "#/components/schemas/Thing"}),
+    )
+
+
+SCHEMAS = st.recursive(plain(), nested, max_leaves=6)
+
+
+def spec(sent: dict[str, Any], read: dict[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
+    """Put schemas into a spec."""
+    content = {"application/json": {"schema": sent}}
+    answer = {"description": "d", "content": {"application/json": {"schema": read}}}
+    operation = {"requestBody": {"content": content}, "responses": {"200": answer}}
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "paths": {"/x": {"post": operation}},
+        "components": {"schemas": {"Thing": {"type": "object", "properties": {"inner": thing}}}},
+    }
+
+
+def compared(old: Any, new: Any) -> Report:
+    """Compare two specs over HTTP."""
+    sources = [Source(name, json.dumps(each).encode()) for name, each in (("o", old), ("n", new))]
+    return diff(*sources, python=False)
+
+
+def turned(value: Any) -> Any:
+    """Give a value with the keys of all mappings in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned(each) for key, each in reversed(value.items())}
+    return [turned(each) for each in value] if isinstance(value, list) else value
+
+
+RARELY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@RARELY
+@given(st.tuples(SCHEMAS, SCHEMAS, plain()))
+def test_same_meaning_is_no_change(schemas: tuple[Any, Any, Any]) -> None:
+    """A spec does not differ from itself with its keys in another order."""
+    content = spec(*schemas)
+    assert compared(content, turned(content)).findings == ()
+
+
+@RARELY
+@given(st.tuples(SCHEMAS, SCHEMAS, plain()), st.tuples(SCHEMAS, SCHEMAS, plain()))
+def test_no_change_goes_by_in_silence(
+    one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]
+) -> None:
+    """What is found one way is found the other way, and is silent neither way."""
+    there, back = compared(spec(*one), spec(*other)), compared(spec(*other), spec(*one))
+    assert bool(there.findings) == bool(back.findings)
+    for report in (there, back):
+        assert all(each.what and each.old.line and each.new.line for each in report.findings)
+
+
+@RARELY
+@given(SCHEMAS, SCHEMAS, plain(), st.booleans())
+def test_compatible_one_way_is_breaking_the_other(
+    old: Any, new: Any, thing: Any, sent: bool
+) -> None:
+    """What changes without a break, whether sent or read, can't be taken back without one."""
+    before, after = (spec(*((each, {}) if sent else ({}, each)), thing) for each in (old, new))
+    there, back = compared(before, after), compared(after, before)
+    if not there.breaks("http") and there.count(Level.COMPATIBLE, "http"):
+        assert back.breaks("http")
+
+
+def test_long_specs_are_compared_without_counting_twice() -> None:
+    """A change of a shared schema is one finding, however many operations see it."""
+    content = yaml.safe_load(base())
+    paths = content["paths"]
+    for number in range(200):
+        paths[f"/copy{number}"] = {"get": {"responses": {"200": {
+            "description": "d", "content": {"application/json": {"schema": {
+                "$ref": "#/components/schemas/Problem"}}}}}}}  # fmt: skip
+    new = json.loads(json.dumps(content))
+    del new["components"]["schemas"]["Problem"]["required"]
+    report = compared(content, new)
+    (finding,) = report.findings
+    assert finding.rule.id == "response-field-became-optional"
+    assert len(finding.operations) > 200

@@ -24,7 +24,8 @@ from {package}.types import Unset
 
 # A value of each type, as source.
 _VALUES = {
-    "str": '"a"', "int": "7", "float": "2.5", "bool": "True", "datetime.date": "datetime.date(2026, 1, 2)",
+    "str": '"a"', "int": "7", "float": "2.5", "bool": "True",
+    "datetime.date": "datetime.date(2026, 1, 2)",
     "Any": '"a"', "None": "None", "list[str]": '["a"]',
 }  # fmt: skip
 
@@ -37,11 +38,11 @@ def stubs(files: Files) -> Files:
 
 
 class _Hollow(ast.NodeTransformer):
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.body = [ast.Expr(ast.Constant(...))]
         return node
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
         node.body = [ast.Expr(ast.Constant(...))]
         return node
 

@@ -165,7 +165,7 @@ class Program:
         return value
 
     def _check_meaning(self, operation: dict[str, Any], given: dict[str, Any]) -> None:
-        """The service understands what the program said, and the old defaults of what it did not."""
+        """The service understands what was said, and the old defaults of what was not."""
         taken = self.service.taken
         for node in operation.get("parameters", ()):
             parameter = self.spec.resolve(node)
@@ -226,7 +226,8 @@ class Program:
 
 
 def _schema(body: dict[str, Any]) -> dict[str, Any]:
-    return next(iter(body["content"].values()))["schema"]
+    schema: dict[str, Any] = next(iter(body["content"].values()))["schema"]
+    return schema
 
 
 def _python(name: str) -> str:

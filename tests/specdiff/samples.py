@@ -28,7 +28,7 @@ class Document:
 
     def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
         """Follow references."""
-        while isinstance(node, dict) and "$ref" in node:
+        while "$ref" in node:
             target: Any = self.content
             for key in node["$ref"].removeprefix("#/").split("/"):
                 target = target[key]

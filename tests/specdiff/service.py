@@ -16,7 +16,7 @@ from tests.specdiff.samples import Document
 METHODS = ("get", "post", "put", "delete")
 
 
-class Refusal(AssertionError):
+class RefusalError(AssertionError):
     """The service does not take a request."""
 
 
@@ -62,7 +62,7 @@ class Service:
             if found and method in item:
                 values = dict(zip(names, map(unquote, found.groups()), strict=True))
                 return item[method], values
-        raise Refusal(f"no {method} {path}")
+        raise RefusalError(f"no {method} {path}")
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         """Take a request, or fail."""
@@ -88,7 +88,7 @@ class Service:
             if all(name in request.headers for name in names):
                 return
         if ways:
-            raise Refusal("no credentials")
+            raise RefusalError("no credentials")
 
     def _check_parameters(
         self, operation: dict[str, Any], in_path: dict[str, str], query: dict[str, str],
@@ -102,28 +102,28 @@ class Service:
             schema = self.document.resolve(parameter["schema"])
             if text is None:
                 if parameter.get("required"):
-                    raise Refusal(f"{name} is missing")
+                    raise RefusalError(f"{name} is missing")
                 if "default" in schema:
                     self.taken[name.lower()] = schema["default"]
                 continue
             value = _decoded(text, schema)
             if not self.document.allows(schema, value):
-                raise Refusal(f"{name} may not be {text!r}")
+                raise RefusalError(f"{name} may not be {text!r}")
             self.taken[name.lower()] = value
             if where == "query":
                 query.pop(name)
         if query:
-            raise Refusal(f"nobody knows {sorted(query)}")
+            raise RefusalError(f"nobody knows {sorted(query)}")
 
     def _check_body(self, operation: dict[str, Any], request: httpx.Request) -> None:
         body = operation.get("requestBody")
         if body is None:
             if request.content:
-                raise Refusal("a body where none belongs")
+                raise RefusalError("a body where none belongs")
             return
         kind = request.headers.get("Content-Type", "").partition(";")[0]
         if kind not in body["content"]:
-            raise Refusal(f"no body of {kind or 'no kind'}")
+            raise RefusalError(f"no body of {kind or 'no kind'}")
         schema = body["content"][kind]["schema"]
         sent = json.loads(request.content) if kind == "application/json" else dict(
             parse_qsl(request.content.decode(), keep_blank_values=True)
@@ -132,13 +132,13 @@ class Service:
         named = self.document.resolve(schema).get("properties", {})
         for name in sent:
             if name in named and name not in fields:
-                raise Refusal(f"{name} is read-only")
+                raise RefusalError(f"{name} is read-only")
             # Fields that the spec had and has no more lose their effect: as bad as a refusal.
             if name not in named and not name.startswith("a_field"):
-                raise Refusal(f"nobody knows {name}")
+                raise RefusalError(f"nobody knows {name}")
         fault = self.document.fault(schema, sent)
         if fault is not None:
-            raise Refusal(fault.message)
+            raise RefusalError(fault.message)
         for name, field_ in fields.items():
             default = self.document.resolve(field_).get("default")
             if name in sent or default is not None:

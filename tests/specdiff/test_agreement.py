@@ -103,11 +103,11 @@ def complaints(workshop: Workshop) -> dict[str, list[str]]:
         cwd=folder, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    found: dict[str, list[str]] = {way.name: [] for way in ways} | {"own": []}
+    found: dict[str, list[str]] = {"own": [], **{way.name: [] for way in ways}}
     for line in done.stdout.splitlines():
-        name = line.partition(".py:")[0]
-        if name.startswith("caller_") and ": error:" in line:
-            number = name.removeprefix("caller_")
+        caller = line.partition(".py:")[0]
+        if caller.startswith("caller_") and ": error:" in line:
+            number = caller.removeprefix("caller_")
             found["own" if number == "own" else ways[int(number)].name].append(line)
     return found
 

@@ -81,7 +81,11 @@ def turned(value: Any) -> Any:
     return [turned(each) for each in value] if isinstance(value, list) else value
 
 
-RARELY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+RARELY = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 @RARELY

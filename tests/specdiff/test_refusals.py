@@ -27,7 +27,8 @@ def referring(target: str) -> bytes:
 CIRCLE = base().replace(
     "    Key: {name: X-Api-Key, in: header, required: true, description: Who asks., schema:"
     " {type: string}}",
-    "    Key: {$ref: '#/components/parameters/Lock'}\n    Lock: {$ref: '#/components/parameters/Key'}",
+    "    Key: {$ref: '#/components/parameters/Lock'}\n"
+    "    Lock: {$ref: '#/components/parameters/Key'}",
 )
 
 HOSTILE = {
@@ -130,7 +131,10 @@ def test_no_git_is_said(
 
 def test_reading_is_yaml_1_2() -> None:
     """Words, numbers and keys are read as the generator reads them, merge keys included."""
-    text = b"\xef\xbb\xbfa: &x {on: yes, 200: '7', n: ~, d: 2026-01-02, 4XX: 0x1F}\r\nc: {<<: *x, on: 2}\r\n"
+    text = (
+        b"\xef\xbb\xbfa: &x {on: yes, 200: '7', n: ~, d: 2026-01-02, 4XX: 0x1F}\r\n"
+        b"c: {<<: *x, on: 2}\r\n"
+    )
     reading = read("spec", text)
     plain = {"on": "yes", "200": "7", "n": None, "d": "2026-01-02", "4XX": 31}
     assert reading.content == {"a": plain, "c": {**plain, "on": 2}}

@@ -169,7 +169,7 @@ def test_default_is_where_the_branch_left_main(project: Project) -> None:
 def test_default_on_main_is_the_last_commit(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On main, what is not committed is compared with the last commit, else that with the one before."""
+    """On main, what is not committed is compared with HEAD; else HEAD with what was before."""
     project.git("switch", "--quiet", "main")
     project.edit("openapi.yaml", *BREAK)
     assert project.diff() == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tools.specdiff.as_text import operations_text, summary
+from tools.specdiff.as_text import operations_text, python_text, summary
 from tools.specdiff.findings import Finding, Location, shown
 from tools.specdiff.report import Report, View, level_for
 from tools.specdiff.rules import Level
@@ -56,7 +56,7 @@ def markdown(report: Report, view: View = "both") -> str:
         parts.append(text)
     parts += _signatures(report)
     if report.python_note and report.findings:
-        parts.append(f"Python signatures were not compared: {_escape(report.python_note)}.")
+        parts.append(_escape(python_text(report)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -42,7 +42,7 @@ def print_report(report: Report, console: Console, view: View = "both") -> None:
         console.print()
     console.print(Text(summary(report, view)))
     if report.python_note and report.findings:
-        console.print(Text(f"Python signatures were not compared: {report.python_note}."))
+        console.print(Text(python_text(report)))
 
 
 def _print_finding(each: Finding, report: Report, console: Console) -> None:
@@ -67,6 +67,13 @@ def _print_signatures(signatures: tuple[Signature, ...], console: Console) -> No
         for sign, text, style in (("-", each.old, "red"), ("+", each.new, "green")):
             if text:
                 console.print(Padding(Text(f"{sign} {text}", style), (0, 0, 0, 4), expand=False))
+
+
+def python_text(report: Report) -> str:
+    """Say why signatures were not compared, or not all."""
+    if report.python == "partly":
+        return f"Of a spec of this length, {report.python_note}."
+    return f"Python signatures were not compared: {report.python_note}."
 
 
 def places(each: Finding, report: Report) -> list[str]:

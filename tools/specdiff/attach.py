@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from tools.specdiff.compare import Operation
 from tools.specdiff.findings import Finding, Signature, finding
 from tools.specdiff.names import class_name, python_name
+from tools.specdiff.operations import Operation
 from tools.specdiff.python_sides import PythonChanges
 from tools.specdiff.reach import Reach
 from tools.specdiff.rules import Level

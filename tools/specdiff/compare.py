@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
 from tools.specdiff.compare_access import compare_security, compare_servers
 from tools.specdiff.compare_bodies import compare_bodies
 from tools.specdiff.compare_parameters import compare_parameters
@@ -13,67 +11,68 @@ from tools.specdiff.compare_responses import compare_responses
 from tools.specdiff.compare_schemas import compare_schemas
 from tools.specdiff.findings import Finding
 from tools.specdiff.names import component_classes, python_name
-from tools.specdiff.spec import Place, Spec
+from tools.specdiff.operations import METHODS, Operation
+from tools.specdiff.reach import Reach
+from tools.specdiff.spec import Pointer, canonical
 from tools.specdiff.walk import Walk
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ITEM = {*METHODS, "parameters", "servers"}
 _OPERATION = {"tags", "operationId", "parameters", "requestBody", "responses", "deprecated",
               "security", "servers"}  # fmt: skip
 _TEMPLATE = re.compile(r"\{([^}]*)\}")
 
 
-@frozen(eq=False)
-class Operation:
-    """An operation of a spec.
-
-    Attributes:
-        method: Its method, in small letters.
-        path: Its path.
-        item: Where its path stands.
-        place: Where it stands itself.
-    """
-
-    method: str
-    path: str
-    item: Place
-    place: Place
-
-    @property
-    def address(self) -> str:
-        """Method and path, as they are written."""
-        return f"{self.method.upper()} {self.path}"
-
-    @property
-    def name(self) -> str:
-        """The operationId, or the address where there is none."""
-        return self.place.text("operationId") or self.address
-
-
-def operations(spec: Spec) -> list[Operation]:
-    """Give the operations of a spec in its order."""
-    return [
-        Operation(method, path, item, place)
-        for path, item in spec.top.entries("paths").items()
-        if path.startswith("/")
-        for method in METHODS
-        if (place := item.at(method)) is not None
-    ]
-
-
-def compare(old: Spec, new: Spec) -> list[Finding]:
+def compare(old: Reach, new: Reach) -> list[Finding]:
     """Find every change between two specs.
 
     Args:
         old: The old spec.
         new: The new one.
     """
-    walk = Walk(old, new)
+    walk = Walk(old.spec, new.spec)
     _compare_documents(walk)
-    for before, after in _pair(walk, operations(old), operations(new)):
-        _compare_operations(walk, before, after)
+    changed = _changed_components(walk)
+    for before, after in _pair(walk, old.operations, new.operations):
+        if changed is None or not (
+            _reads_alike(before, after)
+            and old.leads_to(before).isdisjoint(changed)
+            and new.leads_to(after).isdisjoint(changed)
+        ):
+            _compare_operations(walk, before, after)
     _compare_components(walk)
     return walk.findings
+
+
+def _changed_components(walk: Walk) -> set[Pointer] | None:
+    """Give the components that differ, or None where that is not all that operations depend on."""
+    old, new = walk.old, walk.new
+    if old.minor != new.minor or any(
+        canonical(old.content.get(key)) != canonical(new.content.get(key))
+        for key in ("security", "servers")
+    ):
+        return None
+    before, after = (each.content.get("components") or {} for each in (old, new))
+    if canonical(before.get("securitySchemes")) != canonical(after.get("securitySchemes")):
+        return None
+    return {
+        ("components", kind, name)
+        for kind in before.keys() | after.keys()
+        for ours, theirs in [(before.get(kind) or {}, after.get(kind) or {})]
+        for name in ours.keys() | theirs.keys()
+        if canonical(ours.get(name)) != canonical(theirs.get(name)) or name not in ours
+    }
+
+
+def _reads_alike(old: Operation, new: Operation) -> bool:
+    items = [
+        {key: value for key, value in each.item.value.items() if key not in METHODS}
+        for each in (old, new)
+    ]
+    return (
+        old.path == new.path
+        and canonical(old.place.value) == canonical(new.place.value)
+        and canonical(items[0]) == canonical(items[1])
+    )
 
 
 def _pair(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
@@ -90,11 +91,17 @@ def limit_text(key: str, value: Any) -> str:
     return " and ".join(sorted(value)) if key == "pattern" else str(value)
 
 
-def _strictness(key: str) -> Any:
-    if key in ("minimum", "maximum"):
-        sign = 1 if key == "minimum" else -1
-        return lambda end: (sign * end[0], end[1])
-    return (lambda value: value) if key in _LOWER else (lambda value: -value)
+def _strictness(key: str) -> Callable[[Any], Any]:
+    """Give what makes a key to sort limits by, the strictest last."""
+
+    def of_end(end: tuple[float, bool]) -> tuple[float, bool]:
+        value, exclusive = end
+        return (value if key == "minimum" else -value, exclusive)
+
+    def of_size(size: float) -> float:
+        return size if key in _LOWER else -size
+
+    return of_end if key in ("minimum", "maximum") else of_size
 
 
 def _is_number(value: object) -> bool:

@@ -20,12 +20,15 @@ from attrs import frozen
 from tools.generate.document import GenerationError
 from tools.generate.render import Sources, render
 from tools.specdiff.findings import Finding, Signature
+from tools.specdiff.operations import Operation
 from tools.specdiff.reach import Reach
 from tools.specdiff.sources import ROOT
 from tools.specdiff.spec import Pointer
 
 # Above this many operations a side is generated as far as it is concerned, not whole.
 WHOLE = 40
+# And of those that are concerned, no more than this: the generator takes its time.
+MOST = 60
 
 # What griffe counts as a break and is one whichever way the data goes. Types and values of
 # attributes and results are judged by the rules, which know who sends and who reads.
@@ -51,11 +54,13 @@ class PythonChanges:
         signatures: The public names that changed, by where they are: a class or an operation.
         broken: What griffe calls a break, by name, with what it says.
         partial: Whether only what the changes concern was generated.
+        note: What was left out of that.
     """
 
     signatures: tuple[Signature, ...]
     broken: dict[str, str]
     partial: bool
+    note: str = ""
 
 
 def compare_packages(old: Reach, new: Reach, found: list[Finding]) -> PythonChanges:
@@ -70,12 +75,19 @@ def compare_packages(old: Reach, new: Reach, found: list[Finding]) -> PythonChan
         RefusedError: The generator refuses one of the specs.
     """
     partial = max(len(old.operations), len(new.operations)) > WHOLE
-    contents = [old.spec.content, new.spec.content]
+    contents, note = [old.spec.content, new.spec.content], ""
     if partial:
+        pointers = [each.old.pointer for each in found], [each.new.pointer for each in found]
+        concerned = [_concerned(*side) for side in zip((old, new), pointers, strict=True)]
+        # The same operations on both sides, so that none seems to have gone.
+        kept = {each.address for each in concerned[0][:MOST]} if concerned[0] else set()
+        kept |= {each.address for each in concerned[1] if len(kept) < MOST or each.address in kept}
         contents = [
-            _slice(old, [each.old.pointer for each in found]),
-            _slice(new, [each.new.pointer for each in found]),
+            _slice(side, [each for each in chosen if each.address in kept], wanted)
+            for side, chosen, wanted in zip((old, new), concerned, pointers, strict=True)
         ]
+        left = len({each.address for side in concerned for each in side} - kept)
+        note = f"{left} of the operations concerned were left out of the signatures" if left else ""
     labels = (old.spec.label, new.spec.label)
     modules = [
         _package(json.dumps(content, ensure_ascii=False), label)
@@ -92,25 +104,30 @@ def compare_packages(old: Reach, new: Reach, found: list[Finding]) -> PythonChan
         for each in griffe.find_breaking_changes(*modules)
         if each.kind in _BREAKS
     }
-    return PythonChanges(signatures, broken, partial)
+    return PythonChanges(signatures, broken, partial, note)
 
 
-def _slice(reach: Reach, pointers: list[Pointer]) -> dict[str, Any]:
-    """Cut a spec down to what some places concern."""
-    chosen = {
-        each.place.pointer: each for pointer in pointers for each in reach.reached_by(pointer)
-    }
-    wanted = reach.components_of(list(chosen.values()))
-    direct = {pointer[:3] for pointer in pointers if pointer[:1] == ("components",)}
+def _concerned(reach: Reach, pointers: list[Pointer]) -> list[Operation]:
+    """Give the operations that some places concern, those that are changed themselves first."""
+    chosen: dict[Pointer, Operation] = {}
+    for pointer in sorted(pointers, key=lambda each: each[:1] != ("paths",)):
+        chosen |= {each.place.pointer: each for each in reach.reached_by(pointer)}
+    return list(chosen.values())
+
+
+def _slice(reach: Reach, chosen: list[Operation], pointers: list[Pointer]) -> dict[str, Any]:
+    """Cut a spec down to some operations, and to the components that they and some places need."""
     content = reach.spec.content
     components = content.get("components") or {}
-    for kind, name in (each[1:] for each in direct if len(each) == 3):
+    wanted = reach.components_of(chosen)
+    for kind, name in {each[1:3] for each in pointers if each[0:1] == ("components",) and each[2:]}:
         wanted.add(("components", kind, name))
-        wanted |= reach.closure(components.get(kind, {}).get(name))
+        wanted |= reach.closure((components.get(kind) or {}).get(name))
     paths: dict[str, Any] = {}
-    for each in chosen.values():
-        kept = {key: each.item.get(key) for key in ("parameters",) if each.item.get(key)}
-        paths.setdefault(each.path, kept)[each.method] = each.place.value
+    for each in chosen:
+        shared = each.item.get("parameters")
+        item = paths.setdefault(each.path, {"parameters": shared} if shared else {})
+        item[each.method] = each.place.value
     return {
         **content,
         "paths": paths,

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from attrs import define, evolve, field
 
-from tools.specdiff.compare import Operation, operations
 from tools.specdiff.findings import Finding
+from tools.specdiff.operations import Operation, operations
 from tools.specdiff.spec import Pointer, Spec
 
 
@@ -30,7 +30,7 @@ class Reach:
     def __attrs_post_init__(self) -> None:
         self.operations = operations(self.spec)
         for each in self.operations:
-            item = {key: value for key, value in each.item.value.items() if key == "parameters"}
+            item = each.item.get("parameters")
             self._leads[each.place.pointer] = self.closure([each.place.value, item])
 
     def closure(self, values: Any) -> set[Pointer]:
@@ -47,6 +47,10 @@ class Reach:
                 self._direct[target] = set(_references(node))
             waiting |= self._direct[target] - found
         return found
+
+    def leads_to(self, operation: Operation) -> set[Pointer]:
+        """Give the components that an operation leads to."""
+        return self._leads[operation.place.pointer]
 
     def reached_by(self, pointer: Pointer) -> list[Operation]:
         """Give the operations that see what a pointer names."""

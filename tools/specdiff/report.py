@@ -77,11 +77,11 @@ def diff(old: Source, new: Source, *, python: bool = True) -> Report:
 
 def _diff(old: Source, new: Source, *, python: bool) -> Report:
     before = Spec.load(old)
-    after = before if old.text == new.text else Spec.load(new)
+    after = before if old.text == new.text else Spec.load(new, before)
     if after is before:
         return Report(old.label, new.label, ())
     ours, theirs = Reach(before), Reach(after)
-    found = with_operations(compare(before, after), ours, theirs)
+    found = with_operations(compare(ours, theirs), ours, theirs)
     left: list[Signature] = []
     status: PythonStatus = "skipped"
     note = "" if not python else "nothing that the generator reads has changed"
@@ -91,7 +91,7 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
         except RefusedError as error:
             status, note = "refused", str(error)
         else:
-            status, note = "partly" if changes.partial else "compared", ""
+            status, note = "partly" if changes.partial else "compared", changes.note
             found, left = attach(found, changes, ours, theirs)
     found.sort(key=_order)
     return Report(old.label, new.label, tuple(found), status, note, tuple(left))

@@ -121,7 +121,7 @@ def _version(text: str, where: str) -> Version:
         return Version(found[1] if found else "")
     except InvalidVersion as error:
         raise CannotCompareError(
-            f"{VERSION_FILE} of {where} has no line like __version__ = \"0.1.0\""
+            f'{VERSION_FILE} of {where} has no line like __version__ = "0.1.0"'
         ) from error
 
 
@@ -177,7 +177,9 @@ def words(found: Review, *, breaks: bool) -> list[str]:
         )
         said += [
             f"- **Breaking:** `{rule}` `{name}`: …"
-            for rule, name in dict.fromkeys((each.rule.id, _name(each)) for each in found.undeclared)
+            for rule, name in dict.fromkeys(
+                (each.rule.id, _name(each)) for each in found.undeclared
+            )
         ]
     if not found.moved:
         step = "minor" if found.before.major == 0 else "major"

@@ -71,7 +71,7 @@ class Shape:
     @property
     def is_object(self) -> bool:
         """Whether a value is an object, null aside."""
-        return self.types is not None and self.types - {"null"} == {"object"}
+        return self.types is not None and self.types - {"null"} == frozenset({"object"})
 
     @property
     def says_nothing(self) -> bool:

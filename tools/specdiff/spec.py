@@ -43,8 +43,12 @@ class Spec:
     _registry: Registry[Any]
 
     @classmethod
-    def load(cls, source: Source) -> Spec:
+    def load(cls, source: Source, known: Spec | None = None) -> Spec:
         """Read a spec and hold it against the schema of its version.
+
+        Args:
+            source: Its text.
+            known: A spec that was found right; what is the same in both is not looked at again.
 
         Raises:
             CannotCompareError: It is no OpenAPI 3.0 or 3.1.
@@ -58,7 +62,9 @@ class Spec:
             raise CannotCompareError(f"{source.label} is no OpenAPI 3.0 or 3.1 document: it {said}")
         minor = int(found[1])
         check = openapi_v31_schema_validator if minor else openapi_v30_schema_validator
-        fault = best_match(check.iter_errors(content))
+        same_version = known is not None and known.minor == minor
+        unseen = _without(content, known.content) if known and same_version else content
+        fault = best_match(check.iter_errors(unseen))
         if fault is not None:
             path = tuple(str(step) for step in fault.absolute_path)
             raise CannotCompareError(
@@ -87,23 +93,21 @@ class Spec:
         Raises:
             CannotCompareError: It leads out of the document or nowhere.
         """
-        place = f"{self.label}:{self.line((*pointer, '$ref'))}"
         if not reference.startswith("#"):
-            raise CannotCompareError(
-                f"{place} refers to {reference!r}, which is another document; put both into one"
-            )
+            raise self._astray(reference, pointer, "which is another document; put both into one")
         if reference not in ("#", "#/") and not reference.startswith("#/"):
-            raise CannotCompareError(f"{place} refers to {reference!r}, which is no JSON pointer")
+            raise self._astray(reference, pointer, "which is no JSON pointer")
         try:
             found = self._registry.resolver("").lookup(reference).contents
         except (Unresolvable, ValueError, LookupError, TypeError) as error:
-            raise CannotCompareError(
-                f"{place} refers to {reference!r}, which is not there"
-            ) from error
+            raise self._astray(reference, pointer, "which is not there") from error
         steps = unquote(reference[1:]).split("/")[1:]
-        return Place(
-            self, found, tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
-        )
+        target = tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
+        return Place(self, found, target)
+
+    def _astray(self, reference: str, pointer: Pointer, why: str) -> CannotCompareError:
+        line = self.line((*pointer, "$ref"))
+        return CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {why}")
 
 
 @frozen(eq=False)
@@ -201,6 +205,26 @@ class Place:
     def step(self, key: str, value: Any) -> Place:
         """Give a value that stands in this one, as it is written."""
         return Place(self.spec, value, (*self.pointer, key), self.parent, self.name)
+
+
+def _without(content: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the paths and components that another document has alike."""
+    result = dict(content)
+    if isinstance(content.get("paths"), dict):
+        result["paths"] = _fresh(content["paths"], known["paths"])
+    components = content.get("components")
+    if isinstance(components, dict):
+        before = known.get("components") or {}
+        result["components"] = {
+            kind: _fresh(entries, before.get(kind) or {}) for kind, entries in components.items()
+        }
+    return result
+
+
+def _fresh(entries: Any, known: Any) -> Any:
+    if not isinstance(entries, dict) or not isinstance(known, dict):
+        return entries
+    return {key: value for key, value in entries.items() if key not in known or known[key] != value}
 
 
 def pointer_text(pointer: Pointer) -> str:

@@ -98,7 +98,7 @@ def _judgements(entry: dict[str, str]) -> frozenset[Judgement]:
 @cache
 def report_of(old: str, new: str, *, python: bool = True) -> Report:
     """Compare two specs."""
-    sources = [Source(name, text.encode()) for name, text in (("old", old), ("new", new))]
+    sources = [Source("spec", text.encode()) for text in (old, new)]
     return diff(*sources, python=python)
 
 

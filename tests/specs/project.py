@@ -99,6 +99,17 @@ class Package:
         rewrite(folder, files)
         self.folder = folder
 
+    @classmethod
+    def at(cls, folder: Path) -> Package:
+        """Give a package that is there already.
+
+        Args:
+            folder: Where its files are.
+        """
+        package = cls.__new__(cls)
+        package.folder = folder
+        return package
+
     def module(self, name: str) -> ModuleType:
         """Import one of its modules.
 

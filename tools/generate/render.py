@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attrs import define
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import BytecodeCache, StrictUndefined, TemplateError
+from jinja2.bccache import Bucket
 from openapi_python_client import Project
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
@@ -47,6 +48,24 @@ class Sources:
     spec: Path
     config: Path
     templates: Path
+
+
+class _Compiled(BytecodeCache):
+    """Templates that were compiled, by their text; half of a run's time goes into compiling."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        code = self._code.get((bucket.key, bucket.checksum))
+        if code is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
 
 
 def render(sources: Sources) -> dict[PurePosixPath, bytes]:
@@ -115,6 +134,7 @@ def _build(
             check_endpoint(spec, endpoint)
     project = Project(openapi=parsed, config=config, custom_template_path=sources.templates)
     project.env.undefined = StrictUndefined
+    project.env.bytecode_cache = _COMPILED
     project.env.filters["literal"] = repr
     for_templates: dict[str, Any] = project.env.globals
     for_templates.update(

@@ -116,10 +116,11 @@ def _unexplained(
     missed: dict[str, Finding] = {}
     for name in changes.broken:
         owner, _member = _owner_and_member(name)
-        if owner and not _belongs(owner, explained) and owner not in missed:
+        plain = owner.replace("_", "").lower()  # a class and its module are one
+        if owner and not _belongs(owner, explained) and plain not in missed:
             place = _operation(old, owner)
             top = old.spec.top if place is None else place.place
-            missed[owner] = finding("python-surface", top, new.spec.top, owner)
+            missed[plain] = finding("python-surface", top, new.spec.top, owner)
     return list(missed.values())
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+from attrs import evolve
+
 from tools.specdiff.names import python_type
 from tools.specdiff.pair import Pair
-from tools.specdiff.shapes import Shape, shape_of
+from tools.specdiff.shapes import WORDS, Shape, shape_of
 from tools.specdiff.spec import Place, canonical
 
 
@@ -40,7 +42,7 @@ def _compare_forms(pair: Pair) -> None:
     only two that are left. What is left after that was added or removed; if there is both, nobody
     can tell.
     """
-    ours, theirs = (list(each.union or (each.place,)) for each in (pair.old, pair.new))
+    ours, theirs = (list(each.union or (_bare(each.place),)) for each in (pair.old, pair.new))
     for same in (_alike, _related):
         for before in list(ours):
             after = next((each for each in theirs if same(before, each)), None)
@@ -61,6 +63,11 @@ def _compare_forms(pair: Pair) -> None:
         kind = python_type(shape_of(after))
         rule = f"{pair.side}-variant-added"
         pair.walk.add(rule, pair.old.place, after, pair.subject, new=kind)
+
+
+def _bare(place: Place) -> Place:
+    """Leave out the words, which were compared with those of the whole."""
+    return evolve(place, value={k: v for k, v in place.value.items() if k not in WORDS})
 
 
 def _is_bare(shape: Shape) -> bool:

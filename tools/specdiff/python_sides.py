@@ -10,7 +10,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -143,13 +143,13 @@ def _slice(reach: Reach, chosen: list[Operation], pointers: list[Pointer]) -> di
     }
 
 
-@lru_cache(maxsize=16)
+@cache
 def _package(text: str, label: str) -> griffe.Module:
     """Generate the package of a spec in a temporary folder, and read it."""
     logging.getLogger("griffe").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="specdiff-") as name:
         folder = Path(name)
-        for path, content in _files(text, label, folder / "openapi.json").items():
+        for path, content in generated(text, label).items():
             if path.parts[0] in ("api", "models", "__init__.py"):
                 target = folder / "generated" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,15 +160,31 @@ def _package(text: str, label: str) -> griffe.Module:
     return module
 
 
-def _files(text: str, label: str, spec: Path) -> dict[PurePosixPath, bytes]:
-    spec.write_text(text, encoding="utf-8")
-    try:
-        return render(Sources(spec, ROOT / "generator-config.yml", ROOT / "generator-templates"))
-    except GenerationError as error:
-        words = " ".join(str(error).replace(str(spec), "the spec").split())
-        raise RefusedError(f"the generator refuses {label}: {words[:400]}") from error
-    except RecursionError as error:
-        raise RefusedError(f"the generator can't cope with {label}") from error
+@cache
+def generated(text: str, label: str) -> dict[PurePosixPath, bytes]:
+    """Generate the package of a spec.
+
+    Args:
+        text: The spec, as JSON.
+        label: What to call it.
+
+    Returns:
+        The content of each file by its path inside the package.
+
+    Raises:
+        RefusedError: The generator refuses it.
+    """
+    with tempfile.TemporaryDirectory(prefix="specdiff-") as folder:
+        spec = Path(folder, "openapi.json")
+        spec.write_text(text, encoding="utf-8")
+        settings, templates = ROOT / "generator-config.yml", ROOT / "generator-templates"
+        try:
+            return render(Sources(spec, settings, templates))
+        except GenerationError as error:
+            words = " ".join(str(error).replace(str(spec), "the spec").split())
+            raise RefusedError(f"the generator refuses {label}: {words[:400]}") from error
+        except RecursionError as error:
+            raise RefusedError(f"the generator can't cope with {label}") from error
 
 
 def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:

@@ -98,9 +98,11 @@ def shape_of(place: Place, depth: int = 0) -> Shape:
     typeless = shape.types is None
     for member in place.items("allOf") if depth < _DEEPEST else ():
         shape = _both(shape, shape_of(member, depth + 1))
-    if len(place.get("allOf") or ()) == 1 and depth < _DEEPEST and not _says_more(place):
-        shape.place = shape_of(place.items("allOf")[0], depth + 1).place
     shape = _with_union(shape, place, depth)
+    target = _only_reference(place)
+    if target is not None and depth < _DEEPEST:
+        # The generator makes no class of its own for it, whatever stands beside.
+        shape.place = shape_of(target, depth + 1).place
     if place.get("nullable") is True and typeless:
         # Beside an allOf or a union, where a strict reader of OpenAPI 3.0 passes over it; the
         # generator and those who write it don't.
@@ -111,8 +113,17 @@ def shape_of(place: Place, depth: int = 0) -> Shape:
     return shape
 
 
-def _says_more(place: Place) -> bool:
-    return any(key in place.value for key in (_READ | _LIMITS) - {"allOf", "nullable", "default"})
+def _only_reference(place: Place) -> Place | None:
+    """Give what an `allOf`, `oneOf` or `anyOf` refers to, if it holds one reference only."""
+    found = [
+        (key, each)
+        for key in ("allOf", "oneOf", "anyOf")
+        for each in (place.get(key) or ())
+        if each != {"type": "null"}
+    ]
+    if len(found) != 1 or not isinstance(found[0][1], dict) or "$ref" not in found[0][1]:
+        return None
+    return next(each for each in place.items(found[0][0]) if each.get("type") != "null")
 
 
 def _own(place: Place) -> Shape:
@@ -225,10 +236,7 @@ def _with_union(shape: Shape, place: Place, depth: int) -> Shape:
         if shape.union or (len(real) > 1 and nullable):
             shape.union = (*shape.union, *forms)
         elif len(real) == 1:
-            empty = shape.says_nothing
             shape = _both(shape, real[0][1])
-            if empty:
-                shape.place = real[0][1].place
             if nullable and shape.types is not None:
                 shape.types |= {"null"}
         else:

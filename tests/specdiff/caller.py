@@ -31,13 +31,20 @@ _VALUES = {
 
 
 def stubs(files: Files) -> Files:
-    """Take the bodies of functions out of a package, so that mypy reads what it declares only."""
-    return {
-        name: ast.unparse(_Hollow().visit(ast.parse(text))).encode() for name, text in files.items()
+    """Leave of a package what it declares, so that mypy reads no more than callers see."""
+    kept = {
+        name: ast.unparse(_Hollow().visit(ast.parse(text))).encode()
+        for name, text in files.items()
+        if name.parts[0] in ("api", "models", "types.py")
     }
+    client = b"class Client: ...\nclass AuthenticatedClient(Client): ...\n"
+    return {**kept, PurePosixPath("client.py"): client, PurePosixPath("__init__.py"): b""}
 
 
 class _Hollow(ast.NodeTransformer):
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.level and node.module in ("decode", "encode", "errors") else node
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.body = [ast.Expr(ast.Constant(...))]
         return node

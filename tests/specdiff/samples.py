@@ -88,6 +88,8 @@ class Document:
         choices = {k: self.values(v, sent=sent, depth=depth + 1) for k, v in fields.items()}
         full = {name: values[0] for name, values in choices.items() if values}
         yield full
+        if depth > 1:
+            return  # what is nested that deeply is seen elsewhere, nearer to the top
         needed = {name: full[name] for name in schema.get("required", ()) if name in full}
         yield needed
         for name, values in choices.items():

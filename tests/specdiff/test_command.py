@@ -6,19 +6,25 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from tests.specdiff.cases import base, report_of
+from tools.specdiff import python_sides
 from tools.specdiff.__main__ import main
 from tools.specdiff.as_json import json_report
 from tools.specdiff.as_markdown import markdown
 from tools.specdiff.as_text import print_report
+from tools.specdiff.attach import attach
+from tools.specdiff.python_sides import PythonChanges, generated
+from tools.specdiff.reach import Reach
+from tools.specdiff.report import diff
 from tools.specdiff.rules import rules, rules_table
-from tools.specdiff.sources import ROOT
+from tools.specdiff.sources import ROOT, Source
+from tools.specdiff.spec import Spec
 
 BREAKS = base().replace("required: [id, title, state]", "required: [id, state]")
 RENAMES = base().replace("operationId: log_in", "operationId: sign_in")
@@ -142,3 +148,32 @@ def test_runs_from_another_folder(specs: dict[str, str], tmp_path: Path) -> None
     )
     assert done.returncode == 1, done.stderr
     assert "+ title: str | Unset = UNSET" in done.stdout
+
+
+def test_long_spec_is_generated_where_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a number of operations, only those that a change concerns are generated."""
+    texts: list[str] = []
+
+    def noting(text: str, label: str) -> dict[PurePosixPath, bytes]:
+        texts.append(text)
+        return generated(text, label)
+
+    monkeypatch.setattr(python_sides, "WHOLE", 3)
+    monkeypatch.setattr(python_sides, "generated", noting)
+    sources = [Source("long", text.encode()) for text in (base(), RENAMES)]
+    report = diff(*sources)
+    assert report.python == "partly"
+    assert [list(json.loads(text)["paths"]) for text in texts] == [["/login"], ["/login"]]
+    (finding,) = report.findings
+    assert {each.name for each in finding.signatures} == {"api.shop.log_in", "api.shop.sign_in"}
+
+
+def test_break_in_python_that_nothing_explains_is_a_finding() -> None:
+    """What griffe finds gone, and no finding about the spec explains, is reported as such."""
+    old, new = (Reach(Spec.load(Source("spec", base().encode()))) for _ in range(2))
+    broken = {"models.Book": "Public object was removed", "models.book": "the same"}
+    found, left = attach([], PythonChanges((), broken, partial=False), old, new)
+    assert [(each.rule.id, each.subject, each.importer) for each in found] == [
+        ("python-surface", "Book", "breaking")
+    ]
+    assert left == []

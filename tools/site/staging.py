@@ -25,7 +25,12 @@ DOCUMENTS = {
     "SECURITY.md": "security.md",
 }
 # What pages may link to and readers may download.
-FILES = ("openapi.yaml", "examples/web_app.py", "examples/command_line.py")
+FILES = (
+    "openapi.yaml",
+    "examples/web_app.py",
+    "examples/command_line.py",
+    "tools/specdiff/report.schema.json",
+)
 CHANGING = "How to change the API"
 
 

@@ -89,7 +89,7 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
                     group.start_soon(wait)
                 for _ in range(5):
                     await anyio.lowlevel.checkpoint()
-                assert threading.active_count() == before
+                assert threading.active_count() <= before  # an idle one of an earlier test may end
                 assert woken == 0
                 _land(future).join()
 

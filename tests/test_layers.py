@@ -19,7 +19,7 @@ PACKAGE = Path(pipedrive_oauth_client.__file__).parent
 MOST_LINES = 250
 
 # Parts that need an extra; all others are the core.
-EXTRAS = frozenset({"sandbox", "pytest_plugin", "web", "cli"})
+EXTRAS = frozenset({"sandbox", "pytest_plugin", "cli"})
 
 # Each part of the package with the parts that it may import. A new module has to be put in here.
 _BASE = frozenset({"generated", "errors"})
@@ -63,6 +63,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "fleet_run": _RENEWAL | {"pace", "unsaved"},
     "fleet": _RENEWAL | {"due", "pace", "fleet_run"},
     "adapters": _BASE | {"extras", "clock", "bearer", "auth"},
+    "web": _FLOW
+    | {"stores", "extras", "origins", "callback_fields", "retry_after"}
+    | {"flow", "async_flow", "auth", "fleet"},
     "__init__": _GRANT | {"lazy", "flow", "async_flow", "auth"},
     "sandbox": frozenset({"errors"}),
     "cli": _RENEWAL
@@ -86,6 +89,10 @@ OPTIONAL = {
     "stores/conformance/": {"pytest"},
     "adapters/requests.py": {"requests"},
     "adapters/httpx2.py": {"httpx2"},
+    "web/attempts.py": {"itsdangerous"},
+    "web/starlette.py": {"starlette"},
+    "web/flask.py": {"flask"},
+    "web/django/": {"django", "asgiref"},
 }
 
 
@@ -191,7 +198,9 @@ WRONG = {
     "an extra inside": ("generated/client.py", "def f():\n    from jinja2 import Template"),
     "a module without place": ("credentials.py", f"from {NAME}.helpers import help_me"),
     "a new module": ("helpers.py", "import os"),
-    "a new folder": ("web/__init__.py", ""),
+    "a new folder": ("gadgets/__init__.py", ""),
+    "a framework in the core of web": ("web/core.py", "import starlette.requests"),
+    "another framework": ("web/flask.py", "import starlette.requests"),
 }
 
 RIGHT = {

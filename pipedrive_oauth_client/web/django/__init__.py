@@ -1,0 +1,9 @@
+"""An app for Django: add `pipedrive_oauth_client.web.django` to `INSTALLED_APPS`.
+
+Its settings are in `PIPEDRIVE_OAUTH`; see `configuration`. Include `urls`, or `async_urls` for
+views that are coroutines, and ask `auth_for` for what sends a valid token.
+"""
+
+from pipedrive_oauth_client.web.django.configuration import adisconnect, auth_for, disconnect
+
+__all__ = ["adisconnect", "auth_for", "disconnect"]

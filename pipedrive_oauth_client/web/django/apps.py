@@ -1,0 +1,28 @@
+"""How Django gets to know the app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import register
+from django.core.signals import setting_changed
+
+__all__ = ["PipedriveOAuthConfig"]
+
+
+class PipedriveOAuthConfig(AppConfig):
+    """The app, `pipedrive_oauth_client`, without models."""
+
+    name = "pipedrive_oauth_client.web.django"
+    label = "pipedrive_oauth_client"
+    verbose_name = "Pipedrive"
+
+    def ready(self) -> None:
+        """Register the system checks; tests may change settings from then on."""
+        from pipedrive_oauth_client.web.django import (  # noqa: PLC0415 - as Django asks
+            checks,
+            configuration,
+        )
+
+        register(checks.check_settings)
+        register(checks.check_callback)
+        setting_changed.connect(configuration.forget)

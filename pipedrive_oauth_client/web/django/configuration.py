@@ -1,0 +1,210 @@
+"""The setting `PIPEDRIVE_OAUTH`, read once it is needed.
+
+Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
+`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `CLOCK` and `STORE`. Functions and the
+store may be given by their dotted names, and the store as a function that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final, cast
+
+from asgiref.sync import sync_to_async
+from attrs import frozen
+from django.conf import settings
+from django.core.cache import cache as django_cache
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
+
+from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
+from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.clock import utc_now
+from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.web import uninstalling
+from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
+
+__all__ = ["Site", "adisconnect", "auth_for", "disconnect", "forget", "site"]
+
+_OWN: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "BASE_URL", "CLOCK", "STORE")
+_SHARED: Final = (
+    *HOOKS,
+    "after_connect",
+    "return_origins",
+    "allow_marketplace_installs",
+    "lifetime",
+    "secret_keys",
+)
+
+
+@frozen(eq=False)
+class Site:
+    """What the setting comes to.
+
+    Attributes:
+        oauth: The flow, for code that blocks.
+        async_oauth: The same flow, for coroutines.
+        store: Where tokens are kept.
+        core: What the app has decided, for views that block.
+        async_core: The same, for views that are coroutines.
+    """
+
+    oauth: PipedriveOAuth
+    async_oauth: AsyncPipedriveOAuth
+    store: TokenStore
+    core: WebCore
+    async_core: WebCore
+
+
+@cache
+def site() -> Site:
+    """Read the setting.
+
+    Returns:
+        What it comes to.
+
+    Raises:
+        ConfigurationError: It is missing, or can't be right.
+    """
+    given = _given()
+    credentials = AppCredentials.from_env(
+        {f"PIPEDRIVE_{name}": str(given.get(name, "")) for name in _OWN[:3]}
+    )
+    flow: dict[str, Any] = {
+        "base_url": given.get("BASE_URL", DEFAULT_BASE_URL),
+        "clock": _found(given.get("CLOCK", utc_now)),
+    }
+    oauth, async_oauth = (
+        PipedriveOAuth(credentials, **flow),
+        AsyncPipedriveOAuth(credentials, **flow),
+    )
+    decided = _decided(given)
+    keys = decided.secret_keys or _keys()
+    return Site(
+        oauth=oauth,
+        async_oauth=async_oauth,
+        store=_store(given),
+        core=WebCore(oauth, decided, keys),
+        async_core=WebCore(async_oauth, decided, keys),
+    )
+
+
+def auth_for(account: str) -> PipedriveAuth:
+    """Give what sends a valid token of an account with every request.
+
+    Make one for each request of yours; then an account that was disconnected is noticed.
+
+    Args:
+        account: The account. It must come from your session, never from the request's query.
+
+    Returns:
+        The auth, for `httpx.Client(auth=...)`, `httpx.AsyncClient(auth=...)` or an adapter.
+
+    Raises:
+        ConfigurationError: `account` can't be a name, or the setting can't be right.
+    """
+    return PipedriveAuth(site().oauth, site().store, account)
+
+
+def disconnect(account: str) -> None:
+    """Revoke the grant of an account, and forget its token.
+
+    Call it from a view that is protected against forged requests, never from a GET.
+
+    Args:
+        account: The account.
+
+    Raises:
+        PipedriveOAuthError: The grant was not revoked, and the token is still there.
+
+    Source:
+        RFC 7009, section 2.
+    """
+    uninstalling.disconnect(site().oauth, site().store, account)
+
+
+async def adisconnect(account: str) -> None:
+    """Do the same as `disconnect` without blocking the event loop.
+
+    Args:
+        account: The account.
+
+    Raises:
+        PipedriveOAuthError: As `disconnect` says.
+    """
+    await sync_to_async(disconnect)(account)
+
+
+def forget(*, setting: str, **_rest: object) -> None:
+    """Forget what the setting came to, when a test has changed it.
+
+    Args:
+        setting: The name of the setting.
+    """
+    if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
+        site.cache_clear()
+
+
+def _given() -> Mapping[str, Any]:
+    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
+    if not isinstance(given, Mapping):
+        raise ConfigurationError("The setting PIPEDRIVE_OAUTH is missing; it is a dictionary.")
+    found = cast("Mapping[str, Any]", given)
+    unknown = {*found} - {*_OWN, *map(str.upper, _SHARED)}
+    if unknown:
+        raise ConfigurationError(
+            f"PIPEDRIVE_OAUTH has keys that nobody reads: {', '.join(sorted(map(str, unknown)))}."
+        )
+    return found
+
+
+def _decided(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
+    arguments: dict[str, Any] = {"session_of": _user_of, "first_use": _first_use}
+    for name in _SHARED:
+        if name.upper() in given:
+            value = given[name.upper()]
+            arguments[name] = _found(value) if name in HOOKS else value
+    return WebSettings(**arguments)
+
+
+def _store(given: Mapping[str, Any]) -> TokenStore:
+    found = _found(given.get("STORE"))
+    if found is None:
+        raise ConfigurationError("PIPEDRIVE_OAUTH needs STORE: where tokens are kept.")
+    if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
+        found = found()
+    return checked_store("STORE", found)
+
+
+def _found(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"PIPEDRIVE_OAUTH names {value!r}, which can't be imported."
+        ) from error
+
+
+def _keys() -> list[str]:
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [key.decode("latin-1") if isinstance(key, bytes) else key for key in keys if key]
+
+
+def _user_of(request: HttpRequest) -> str | None:
+    user = getattr(request, "user", None)
+    return str(user.pk) if user is not None and user.is_authenticated else None
+
+
+def _first_use(key: str, lifetime: timedelta) -> bool:
+    # With a cache that the workers share, it is the first time for all of them.
+    return django_cache.add(key, True, timeout=lifetime.total_seconds())

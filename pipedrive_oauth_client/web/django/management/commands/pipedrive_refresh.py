@@ -1,0 +1,62 @@
+"""`manage.py pipedrive_refresh`: keep the grants of dormant accounts alive."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from pipedrive_oauth_client.clock import read
+from pipedrive_oauth_client.errors import PipedriveOAuthError
+from pipedrive_oauth_client.fleet import refresh_due
+from pipedrive_oauth_client.web.django.configuration import site
+
+_MOST_SHOWN = 20
+
+
+class Command(BaseCommand):
+    """Renews the tokens of accounts that nobody has asked for in a while."""
+
+    help = (
+        "Renew the tokens that were last renewed some days ago. A refresh token that is not used"
+        " for 60 days is dead: run this once a day."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Describe the options.
+
+        Args:
+            parser: Reads them.
+        """
+        parser.add_argument("--days", type=float, default=30, help="how many days ago; 30")
+        parser.add_argument("--concurrency", type=int, default=8, help="how many at once; 8")
+        parser.add_argument("--per-second", type=float, default=10, help="how fast at most; 10")
+
+    def handle(self, *_arguments: Any, **options: Any) -> None:
+        """Renew, and say what was done.
+
+        Args:
+            options: Days, concurrency and speed.
+
+        Raises:
+            CommandError: An account was not renewed, or the run had to stop.
+        """
+        try:
+            report = refresh_due(
+                site().oauth,
+                site().store,
+                read(site().oauth.clock) - timedelta(days=options["days"]),
+                concurrency=options["concurrency"],
+                per_second=options["per_second"],
+            )
+        except (PipedriveOAuthError, OverflowError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"{report.renewed} renewed, {report.already_done} done elsewhere,"
+            f" {len(report.errors)} failed."
+        )
+        for account, problem in list(report.errors.items())[:_MOST_SHOWN]:
+            self.stderr.write(f"{account}: {problem}")
+        if report.errors:
+            raise CommandError(f"{len(report.errors)} accounts were not renewed.")

@@ -1,0 +1,212 @@
+"""A blueprint for Flask: `PipedriveWeb`, an extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import httpx
+from attrs import define, field, frozen
+from flask import Blueprint, Flask, Request, Response, current_app, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
+from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.messages import Answer, Incoming
+from pipedrive_oauth_client.web.routes import METHODS, at_callback, at_start, checked_paths
+from pipedrive_oauth_client.web.settings import WebSettings
+from pipedrive_oauth_client.web.steps import Carrier, Plan, carry
+from pipedrive_oauth_client.web.uninstalling import disconnect
+
+__all__ = ["PipedriveWeb"]
+
+_EXTENSION: Final = "pipedrive_oauth_client"
+
+
+@frozen
+class _Ready:
+    """What the extension keeps with an app."""
+
+    core: WebCore
+    carrier: Carrier
+
+
+@define(eq=False)
+class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
+    """Connects Pipedrive accounts in an app of Flask.
+
+        pipedrive = PipedriveWeb(connected=remember)
+        pipedrive.init_app(app, store=store)
+
+    `init_app` reads `PIPEDRIVE_CLIENT_ID`, `PIPEDRIVE_CLIENT_SECRET` and `PIPEDRIVE_REDIRECT_URI`
+    from the app's configuration, and `SECRET_KEY` with `SECRET_KEY_FALLBACKS` where `secret_keys`
+    is empty. One object serves any number of apps.
+
+    Attributes:
+        api_client: What asks the API whose account it is; a client of its own by default.
+        start_path: Where connecting begins, below the prefix of the blueprint.
+        callback_path: The path of the callback, likewise: what the redirect URI ends in.
+        blueprint: The routes `pipedrive.connect` and `pipedrive.callback`. With Flask-WTF call
+            `csrf.exempt(pipedrive.blueprint)`: a notice of the service carries no token of yours,
+            and shows its credentials instead.
+
+    The others are those of `WebSettings`.
+
+    Raises:
+        ConfigurationError: A setting can't be right.
+    """
+
+    api_client: httpx.Client | None = field(default=None, kw_only=True)
+    start_path: str = field(default="/connect", kw_only=True)
+    callback_path: str = field(default="/callback", kw_only=True)
+    blueprint: Blueprint = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        argument("api_client", self.api_client, httpx.Client | None)
+        self.blueprint = Blueprint("pipedrive", __name__)
+        for path, name, plan in (
+            (self.start_path, "connect", at_start),
+            (self.callback_path, "callback", at_callback),
+        ):
+            self.blueprint.add_url_rule(
+                path,
+                name,
+                self._view(plan),
+                methods=METHODS,
+                provide_automatic_options=False,
+            )
+
+    def init_app(
+        self,
+        app: Flask,
+        *,
+        store: TokenStore,
+        oauth: PipedriveOAuth | None = None,
+        url_prefix: str = "/pipedrive",
+    ) -> None:
+        """Add the routes to an app.
+
+        Args:
+            app: The app.
+            store: Where its tokens are kept.
+            oauth: The flow; by default one that the app's configuration describes.
+            url_prefix: Where the routes are mounted.
+
+        Raises:
+            ConfigurationError: A setting is missing, or can't be right.
+        """
+        oauth = _configured(app) if oauth is None else argument("oauth", oauth, PipedriveOAuth)
+        keys = self.secret_keys or _keys(app)
+        redirect_uri = oauth.credentials.redirect_uri
+        checked_paths(self.start_path, self.callback_path, redirect_uri)
+        carrier = Carrier(oauth, checked_store("store", store), self.api_client)
+        app.extensions[_EXTENSION] = _Ready(WebCore(oauth, self, keys), carrier)
+        app.register_blueprint(self.blueprint, url_prefix=url_prefix)
+
+    def auth_for(self, account: str) -> PipedriveAuth:
+        """Give what sends a valid token of an account with every request.
+
+        Make one for each request of yours; then an account that was disconnected is noticed.
+
+        Args:
+            account: The account. It must come from your session, never from the request's query.
+
+        Returns:
+            The auth, for `httpx.Client(auth=...)` or an adapter.
+
+        Raises:
+            ConfigurationError: `account` can't be a name, or the app does not have the extension.
+        """
+        carrier = _ready().carrier
+        return PipedriveAuth(carrier.oauth, carrier.store, account)
+
+    def disconnect(self, account: str) -> None:
+        """Revoke the grant of an account, and forget its token.
+
+        Call it from a route that is protected against forged requests, never from a GET.
+
+        Args:
+            account: The account.
+
+        Raises:
+            PipedriveOAuthError: The grant was not revoked, and the token is still there.
+
+        Source:
+            RFC 7009, section 2.
+        """
+        carrier = _ready().carrier
+        disconnect(carrier.oauth, carrier.store, account)
+
+    def _view(self, plan: Callable[[WebCore, Incoming], Plan]) -> Callable[[], Response]:
+        def view() -> Response:
+            ready = _ready()
+            incoming = Incoming(
+                method=request.method,
+                query=request.query_string.decode("latin-1"),
+                cookies=request.cookies,
+                header=request.headers.getlist,
+                start=url_for("pipedrive.connect"),
+                root=request.script_root,
+                native=request,
+                read_body=_read_body,
+            )
+            return _response(carry(plan(ready.core, incoming), ready.carrier))
+
+        return view
+
+
+def _ready() -> _Ready:
+    found = current_app.extensions.get(_EXTENSION)
+    if not isinstance(found, _Ready):
+        raise ConfigurationError("Call init_app of PipedriveWeb with this app first.")
+    return found
+
+
+def _configured(app: Flask) -> PipedriveOAuth:
+    config = cast("dict[str, Any]", app.config)
+    settings = {name: value for name, value in config.items() if isinstance(value, str)}
+    base_url = settings.get("PIPEDRIVE_BASE_URL", DEFAULT_BASE_URL)
+    try:
+        credentials = AppCredentials.from_env(settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"In the configuration of the Flask app: {error}") from error
+    return PipedriveOAuth(credentials, base_url=base_url)
+
+
+def _keys(app: Flask) -> list[str]:
+    config = cast("dict[str, Any]", app.config)
+    keys: list[str | bytes | None] = [app.secret_key, *(config.get("SECRET_KEY_FALLBACKS") or ())]
+    return [key.decode("latin-1") if isinstance(key, bytes) else key for key in keys if key]
+
+
+def _read_body(most: int) -> bytes | None:
+    if (request.content_length or 0) > most:
+        return None
+    body = request.stream.read(most + 1)
+    return None if len(body) > most else body
+
+
+def _response(answer: Answer) -> Response:
+    if answer.native is None:
+        response = Response(answer.body, answer.status)
+        del response.headers["Content-Type"]
+    else:
+        response = current_app.make_response(answer.native)
+    response.headers.update(answer.headers)
+    for cookie in answer.cookies:
+        response.set_cookie(
+            cookie.name,
+            cookie.value,
+            max_age=cookie.seconds,
+            secure=cookie.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response

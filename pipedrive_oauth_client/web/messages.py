@@ -1,0 +1,111 @@
+"""What comes in and what goes out, whatever the framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import field, frozen
+
+__all__ = ["PRIVATE", "Answer", "CookieChange", "Incoming", "Page"]
+
+PRIVATE: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer: its address holds a code or a state, which is nobody else's business.
+
+Source:
+    RFC 9700, section 4.2.4; RFC 6749, section 10.5.
+"""
+
+
+@frozen(kw_only=True)
+class Incoming:
+    """A request, as far as an answer depends on it.
+
+    Attributes:
+        method: The HTTP method, in upper case.
+        query: The query as it stands in the URL; hidden in `repr`, since it can hold a code.
+        cookies: The cookies; hidden in `repr`.
+        header: Gives all values of a header.
+        start: The path of the route that begins to connect, as a browser has to ask for it.
+        root: The path that the app is mounted at, without a slash at its end; usually empty.
+        native: The framework's own request, for the app's functions.
+        read_body: Gives the body, or None where it is longer than a number of bytes; to be awaited
+            where the framework is asynchronous.
+    """
+
+    method: str
+    query: str = field(repr=False)
+    cookies: Mapping[str, str] = field(repr=False)
+    header: Callable[[str], Sequence[str]] = field(repr=False)
+    start: str
+    root: str
+    native: Any = field(repr=False)
+    read_body: Callable[[int], Any] = field(repr=False)
+
+    @property
+    def is_prefetch(self) -> bool:
+        """Whether a browser asks on suspicion, without a person who wants it (Fetch Standard)."""
+        return any(
+            "prefetch" in value.lower()
+            for name in ("Sec-Purpose", "Purpose", "X-Moz")
+            for value in self.header(name)
+        )
+
+
+@frozen
+class CookieChange:
+    """A cookie to set, or to remove.
+
+    All of them are for the whole host, out of reach for scripts, and `SameSite=Lax`: a browser that
+    the service sends back brings them along, and one that a stranger's form sends does not.
+
+    Attributes:
+        name: Its name.
+        value: Its value; hidden in `repr`.
+        seconds: How long it lives; 0 removes it.
+        is_secure: Whether it travels over https only.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    seconds: int
+    is_secure: bool
+
+
+@frozen(kw_only=True)
+class Page:
+    """A page for a person, before it is HTML.
+
+    Attributes:
+        title: What happened.
+        text: What it means, and what to do.
+        links: Where to go on: what the link says, and its address.
+    """
+
+    title: str
+    text: str
+    links: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What to answer.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers; hidden in `repr`, since an address among them can hold a state.
+        body: A text, by the `Content-Type` among the headers.
+        cookies: What becomes of cookies.
+        native: An answer of the app's own. It is sent in place of status and body; headers and
+            cookies are added to it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    body: str = field(default="", repr=False)
+    cookies: tuple[CookieChange, ...] = ()
+    native: Any = field(default=None, repr=False)

@@ -1,0 +1,138 @@
+"""The notice that a person has uninstalled the app: who may send it, and what it says.
+
+Source:
+    https://pipedrive.readme.io/docs/app-uninstallation; RFC 7617, section 2.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from attrs import frozen
+
+from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.errors import PipedriveOAuthError
+from pipedrive_oauth_client.web.people import account_key, whole_number
+
+__all__ = ["MOST_BYTES", "NoticeError", "UninstallNotice", "is_from_service", "read_notice"]
+
+MOST_BYTES: Final = 16 * 1024
+"""The longest notice that is read; a real one has about 150 bytes."""
+
+# Later than that, seconds since 1970 would be of the year 5138: they are milliseconds.
+_MOST_SECONDS: Final = 10**11
+
+
+class NoticeError(PipedriveOAuthError):
+    """What claims to be a notice is none; it names the field at fault and repeats no value."""
+
+
+@frozen(kw_only=True)
+class UninstallNotice:
+    """A person has uninstalled the app; their tokens are worth nothing any more.
+
+    Attributes:
+        company_id: The number of their company.
+        user_id: Their own number.
+        at: When they did, as an aware datetime in UTC.
+    """
+
+    company_id: int
+    user_id: int
+    at: datetime
+
+    @property
+    def account(self) -> str:
+        """The usual name of their account, `company:user`."""
+        return account_key(self.company_id, self.user_id)
+
+
+def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -> bool:
+    """Tell whether a request shows the app's own credentials.
+
+    The comparison takes the same time wherever the two differ.
+
+    Args:
+        authorization: All `Authorization` headers of the request.
+        credentials: The app's credentials.
+
+    Returns:
+        Whether there is one such header, with these credentials.
+    """
+    if len(authorization) != 1:
+        return False
+    scheme, _, given = authorization[0].partition(" ")
+    expected = credentials.basic_auth_header.partition(" ")[2]
+    is_equal = hmac.compare_digest(
+        given.strip(" ").encode("utf-8", "surrogatepass"), expected.encode()
+    )
+    return is_equal and scheme.lower() == "basic"
+
+
+def read_notice(body: bytes, client_id: str) -> UninstallNotice:
+    """Read a notice.
+
+    Args:
+        body: The body of the request.
+        client_id: The app, which the notice has to be for.
+
+    Returns:
+        The notice.
+
+    Raises:
+        NoticeError: It is no JSON object, a field is missing, twice there or of another kind, or it
+            is for another app.
+    """
+    fields = _fields(body)
+    if fields.get("client_id") != client_id:
+        raise NoticeError("The notice is for another app: its client_id is not this one's.")
+    numbers = {name: whole_number(fields.get(name)) for name in ("company_id", "user_id")}
+    for name, number in numbers.items():
+        if number is None:
+            raise NoticeError(f"The notice has no {name}, or one that is no whole number above 0.")
+    return UninstallNotice(
+        company_id=numbers["company_id"] or 0,
+        user_id=numbers["user_id"] or 0,
+        at=_time(fields.get("timestamp")),
+    )
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    found: object = None
+    with suppress(ValueError, RecursionError):  # their text repeats the body
+        found = json.loads(body.decode(), object_pairs_hook=_once_each, parse_constant=_refuse)
+    if not isinstance(found, dict):
+        raise NoticeError("The notice is no JSON object in UTF-8 with each field once.")
+    return cast("dict[str, Any]", found)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError
+    return fields
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError
+
+
+def _time(value: object) -> datetime:
+    from dateutil.parser import isoparse  # noqa: PLC0415 - the import is dear, and few need it
+
+    try:
+        if isinstance(value, str):
+            # The API itself writes times in UTC without saying so: "2026-01-31 12:00:00".
+            found = isoparse(value)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value if abs(value) < _MOST_SECONDS else value / 1000
+            return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass  # said below, without the value
+    raise NoticeError("The notice has no timestamp, or one that is no ISO 8601 time.")

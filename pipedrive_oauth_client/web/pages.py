@@ -1,0 +1,72 @@
+"""Pages for a person whose connecting did not go through: no script, no secret, no frame.
+
+An app that wants pages of its own gives a function for `failed`.
+
+Source:
+    RFC 9700, section 4.16 (clickjacking); Content Security Policy Level 3.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from typing import Final
+
+from pipedrive_oauth_client.web.messages import Page
+
+__all__ = ["HEADERS", "html"]
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --text: #1c2733; --soft: #505c6b;
+  --line: #d3d8df; --accent: #11703c; --on-accent: #fff; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161c; --card: #1c222b; --text: #eceff3;
+  --soft: #b1bbc8; --line: #46515f; --accent: #58cb8b; --on-accent: #06220f; } }
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
+  background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif;
+  overflow-wrap: anywhere; }
+main { width: min(28rem, 100%); padding: 2rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: 1rem; }
+h1 { margin: 0 0 0.75rem; font-size: 1.375rem; line-height: 1.3; text-wrap: balance; }
+p { margin: 0 0 1.25rem; color: var(--soft); }
+nav { display: flex; flex-wrap: wrap; gap: 0.75rem; }
+a { padding: 0.625rem 1.125rem; border: 1px solid var(--soft); border-radius: 0.625rem;
+  color: var(--text); font-weight: 600; text-decoration: none; }
+a:first-child { border-color: var(--accent); background: var(--accent); color: var(--on-accent); }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
+@media (max-width: 30rem) { main { padding: 1.25rem; } }
+"""
+_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+}
+"""Headers of a page, in addition to those of every answer."""
+
+
+def html(page: Page) -> str:
+    """Write a page.
+
+    Args:
+        page: What it says; everything is escaped.
+
+    Returns:
+        The HTML.
+    """
+    links = "".join(
+        f'<a href="{escape(address)}">{escape(words)}</a>' for words, address in page.links
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
+        f"<body><main><h1>{escape(page.title)}</h1><p>{escape(page.text)}</p>"
+        f"{f'<nav>{links}</nav>' if links else ''}</main></body></html>"
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -89,7 +91,13 @@ def _request(token: Token) -> tuple[str, dict[str, Any]]:
 
 def _own_settings(url: str) -> dict[str, Any]:
     # Within this machine no proxy has anything to read.
-    return {"timeout": _TIMEOUT, "trust_env": not url.startswith("http:")}
+    return {"timeout": _TIMEOUT, "trust_env": not url.startswith("http:"), "verify": _tls()}
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certificates takes longer than all the rest.
+    return httpx.create_ssl_context()
 
 
 def _add(body: bytearray, piece: bytes, response: httpx.Response) -> None:

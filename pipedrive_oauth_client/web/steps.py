@@ -6,10 +6,12 @@ returns the answer; it does no I/O, so that one plan serves all frameworks.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeAlias, cast
 
+import anyio
 import anyio.to_thread
 import httpx
 from attrs import field, frozen
@@ -22,6 +24,10 @@ from pipedrive_oauth_client.web.asking import ask, ask_async
 from pipedrive_oauth_client.web.messages import Answer
 
 __all__ = ["AsyncCarrier", "Carrier", "Plan", "Step", "carry", "carry_async", "is_asynchronous"]
+
+
+# An event loop holds its tasks by weak references only.
+_under_way: set[asyncio.Task[Answer]] = set()
 
 
 @frozen
@@ -87,13 +93,13 @@ class AsyncCarrier:
         store: Where tokens are kept; it is called in worker threads, as are those functions of the
             app that are not asynchronous.
         api_client: What asks the API, or None.
-        in_thread: Calls a function with arguments in a worker thread.
+        call_in_thread: Calls a function of the app with arguments in a worker thread.
     """
 
     oauth: AsyncPipedriveOAuth
     store: TokenStore
     api_client: httpx.AsyncClient | None
-    in_thread: Callable[..., Awaitable[Any]] = anyio.to_thread.run_sync
+    call_in_thread: Callable[..., Awaitable[Any]] = anyio.to_thread.run_sync
 
     async def take(self, step: Step) -> Any:
         """Take a step.
@@ -113,11 +119,12 @@ class AsyncCarrier:
             (token,) = step.arguments
             return await ask_async(token, self.api_client, self.oauth.clock)
         if step.name in ("save", "delete"):
-            return await self.in_thread(getattr(self.store, step.name), *step.arguments)
+            work = getattr(self.store, step.name)
+            return await anyio.to_thread.run_sync(work, *step.arguments)
         function, *arguments = step.arguments
         if is_asynchronous(function):
             return await function(*arguments)
-        found = await self.in_thread(function, *arguments)
+        found = await self.call_in_thread(function, *arguments)
         return await found if inspect.isawaitable(found) else found
 
 
@@ -152,6 +159,9 @@ def carry(plan: Plan, carrier: Carrier) -> Answer:
 async def carry_async(plan: Plan, carrier: AsyncCarrier) -> Answer:
     """Carry a plan out without blocking the event loop.
 
+    Being cancelled does not stop it: a browser that is gone, for which some servers cancel, must
+    not cost a token that the service has given and nobody has saved.
+
     Args:
         plan: What to do.
         carrier: Who does it.
@@ -162,6 +172,18 @@ async def carry_async(plan: Plan, carrier: AsyncCarrier) -> Answer:
     Raises:
         Exception: What a function of the app has raised; it is the app's own.
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # it is trio's
+        with anyio.CancelScope(shield=True):
+            return await _carried(plan, carrier)
+    task = asyncio.create_task(_carried(plan, carrier))
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    return await asyncio.shield(task)
+
+
+async def _carried(plan: Plan, carrier: AsyncCarrier) -> Answer:
     try:
         step = next(plan)
         while True:

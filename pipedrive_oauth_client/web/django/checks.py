@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, get_script_prefix, resolve
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.web.django import views
-from pipedrive_oauth_client.web.django.configuration import site
+from pipedrive_oauth_client.web.django.configuration import blocking_core, site
 
 __all__ = ["check_callback", "check_settings"]
 
@@ -39,12 +39,15 @@ def check_callback(**_settings: Any) -> list[CheckMessage]:
     except PipedriveOAuthError:
         return []  # said above
     path = urlsplit(redirect_uri).path or "/"
+    prefix = get_script_prefix()
     try:
-        found: object = resolve(path).func
+        found: object = resolve("/" + path.removeprefix(prefix)).func
     except Resolver404:
         found = None
-    if found in (views.callback, views.acallback):
+    if found is views.acallback:
         return []
+    if found is views.callback:
+        return _blocking()
     return [
         Error(
             f"REDIRECT_URI leads to {path}, where the callback is not.",
@@ -52,3 +55,12 @@ def check_callback(**_settings: Any) -> list[CheckMessage]:
             id="pipedrive_oauth_client.E002",
         )
     ]
+
+
+def _blocking() -> list[CheckMessage]:
+    try:
+        blocking_core()
+    except PipedriveOAuthError as error:
+        hint = "Or include pipedrive_oauth_client.web.django.async_urls."
+        return [Error(str(error), hint=hint, id="pipedrive_oauth_client.E003")]
+    return []

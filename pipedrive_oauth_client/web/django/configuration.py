@@ -1,8 +1,8 @@
 """The setting `PIPEDRIVE_OAUTH`, read once it is needed.
 
 Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
-`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `CLOCK` and `STORE`. Functions and the
-store may be given by their dotted names, and the store as a function that makes it.
+`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK` and `STORE`. Functions
+and the store may be given by their dotted names, and the store as a function that makes it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from pipedrive_oauth_client.web import uninstalling
 from pipedrive_oauth_client.web.core import WebCore
 from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
 
-__all__ = ["Site", "adisconnect", "auth_for", "disconnect", "forget", "site"]
+__all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "disconnect", "forget", "site"]
 
-_OWN: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "BASE_URL", "CLOCK", "STORE")
+_OWN: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "BASE_URL", "CLOCK", "RETRY", "STORE")
 _SHARED: Final = (
     *HOOKS,
     "after_connect",
@@ -53,15 +53,13 @@ class Site:
         oauth: The flow, for code that blocks.
         async_oauth: The same flow, for coroutines.
         store: Where tokens are kept.
-        core: What the app has decided, for views that block.
-        async_core: The same, for views that are coroutines.
+        core: What the app has decided, for views that are coroutines.
     """
 
     oauth: PipedriveOAuth
     async_oauth: AsyncPipedriveOAuth
     store: TokenStore
     core: WebCore
-    async_core: WebCore
 
 
 @cache
@@ -80,21 +78,31 @@ def site() -> Site:
     )
     flow: dict[str, Any] = {
         "base_url": given.get("BASE_URL", DEFAULT_BASE_URL),
-        "clock": _found(given.get("CLOCK", utc_now)),
+        "retry": given.get("RETRY", "default"),
+        "clock": _found("CLOCK", given.get("CLOCK", utc_now)),
     }
-    oauth, async_oauth = (
-        PipedriveOAuth(credentials, **flow),
-        AsyncPipedriveOAuth(credentials, **flow),
-    )
     decided = _decided(given)
-    keys = decided.secret_keys or _keys()
+    async_oauth = AsyncPipedriveOAuth(credentials, **flow)
     return Site(
-        oauth=oauth,
+        oauth=PipedriveOAuth(credentials, **flow),
         async_oauth=async_oauth,
         store=_store(given),
-        core=WebCore(oauth, decided, keys),
-        async_core=WebCore(async_oauth, decided, keys),
+        core=WebCore(async_oauth, decided, decided.secret_keys or _keys()),
     )
+
+
+@cache
+def blocking_core() -> WebCore:
+    """Give what the app has decided, for views that block.
+
+    Returns:
+        The same as the site's, with functions that block as well.
+
+    Raises:
+        ConfigurationError: The setting can't be right, or names a function that is asynchronous.
+    """
+    decided = site().core.settings
+    return WebCore(site().oauth, decided, decided.secret_keys or _keys())
 
 
 def auth_for(account: str) -> PipedriveAuth:
@@ -151,6 +159,7 @@ def forget(*, setting: str, **_rest: object) -> None:
     """
     if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
         site.cache_clear()
+        blocking_core.cache_clear()
 
 
 def _given() -> Mapping[str, Any]:
@@ -171,12 +180,12 @@ def _decided(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseB
     for name in _SHARED:
         if name.upper() in given:
             value = given[name.upper()]
-            arguments[name] = _found(value) if name in HOOKS else value
+            arguments[name] = _found(name.upper(), value) if name in HOOKS else value
     return WebSettings(**arguments)
 
 
 def _store(given: Mapping[str, Any]) -> TokenStore:
-    found = _found(given.get("STORE"))
+    found = _found("STORE", given.get("STORE"))
     if found is None:
         raise ConfigurationError("PIPEDRIVE_OAUTH needs STORE: where tokens are kept.")
     if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
@@ -184,14 +193,14 @@ def _store(given: Mapping[str, Any]) -> TokenStore:
     return checked_store("STORE", found)
 
 
-def _found(value: Any) -> Any:
+def _found(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
         return import_string(value)
     except ImportError as error:
         raise ConfigurationError(
-            f"PIPEDRIVE_OAUTH names {value!r}, which can't be imported."
+            f"PIPEDRIVE_OAUTH[{name!r}] names {value!r}, which can't be imported."
         ) from error
 
 

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from pipedrive_oauth_client.web.django.configuration import site
+from pipedrive_oauth_client.web.django.configuration import blocking_core, site
 from pipedrive_oauth_client.web.messages import Answer, Incoming
 from pipedrive_oauth_client.web.routes import at_callback, at_start
 from pipedrive_oauth_client.web.steps import AsyncCarrier, Carrier, carry, carry_async
@@ -29,7 +29,7 @@ def connect(request: HttpRequest) -> HttpResponseBase:
     Returns:
         A redirect.
     """
-    plan = at_start(site().core, _incoming(request))
+    plan = at_start(blocking_core(), _incoming(request))
     return _response(carry(plan, Carrier(site().oauth, site().store, None)))
 
 
@@ -46,7 +46,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     Returns:
         A redirect, the app's own answer, or a page that says what went wrong.
     """
-    plan = at_callback(site().core, _incoming(request))
+    plan = at_callback(blocking_core(), _incoming(request))
     return _response(carry(plan, Carrier(site().oauth, site().store, None)))
 
 
@@ -60,7 +60,7 @@ async def aconnect(request: HttpRequest) -> HttpResponseBase:
     Returns:
         As `connect`.
     """
-    plan = at_start(site().async_core, _incoming(request))
+    plan = at_start(site().core, _incoming(request))
     return _response(await carry_async(plan, _async_carrier()))
 
 
@@ -75,16 +75,16 @@ async def acallback(request: HttpRequest) -> HttpResponseBase:
     Returns:
         As `callback`.
     """
-    plan = at_callback(site().async_core, _incoming(request))
+    plan = at_callback(site().core, _incoming(request))
     return _response(await carry_async(plan, _async_carrier()))
 
 
 def _async_carrier() -> AsyncCarrier:
     # In the thread that Django's own database connections belong to.
-    async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         return await sync_to_async(function)(*arguments)
 
-    return AsyncCarrier(site().async_oauth, site().store, None, in_thread)
+    return AsyncCarrier(site().async_oauth, site().store, None, call_in_thread)
 
 
 def _incoming(request: HttpRequest) -> Incoming:

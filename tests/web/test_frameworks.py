@@ -1,0 +1,295 @@
+"""What each framework's users expect besides the routes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from flask import Flask, url_for
+
+from pipedrive_oauth_client import (
+    AppCredentials,
+    ConfigurationError,
+    PipedriveAuth,
+    PipedriveOAuth,
+    TokenNotFoundError,
+)
+from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
+from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
+from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.web import django as web_django
+from pipedrive_oauth_client.web import flask as web_flask
+from tests.web.conftest import CLIENT, PREFIXED_CLIENT
+from tests.web.sites import KEY, OTHER_KEY, Build, Site, made
+
+ACCOUNT = DEFAULT_USER.account
+
+
+def auth_of(site: Site, account: str = ACCOUNT) -> PipedriveAuth:
+    """Ask an app for what sends the token of an account."""
+    if site.kind.startswith("django"):
+        return web_django.auth_for(account)
+    if site.kind == "flask":
+        with site._app.app_context():
+            auth: PipedriveAuth = site.web.auth_for(account)
+            return auth
+    found: PipedriveAuth = site.web.auth_for(account)
+    return found
+
+
+def disconnect(site: Site, account: str = ACCOUNT) -> None:
+    """Ask an app to end a connection."""
+    if site.kind == "django":
+        web_django.disconnect(account)
+    elif site.kind == "flask":
+        with site._app.app_context():
+            site.web.disconnect(account)
+    else:
+        assert site._runner is not None
+        end = web_django.adisconnect if site.kind == "django-async" else site.web.disconnect
+        site._runner.run(end(account))
+
+
+def test_using_a_connection(site: Site) -> None:
+    """The app sends a valid token, and renews it when it has expired."""
+    site.browser().connect()
+    site.box.clock.advance(timedelta(hours=2))
+    with httpx.Client(base_url=site.box.base_url, auth=auth_of(site)) as api:
+        assert api.get("/api/v2/deals").status_code == 200
+    assert site.box.requests.count(grant_type="refresh_token", outcome="ok") == 1
+
+
+def test_disconnecting(site: Site) -> None:
+    """Ending a connection revokes the grant, and forgets the token; twice does no harm."""
+    site.browser().connect()
+    assert site.box.server.sandbox.is_installed(DEFAULT_USER, app=CLIENT)
+    disconnect(site)
+    assert not site.box.server.sandbox.is_installed(DEFAULT_USER, app=CLIENT)
+    assert list(site.store.accounts()) == []
+    with pytest.raises(TokenNotFoundError):
+        auth_of(site).token()
+    disconnect(site)
+    assert site.box.requests.count(path="/oauth/revoke") == 1
+
+
+def test_disconnecting_while_the_service_is_down(site: Site) -> None:
+    """A grant that was not revoked keeps its token, so that it can be tried again."""
+    site.browser().connect()
+    site.box.faults.add("/oauth/revoke", Fault.status(503), times=20)
+    with pytest.raises(Exception, match="revoke_tokens was refused"):
+        disconnect(site)
+    assert site.store.load(ACCOUNT) is not None
+
+
+# --- Starlette and FastAPI ---
+
+
+@pytest.mark.parametrize("kind", ["starlette", "fastapi"], indirect=True)
+def test_browser_that_is_gone(build: Build) -> None:
+    """A callback that the server cancels, since its browser is gone, is finished and saved."""
+    gone, saved = asyncio.Event(), asyncio.Event()
+
+    async def account_for(_request: Any, _token: Any, user: Any) -> str:
+        gone.set()
+        await asyncio.sleep(0)
+        return str(user.account)
+
+    async def connected(_request: Any, _connection: Any) -> None:
+        saved.set()
+
+    site = build(
+        account_for=account_for, account_of=lambda notice: notice.account, connected=connected
+    )
+    browser = site.browser()
+    request = browser.request("GET", browser.consent(browser.begin()))
+
+    async def main() -> None:
+        task = asyncio.create_task(site._gather([request]))
+        await gone.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with anyio.fail_after(20):
+            await saved.wait()
+
+    assert site._runner is not None
+    site._runner.run(main())
+    assert site.store.load(ACCOUNT) is not None
+
+
+# --- Flask ---
+
+
+@pytest.fixture
+def flask_app() -> Flask:
+    """An app of Flask with what its configuration needs."""
+    app = Flask("tests.web")
+    app.config.update(
+        SECRET_KEY=KEY,
+        PIPEDRIVE_CLIENT_ID=CLIENT.client_id,
+        PIPEDRIVE_CLIENT_SECRET=CLIENT.client_secret,
+        PIPEDRIVE_REDIRECT_URI=CLIENT.redirect_uri,
+    )
+    return app
+
+
+def test_flask_configuration(flask_app: Flask, box: PipedriveSandbox) -> None:
+    """Credentials and keys are those of the app's configuration."""
+    flask_app.config["PIPEDRIVE_BASE_URL"] = box.base_url
+    web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
+    with flask_app.test_request_context():
+        assert url_for("pipedrive.connect") == "/pipedrive/connect"
+    response = flask_app.test_client().get("/pipedrive/connect")
+    assert response.location.startswith(f"{box.base_url}/oauth/authorize")
+
+
+def test_flask_fallback_keys(flask_app: Flask) -> None:
+    """An attempt that was begun under an old key of Flask's is still believed."""
+    web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
+    begun = flask_app.test_client().get("/pipedrive/connect")
+    denied = f"/pipedrive/callback?error=no&state={httpx.URL(begun.location).params['state']}"
+    cookie = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0]}
+    for fallbacks, status in (([KEY.encode()], 403), ([], 400)):
+        later = Flask("tests.web")
+        later.config.update(flask_app.config)
+        later.config.update(SECRET_KEY=OTHER_KEY, SECRET_KEY_FALLBACKS=fallbacks)
+        web_flask.PipedriveWeb().init_app(later, store=MemoryTokenStore())
+        answer = later.test_client(use_cookies=False).get(denied, headers=cookie)
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("name", ["PIPEDRIVE_CLIENT_ID", "PIPEDRIVE_CLIENT_SECRET", "SECRET_KEY"])
+def test_flask_configuration_lacks_something(flask_app: Flask, name: str) -> None:
+    """What is missing in the configuration is named."""
+    flask_app.config[name] = None
+    expected = "secret_keys" if name == "SECRET_KEY" else name
+    with pytest.raises(ConfigurationError, match=expected):
+        web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
+
+
+def test_flask_app_without_the_extension(flask_app: Flask) -> None:
+    """An app that was not initialised says so."""
+    with flask_app.app_context(), pytest.raises(ConfigurationError, match="init_app"):
+        web_flask.PipedriveWeb().auth_for("1:11")
+
+
+def test_one_extension_in_two_apps(flask_app: Flask) -> None:
+    """One object serves several apps, each with its own store."""
+    web = web_flask.PipedriveWeb(secret_keys=[KEY])
+    other = Flask("tests.web")
+    credentials = AppCredentials("other", "secret", "https://other.example/pipedrive/callback")
+    with PipedriveOAuth(credentials) as oauth:
+        web.init_app(flask_app, store=MemoryTokenStore())
+        web.init_app(other, store=MemoryTokenStore(), oauth=oauth)
+        for app, client_id in ((flask_app, CLIENT.client_id), (other, "other")):
+            location = app.test_client().get("/pipedrive/connect").location
+            assert httpx.URL(location).params["client_id"] == client_id
+
+
+# --- Django ---
+
+
+@pytest.fixture
+def django_site(box: PipedriveSandbox) -> Any:
+    """An app of Django."""
+    with made("django", box, CLIENT, MemoryTokenStore()) as site:
+        yield site
+
+
+def complaints() -> list[str | None]:
+    """Give what `manage.py check` says."""
+    return [each.id for each in run_checks() if str(each.id).startswith("pipedrive")]
+
+
+@pytest.mark.usefixtures("django_site")
+def test_django_check_is_content() -> None:
+    """A setting that can be right, with the routes in their place, is not complained about."""
+    assert complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        (None, "E001"),
+        ({}, "E001"),
+        ({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "E001"),
+        ({"STORE": "no.such.place"}, "E001"),
+        ({"CONNECTD": print}, "E001"),
+        ({"CONNECTED": asyncio.sleep}, "E003"),
+        ({"REDIRECT_URI": PREFIXED_CLIENT.redirect_uri}, "E002"),
+    ],
+)
+def test_django_check(setting: dict[str, Any] | None, complaint: str) -> None:
+    """A setting that can't be right, or a redirect URI that leads nowhere, is complained about."""
+    right = {
+        "CLIENT_ID": CLIENT.client_id,
+        "CLIENT_SECRET": CLIENT.client_secret,
+        "REDIRECT_URI": CLIENT.redirect_uri,
+        "STORE": MemoryTokenStore,
+    }
+    given = {**right, **setting} if setting and "STORE" not in setting else setting
+    if setting and next(iter(setting)) in {"CLIENT_ID", "STORE"}:
+        given = setting if "CLIENT_ID" in setting else {**right, **setting}
+    with override_settings(PIPEDRIVE_OAUTH=given):
+        assert complaints() == [f"pipedrive_oauth_client.{complaint}"]
+
+
+def make_store() -> MemoryTokenStore:
+    """Make a store, as a setting of Django can name it."""
+    return MemoryTokenStore()
+
+
+def test_django_names(box: PipedriveSandbox) -> None:
+    """The store and functions may be given by their dotted names."""
+    names: Any = f"{__name__}.make_store"
+    with made("django", box, CLIENT, names, first_use=f"{__name__}.always_first") as site:
+        assert site.browser().connect().status_code == 303
+        assert web_django.auth_for(ACCOUNT).token().api_domain == box.base_url
+
+
+def always_first(_key: str, _lifetime: timedelta) -> bool:
+    """Remember nothing."""
+    return True
+
+
+def test_django_command(django_site: Site) -> None:
+    """The command renews what was not renewed in a while, and says how much it was."""
+    site = django_site
+    for user in (DEFAULT_USER, OTHER_USER):
+        site.browser().connect(user=user)
+    site.box.clock.advance(timedelta(days=31))
+    said = StringIO()
+    call_command("pipedrive_refresh", stdout=said)
+    assert said.getvalue() == "2 renewed, 0 done elsewhere, 0 failed.\n"
+    call_command("pipedrive_refresh", stdout=said)
+    assert said.getvalue().splitlines()[-1] == "0 renewed, 0 done elsewhere, 0 failed."
+
+
+def test_django_command_fails(django_site: Site) -> None:
+    """The command names the accounts that were not renewed, and ends with an error."""
+    site = django_site
+    for user in (DEFAULT_USER, OTHER_USER):
+        site.browser().connect(user=user)
+    site.box.server.sandbox.uninstall(DEFAULT_USER, app=CLIENT)
+    site.box.clock.advance(timedelta(days=31))
+    said, complained = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="1 accounts"):
+        call_command("pipedrive_refresh", "--per-second", "100", stdout=said, stderr=complained)
+    assert "1 renewed" in said.getvalue()
+    assert complained.getvalue().startswith(f"{ACCOUNT}: ")
+
+
+@pytest.mark.parametrize("option", ["--days=-1", "--days=1e12", "--concurrency=0"])
+def test_django_command_of_nonsense(django_site: Site, option: str) -> None:
+    """An option that can't be right is refused in a sentence."""
+    assert django_site.kind == "django"
+    with pytest.raises(CommandError):
+        call_command("pipedrive_refresh", option)

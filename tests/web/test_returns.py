@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from pipedrive_oauth_client import ConfigurationError
+from pipedrive_oauth_client.web.returns import Returns
+from tests.support.untyped import untyped
+
+ELSEWHERE = [
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "\\/evil.example",
+    "/a\\..\\evil.example",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    "/\r\nSet-Cookie: a=b",
+    "\t//evil.example",
+    " //evil.example",
+    "/\x00/evil.example",
+    "/\x85/evil.example",
+    "/\u2028/evil.example",
+    "/%2fevil.example",
+    "/%2Fevil.example",
+    "/%5cevil.example",
+    "/%252fevil.example",
+    "/%25252fevil.example",
+    "/%2525252525252525252fevil.example",
+    "/%09/evil.example",
+    "/%0d%0aLocation:%20https://evil.example",
+    "/..//evil.example",
+    "/./%2fevil.example",
+    "https://evil.example",
+    "https:evil.example",
+    "https:/evil.example",
+    "HTTPS://evil.example",
+    "https://app.example.com.evil.example",
+    "https://app.example.com@evil.example",
+    "https://app.example.com:8443/",
+    "https://app.example.com\\@evil.example",
+    "http://app.example.com/",
+    "javascript:alert(1)",
+    "javascript://app.example.com/%0aalert(1)",
+    "data:text/html,x",
+    "evil.example",
+    "deals",
+    "?next=/deals",
+    "#there",
+    "",
+    "/\udcff",
+    "/" + "a" * 500,
+    "/" + "\u00e4" * 100,
+]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE, ids=ascii)
+def test_elsewhere(address: str) -> None:
+    """An address that does not plainly lead where it may is not gone to."""
+    assert Returns(["https://app.example.com"]).allowed(address) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("/", "/"),
+        ("/deals", "/deals"),
+        ("/deals?url=https://other.example//x", "/deals?url=https://other.example//x"),
+        ("/deals#//x", "/deals#//x"),
+        ("/a%20b/c%2Bd", "/a%20b/c%2Bd"),
+        ("/\u00e4/\u2603", "/%C3%A4/%E2%98%83"),
+        ("/100%", "/100%"),
+        ('/"quoted"<>', "/%22quoted%22%3C%3E"),
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://app.example.com/in?a=b", "https://app.example.com/in?a=b"),
+        ("https://app.example.com?a=b", "https://app.example.com?a=b"),
+        ("https://app.example.com#a", "https://app.example.com#a"),
+    ],
+)
+def test_inside(address: str, plain: str) -> None:
+    """A path of the app, or an address of a named origin, is gone to, in ASCII."""
+    assert Returns(["https://app.example.com/"]).allowed(address) == plain
+
+
+def test_no_address() -> None:
+    """Where no address was named, there is none."""
+    assert Returns().allowed(None) is None
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "https://app.example.com",
+        ["app.example.com"],
+        ["https://app.example.com/in"],
+        [""],
+        [7],
+        ["http://app.example.com"],
+        ["https://*.example.com"],
+        ["javascript://x"],
+    ],
+)
+def test_what_is_no_origin(origins: object) -> None:
+    """What is no list of origins is refused."""
+    with pytest.raises(ConfigurationError, match=r"return_origins|hosts"):
+        untyped(Returns)(origins)

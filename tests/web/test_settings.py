@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipedrive_oauth_client import (
+    AppCredentials,
+    AsyncPipedriveOAuth,
+    ConfigurationError,
+    PipedriveOAuth,
+)
+from pipedrive_oauth_client.sandbox import DEFAULT_APP
+from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.web.starlette import PipedriveWeb
+from tests.support.untyped import untyped
+from tests.web.conftest import CLIENT
+from tests.web.sites import KEY, Build
+
+
+async def asynchronous(*_arguments: Any) -> None:
+    """Stand for a function of an app."""
+
+
+class Asynchronous:
+    """Stands for an object that is called, and gives something to be awaited."""
+
+    async def __call__(self, *_arguments: Any) -> None:
+        """Do nothing."""
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no key": ({"secret_keys": []}, "secret_keys"),
+    "a key in place of a list": ({"secret_keys": KEY}, "secret_keys"),
+    "a short key": ({"secret_keys": ["dev"]}, "secret_keys"),
+    "a short key behind": ({"secret_keys": [KEY, "dev"]}, "secret_keys"),
+    "a key of another type": ({"secret_keys": [7]}, "secret_keys"),
+    "a place elsewhere": ({"after_connect": "//evil.example"}, "after_connect"),
+    "an origin not named": ({"after_connect": "https://other.example/"}, "after_connect"),
+    "no place": ({"after_connect": ""}, "after_connect"),
+    "no origin": ({"return_origins": ["other.example"]}, "return_origins"),
+    "no function": ({"connected": "hello"}, "connected"),
+    "half of a pair": ({"account_for": lambda *_: "a"}, "account_of"),
+    "the other half": ({"account_of": lambda _: "a"}, "account_for"),
+    "a switch of text": ({"allow_marketplace_installs": "no"}, "allow_marketplace_installs"),
+    "too short": ({"lifetime": timedelta(seconds=1)}, "lifetime"),
+    "too long": ({"lifetime": timedelta(days=1)}, "lifetime"),
+    "no time": ({"lifetime": 600}, "lifetime"),
+}
+
+
+@pytest.mark.parametrize(("settings", "name"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_setting(build: Build, kind: str, settings: dict[str, Any], name: str) -> None:
+    """A setting that can't be right is refused when the app is made, by its name."""
+    if settings == {"secret_keys": []} and kind not in {"starlette", "fastapi"}:
+        return  # those two frameworks have a key of their own, which is taken
+    with pytest.raises(ConfigurationError, match=f"(?i){name}"):
+        build(**settings)
+
+
+@pytest.mark.parametrize("kind", ["flask", "django"], indirect=True)
+@pytest.mark.parametrize("function", [asynchronous, Asynchronous()])
+def test_asynchronous_function_where_nobody_awaits_it(build: Build, function: Any) -> None:
+    """A function that is asynchronous is refused where the framework is not."""
+    with pytest.raises(ConfigurationError, match="connected must not be asynchronous"):
+        build(connected=function).browser().get("/pipedrive/connect")
+
+
+def starlette(**changes: Any) -> Any:
+    """Make the routes of Starlette with other arguments."""
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    arguments = {
+        "oauth": AsyncPipedriveOAuth(credentials),
+        "store": MemoryTokenStore(),
+        "secret_keys": [KEY],
+        **changes,
+    }
+    return untyped(PipedriveWeb)(**arguments)
+
+
+ELSEWHERE = AppCredentials("id", "secret", "https://app.example.com/oauth/return")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"oauth": PipedriveOAuth(ELSEWHERE)}, "oauth"),
+        ({"store": MemoryTokenStore}, "store"),
+        ({"api_client": "httpx"}, "api_client"),
+        ({"start_path": "connect"}, "start_path"),
+        ({"callback_path": "callback"}, "callback_path"),
+        ({"oauth": AsyncPipedriveOAuth(ELSEWHERE)}, "callback_path"),
+    ],
+)
+def test_wrong_argument(changes: dict[str, Any], name: str) -> None:
+    """What the routes are made of is checked, and that the redirect URI leads to them."""
+    with pytest.raises(ConfigurationError, match=name):
+        starlette(**changes)
+
+
+def test_other_paths() -> None:
+    """The routes go where the app's own redirect URI leads."""
+    web = starlette(oauth=AsyncPipedriveOAuth(ELSEWHERE), callback_path="/return", start_path="/go")
+    assert [route.path for route in web.routes] == ["/go", "/return"]
+
+
+def test_redirect_uri_of_the_sandbox() -> None:
+    """The sandbox's own app, whose redirect URI ends in /callback, fits without a setting."""
+    app = DEFAULT_APP
+    credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
+    assert starlette(oauth=AsyncPipedriveOAuth(credentials)).routes

@@ -45,7 +45,7 @@ export NO_PROXY := $(no_proxy)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: ## Make .venv from requirements.lock (every target below does this first)
@@ -54,6 +54,14 @@ setup: ## Make .venv from requirements.lock (every target below does this first)
 .PHONY: demo
 demo: generate ## Generate the client and walk through the OAuth flow, all on this machine
 	$(venv_python) -m examples.demo
+
+.PHONY: example-fastapi example-flask example-django
+example-fastapi: setup ## Run a web app against the sandbox, with FastAPI
+	@$(venv_python) -m examples.fastapi_app --sandbox $(ARGS)
+example-flask: setup ## The same app with Flask
+	@$(venv_python) -m examples.flask_app --sandbox $(ARGS)
+example-django: setup ## The same app with Django
+	@$(venv_python) -m examples.django_app --sandbox $(ARGS)
 
 .PHONY: test
 test: setup ## Run the tests (ARGS goes to pytest)

@@ -146,10 +146,10 @@ class Browser:
         """Tell whether the page is wider than the screen."""
         return bool(self.run("return document.documentElement.scrollWidth > innerWidth"))
 
-    def low_contrasts(self) -> list[str]:
-        """Return the texts that are hard to read on what is behind them."""
+    def low_contrasts(self, *, at_least: int = 11) -> list[str]:
+        """Return the texts, of so many at least, that are hard to read on what is behind them."""
         seen, low = self.run(_LOW_CONTRAST)
-        assert seen > 10
+        assert seen >= at_least
         return list(low)
 
     def roles(self) -> set[str]:

@@ -1,0 +1,93 @@
+"""The two pages of the web apps here: before a person has connected, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, Final
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --text: #1c2733; --soft: #505c6b;
+  --line: #d9dde3; --accent: #11703c; --on-accent: #fff; --tint: #e9f5ee; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161c; --card: #1c222b; --text: #eceff3;
+  --soft: #b1bbc8; --line: #3a4451; --accent: #58cb8b; --on-accent: #06220f; --tint: #1f3329; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif;
+  overflow-wrap: anywhere; }
+header { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center;
+  justify-content: space-between; padding: 0.875rem max(1rem, 50% - 24rem);
+  background: var(--card); border-bottom: 1px solid var(--line); }
+header strong { font-size: 1.0625rem; }
+header form { margin: 0; }
+main { width: min(48rem, 100% - 2rem); margin: 2rem auto; }
+h1 { margin: 0 0 0.5rem; font-size: 1.625rem; line-height: 1.25; text-wrap: balance; }
+.lead { margin: 0 0 1.5rem; color: var(--soft); }
+.hero { margin-top: 12vh; padding: 2.5rem; text-align: center; background: var(--card);
+  border: 1px solid var(--line); border-radius: 1rem; }
+ul { margin: 0; padding: 0; list-style: none; background: var(--card);
+  border: 1px solid var(--line); border-radius: 1rem; overflow: hidden; }
+li { display: flex; gap: 1rem; align-items: baseline; justify-content: space-between;
+  padding: 0.875rem 1.25rem; }
+li + li { border-top: 1px solid var(--line); }
+li span { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--soft); }
+.button { display: inline-block; padding: 0.5rem 1.125rem; border: 1px solid var(--soft);
+  border-radius: 0.625rem; background: transparent; color: var(--text); font: inherit;
+  font-weight: 600; text-decoration: none; cursor: pointer; }
+.primary { border-color: var(--accent); background: var(--accent); color: var(--on-accent); }
+.tag { padding: 0.125rem 0.625rem; border-radius: 1rem; background: var(--tint);
+  font-size: 0.875rem; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
+@media (max-width: 30rem) { main { margin: 1rem auto; } .hero { margin-top: 4vh; padding: 1.5rem; }
+  li { flex-direction: column; gap: 0; } }
+"""
+
+
+def welcome(framework: str, connect: str, words: str = "") -> str:
+    """Give the page of a person who has not connected."""
+    lead = words or "Connect your Pipedrive account, and your deals are shown here."
+    return _page(
+        framework,
+        '<section class="hero"><h1>See your deals</h1>'
+        f'<p class="lead">{escape(lead)}</p>'
+        f'<a class="button primary" href="{escape(connect)}">Connect with Pipedrive</a></section>',
+    )
+
+
+def deals_page(
+    framework: str,
+    user: Mapping[str, Any],
+    deals: Iterable[Mapping[str, Any]],
+    *,
+    disconnect: str,
+    csrf: tuple[str, str],
+) -> str:
+    """Give the page of a person who has connected.
+
+    The button that disconnects sends a form with a secret of the person's session, so that a
+    stranger's page can't press it.
+    """
+    rows = "".join(
+        f"<li>{escape(str(deal['title']))}"
+        f"<span>{int(deal['value']):,} {escape(str(deal['currency']))}</span></li>"
+        for deal in deals
+    )
+    name, secret = map(escape, csrf)
+    return _page(
+        framework,
+        f"<h1>Deals of {escape(str(user['company_name']))}</h1>"
+        f'<p class="lead">You are {escape(str(user["name"]))}.</p><ul>{rows}</ul>',
+        f'<form method="post" action="{escape(disconnect)}">'
+        f'<input type="hidden" name="{name}" value="{secret}">'
+        '<button class="button">Disconnect</button></form>',
+    )
+
+
+def _page(framework: str, main: str, action: str = "") -> str:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
+        f"<title>Deals, with {escape(framework)}</title><style>{_STYLE}</style></head><body>"
+        f'<header><strong>Deals</strong> <span class="tag">{escape(framework)}</span>{action}'
+        f"</header><main>{main}</main></body></html>"
+    )

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from pipedrive_oauth_client.sandbox import DEFAULT_USER
+from tests.browser.driver import Browser
+from tests.browser.site import Site
+from tests.support.programs import PROGRAMS, Running, running
+
+DEAL = "Coffee for a year"
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """Each of the example's web apps, for all tests of this module."""
+    with running(str(request.param), tmp_path_factory.mktemp("app")) as served:
+        yield served
+
+
+@pytest.fixture
+def app(served: Running, browser: Browser) -> Running:
+    """The app, with nobody connected and no cookie in the browser."""
+    browser.open(served.url("/"))
+    browser.driver.delete_all_cookies()
+    if served.box.server.sandbox.is_installed(DEFAULT_USER):
+        served.box.server.uninstall(DEFAULT_USER)
+    served.box.faults.clear()
+    served.box.requests.clear()
+    return served
+
+
+def refreshes(app: Running) -> int:
+    """Count the refreshes that went well."""
+    return app.box.requests.count(grant_type="refresh_token", outcome="ok")
+
+
+def connect(browser: Browser, app: Running, *, approve: bool = True) -> None:
+    """Press what a person presses, from the app's home page on."""
+    browser.open(app.url("/"))
+    browser.find("a.button").click()
+    browser.arrive(app.box.base_url)
+    browser.button("Allow and install" if approve else "Cancel").click()
+    browser.arrive(app.url("/"))
+
+
+def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
+    """A person connects, sees deals, sees them after the token's expiry, and after the end not."""
+    connect(browser, app)
+    assert browser.driver.current_url == app.url("/deals")
+    assert DEAL in browser.text()
+    assert refreshes(app) == 0
+    app.box.clock.advance(timedelta(hours=2))
+    browser.driver.refresh()
+    assert DEAL in browser.text()
+    assert refreshes(app) == 1
+    assert app.box.server.uninstall(DEFAULT_USER)
+    browser.driver.refresh()
+    assert "not connected any more" in browser.text()
+    assert refreshes(app) == 1
+    connect(browser, app)
+    assert DEAL in browser.text()
+    assert browser.complaints() == []
+    assert "code=" not in app.printed()
+
+
+def test_disconnecting(browser: Browser, app: Running) -> None:
+    """The button of the page ends the grant, and the page is gone."""
+    connect(browser, app)
+    browser.button("Disconnect").click()
+    browser.wait(lambda: browser.driver.current_url == app.url("/"))
+    assert "Connect with Pipedrive" in browser.text()
+    assert not app.box.server.sandbox.is_installed(DEFAULT_USER)
+    browser.open(app.url("/deals"))
+    assert DEAL not in browser.text()
+
+
+def test_forged_disconnecting(browser: Browser, app: Running, stranger: Site) -> None:
+    """A form on a stranger's page does not disconnect anybody."""
+    connect(browser, app)
+    stranger.pages["/"] = (
+        f'<form method="post" action="{app.url("/disconnect")}"><button>Win</button></form>'
+    )
+    browser.open(stranger.url())
+    browser.button("Win").click()
+    browser.arrive(app.url("/disconnect"))
+    assert app.box.server.sandbox.is_installed(DEFAULT_USER)
+
+
+def test_declining(browser: Browser, app: Running) -> None:
+    """A person who says no reads so on a page of the app, and can begin again from it."""
+    connect(browser, app, approve=False)
+    assert "Not connected" in browser.text()
+    browser.find("a").click()
+    browser.arrive(app.box.base_url)
+    browser.button("Allow and install").click()
+    browser.arrive(app.url("/deals"))
+    assert DEAL in browser.text()
+
+
+def test_login_with_a_strangers_code(browser: Browser, app: Running, stranger: Site) -> None:
+    """A page that sends the browser to the callback with another's code connects nothing."""
+    state = "made-up"
+    code = app.box.authorize(state=state)
+    stranger.redirects["/"] = code
+    browser.open(stranger.url())
+    browser.arrive(app.url("/pipedrive/callback"))
+    assert "did not begin here" in browser.text()
+    browser.open(app.url("/deals"))
+    assert DEAL not in browser.text()
+    assert app.box.requests.count(grant_type="authorization_code") == 0
+
+
+def test_two_tabs(browser: Browser, app: Running) -> None:
+    """Two tabs that connect at the same time both come through."""
+    driver = browser.driver
+    first = driver.current_window_handle
+    browser.open(app.url("/pipedrive/connect?next=/deals"))
+    driver.switch_to.new_window("tab")
+    try:
+        browser.open(app.url("/pipedrive/connect?next=/deals"))
+        driver.switch_to.window(first)
+        browser.button("Allow and install").click()
+        browser.arrive(app.url("/deals"))
+        driver.switch_to.window(driver.window_handles[-1])
+        browser.button("Allow and install").click()
+        browser.arrive(app.url("/deals"))
+        assert DEAL in browser.text()
+    finally:
+        driver.switch_to.window(driver.window_handles[-1])
+        driver.close()
+        driver.switch_to.window(first)
+
+
+def test_pages_are_readable(browser: Browser, app: Running) -> None:
+    """Every page fits wide and narrow screens, and its texts stand out in light and dark."""
+    connect(browser, app)
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)):
+        browser.looks(width=width, scheme=scheme)
+        for path, words in (
+            ("/", "See your deals"),
+            ("/deals", DEAL),
+            ("/pipedrive/callback?code=1", "did not begin here"),
+        ):
+            browser.open(app.url(path))
+            assert words in browser.text()
+            assert not browser.scrolls_sideways()
+            assert browser.low_contrasts(at_least=3) == []

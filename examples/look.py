@@ -34,7 +34,7 @@ li span { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--
   border-radius: 0.625rem; background: transparent; color: var(--text); font: inherit;
   font-weight: 600; text-decoration: none; cursor: pointer; }
 .primary { border-color: var(--accent); background: var(--accent); color: var(--on-accent); }
-.tag { padding: 0.125rem 0.625rem; border-radius: 1rem; background: var(--tint);
+.tag { margin-right: auto; padding: 0.125rem 0.625rem; border-radius: 1rem; background: var(--tint);
   font-size: 0.875rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
 @media (max-width: 30rem) { main { margin: 1rem auto; } .hero { margin-top: 4vh; padding: 1.5rem; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,16 +16,11 @@ from attrs import evolve, frozen
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, Clock, create_app, run
+from tests.support.redis_server import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = ("fastapi_app", "flask_app", "django_app")
-PATIENCE_SECONDS: Final = 30
-
-
-def free_port() -> int:
-    """Find a port that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+PATIENCE_SECONDS: Final = 120
 
 
 @frozen

@@ -50,7 +50,7 @@ def connected(app: Running) -> httpx.Cookies:
 
 @pytest.mark.parametrize(
     ("program", "store"),
-    zip(PROGRAMS, ["postgresql", "redis", "postgresql"], strict=True),
+    list(zip(PROGRAMS, ["postgresql", "redis", "postgresql"], strict=True)),
     indirect=["store"],
 )
 def test_one_refresh_for_two_workers(program: str, store: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ FAULTS: dict[str, tuple[str, Fault, int, str]] = {
     "me is a list": (ME, Fault.answer(200, "[]"), 502, "can't be read"),
     "me is nobody": (ME, Fault.answer(200, '{"data": {"id": 0}}'), 502, "can't be read"),
     "me redirects": (ME, Fault.redirect("https://evil.example/"), 502, "can't be read"),
-    "me is endless": (ME, Fault.oversized(3_000_000), 502, "can't be read"),
+    "me is endless": (ME, Fault.override({"more": "x" * 1_100_000}), 502, "can't be read"),
     "me is nested": (ME, Fault.answer(200, "[" * 100_000), 502, "can't be read"),
 }
 

@@ -14,6 +14,7 @@ import pytest
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
+from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.web.conftest import CLIENT
 from tests.web.sites import KEY, Site
 
@@ -89,9 +90,9 @@ def test_whole_app(environment: PipedriveSandbox, page: str) -> None:
     app = names["create_app"]() if is_flask else names["app"]
     box = environment
     with asyncio.Runner() as runner:
-        site = Site(
-            page, box, CLIENT, None, None, "/pipedrive", app, None if is_flask else runner, ""
-        )
+        loop = None if is_flask else runner
+        # The app has a store of its own, in a file.
+        site = Site(page, box, CLIENT, MemoryTokenStore(), None, "/pipedrive", app, loop, "")
         browser = site.browser()
         begun = browser.get("/deals")
         assert begun.status_code == 303

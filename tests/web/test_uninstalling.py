@@ -133,7 +133,7 @@ def test_numbers_as_text(connected: Site) -> None:
 
 @pytest.mark.parametrize("is_announced", [True, False])
 def test_huge_body(connected: Site, kind: str, *, is_announced: bool) -> None:
-    """A body of ten megabytes is refused, whether its length was said before or not."""
+    """A body of ten megabytes is refused as too long, whether its length was said before or not."""
     pieces = 0
 
     def parts() -> Iterator[bytes]:
@@ -151,7 +151,9 @@ def test_huge_body(connected: Site, kind: str, *, is_announced: bool) -> None:
     if is_announced:
         headers["Content-Length"] = str(640 * 16_384)
     response = notify(connected, content, headers)
-    assert response.status_code in {413, 400}
+    # Without a length, a WSGI server gives no body to the app.
+    is_seen = is_announced or kind in ASYNC_KINDS
+    assert response.status_code == (413 if is_seen else 400)
     assert is_connected(connected)
 
 

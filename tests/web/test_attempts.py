@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+
+from pipedrive_oauth_client.sandbox import Clock
+from pipedrive_oauth_client.web.attempts import Attempts
+from pipedrive_oauth_client.web.firsts import FirstUses
+from pipedrive_oauth_client.web.messages import Page
+from pipedrive_oauth_client.web.pages import html
+from tests.web.sites import KEY
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def attempts(clock: Clock) -> Attempts:
+    """The attempts of an app."""
+    return Attempts([KEY], "client", lifetime=TEN_MINUTES, clock=clock, is_secure=True)
+
+
+def test_attempt_is_found_by_its_own_state(attempts: Attempts) -> None:
+    """A cookie under the name that belongs to a state is not believed if it is of another one."""
+    (first, (one,)) = attempts.begin("/", None, {})
+    (second, (two,)) = attempts.begin("/", None, {})
+    assert attempts.find(first.state, {one.name: one.value}) == first
+    assert attempts.find(first.state, {one.name: two.value}) is None
+    assert attempts.find(second.state, {one.name: one.value}) is None
+
+
+def test_cookie_does_not_name_the_session(attempts: Attempts) -> None:
+    """What names the session can't be read from the cookie, which holds a stand-in."""
+    _attempt, (cookie,) = attempts.begin("/", "session-key", {})
+    text = cookie.value.partition(".")[0]
+    content = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    assert len(content) == 3
+    assert "session-key" not in content
+    assert "session-key" not in repr(cookie) + repr(_attempt)
+
+
+def test_attempt_of_the_future(attempts: Attempts, clock: Clock) -> None:
+    """A cookie from a time that is yet to come, by a clock that was put back, is not believed."""
+    clock.advance(timedelta(hours=1))
+    attempt, (cookie,) = attempts.begin("/", None, {})
+    earlier = Attempts([KEY], "client", lifetime=TEN_MINUTES, clock=Clock(), is_secure=True)
+    assert earlier.find(attempt.state, {cookie.name: cookie.value}) is None
+
+
+def test_first_uses_are_forgotten_in_time(clock: Clock) -> None:
+    """What was used is remembered for its time, and no longer."""
+    first = FirstUses(clock)
+    assert [first("a", TEN_MINUTES), first("a", TEN_MINUTES)] == [True, False]
+    clock.advance(TEN_MINUTES)
+    assert first("b", TEN_MINUTES)
+    assert [first("a", TEN_MINUTES), first("b", TEN_MINUTES)] == [True, False]
+
+
+def test_pages_escape() -> None:
+    """Whatever stands in a page, in a link, too, stands there as text."""
+    evil = "\"'><script>alert(1)</script>"
+    written = html(Page(title=evil, text=evil, links=((evil, evil),)))
+    assert "<script" not in written
+    assert evil not in written

@@ -21,6 +21,7 @@ PROGRAMS = {
     "sql": (
         "from pipedrive_oauth_client.stores import SQLTokenStore; SQLTokenStore('sqlite:///t.db')"
     ),
+    "web": "import pipedrive_oauth_client.web, pipedrive_oauth_client.web.attempts",
 }
 
 # What can be imported in an environment, and what the core loads there. What httpx loads by itself

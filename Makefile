@@ -55,11 +55,15 @@ setup: ## Make .venv from requirements.lock (every target below does this first)
 demo: generate ## Generate the client and walk through the OAuth flow, all on this machine
 	$(venv_python) -m examples.demo
 
-.PHONY: example-fastapi example-flask example-django
+.PHONY: example-fastapi
 example-fastapi: setup ## Run a web app against the sandbox, with FastAPI
 	@$(venv_python) -m examples.fastapi_app --sandbox $(ARGS)
+
+.PHONY: example-flask
 example-flask: setup ## The same app with Flask
 	@$(venv_python) -m examples.flask_app --sandbox $(ARGS)
+
+.PHONY: example-django
 example-django: setup ## The same app with Django
 	@$(venv_python) -m examples.django_app --sandbox $(ARGS)
 

@@ -119,6 +119,23 @@ def test_markdown_takes_nothing_of_the_spec_for_markup() -> None:
     assert "@all" not in outside
 
 
+def test_text_obeys_nothing_of_the_spec(
+    specs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters in names, values and paths never reach the terminal."""
+    wild = base().replace("/login:", '"/login\\e[31m\\a":').replace("name: q,", 'name: "q\\e[2J",')
+    Path(specs["new"]).write_text(wild, encoding="utf-8")
+    assert main([specs["old"], specs["new"]]) == 1
+    Path(specs["new"]).write_text(
+        wild.replace("operationId: log_in", '"\\e[31m": x'), encoding="utf-8"
+    )
+    assert main([specs["old"], specs["new"]]) == 2
+    out, err = capsys.readouterr()
+    assert "[2J" in out
+    assert "[31m" in err
+    assert not {"\x1b", "\x07"} & set(out + err)
+
+
 def test_rules_are_those_of_the_page() -> None:
     """The page of the diff lists every rule with its levels, as the code has them."""
     page = (ROOT / "docs" / "spec-diff.md").read_text(encoding="utf-8")

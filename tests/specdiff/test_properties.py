@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -118,6 +119,42 @@ def test_compatible_one_way_is_breaking_the_other(
     there, back = compared(before, after), compared(after, before)
     if not there.breaks("http") and there.count(Level.COMPATIBLE, "http"):
         assert back.breaks("http")
+
+
+THING = {"$ref": "#/components/schemas/Thing"}
+CIRCLES = {
+    "a field of itself": {"type": "object", "properties": {"a": THING}},
+    "items of itself": {"type": "array", "items": THING},
+    "all of itself": {"allOf": [THING]},
+    "all of itself twice": {"allOf": [THING, {"anyOf": [THING, THING]}]},
+    "one of itself": {"oneOf": [THING, {"type": "string"}]},
+    "other fields like itself": {"type": "object", "additionalProperties": THING},
+}
+
+
+@pytest.mark.parametrize("circle", CIRCLES.values(), ids=CIRCLES.keys())
+def test_circles_end(circle: dict[str, Any]) -> None:
+    """A schema that holds itself is compared once round, and a change beside it is found."""
+    old = spec(THING, THING, {})
+    old["components"]["schemas"]["Thing"] = circle
+    new = json.loads(json.dumps(old))
+    assert compared(old, new).findings == ()
+    new["components"]["schemas"]["Thing"]["description"] = "Round and round."
+    assert {each.rule.id for each in compared(old, new).findings} == {"wording-changed"}
+    new["components"]["schemas"]["Thing"] = {"type": "integer"}
+    assert compared(old, new).breaks("http")
+
+
+def test_long_chains_of_references_end() -> None:
+    """Thirty aliases of one schema are followed in so many steps, not in powers of two."""
+    old = spec({"$ref": "#/components/schemas/A30"}, {}, {})
+    schemas = old["components"]["schemas"]
+    schemas["A0"] = {"type": "string"}
+    for number in range(1, 31):
+        schemas[f"A{number}"] = {"allOf": [{"$ref": f"#/components/schemas/A{number - 1}"}]}
+    new = json.loads(json.dumps(old))
+    new["components"]["schemas"]["A0"] = {"type": "integer"}
+    assert [each.rule.id for each in compared(old, new).findings] == ["request-type-changed"]
 
 
 def test_long_specs_are_compared_without_counting_twice() -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from tools.specdiff.findings import Finding, Signature
 from tools.specdiff.report import Report, View, level_for
 from tools.specdiff.rules import Level
+from tools.specdiff.trouble import printable
 
 _HEADINGS = {
     Level.BREAKING: ("BREAKING", "bold red"),
@@ -40,21 +41,21 @@ def print_report(report: Report, console: Console, view: View = "both") -> None:
         console.print(Text("ALSO IN THE GENERATED CODE, WITHOUT HARM", "bold"))
         _print_signatures(report.signatures, console)
         console.print()
-    console.print(Text(summary(report, view)))
+    console.print(_text(summary(report, view)))
     if report.python_note and report.findings:
-        console.print(Text(python_text(report)))
+        console.print(_text(python_text(report)))
 
 
 def _print_finding(each: Finding, report: Report, console: Console) -> None:
-    console.print(Text(each.what))
+    console.print(_text(each.what))
     lines = [
-        Text(each.effect),
+        _text(each.effect),
         Text.assemble("over HTTP: ", (each.http.value, _STYLES[each.http]), "   importers: ",
                       (each.importer.value, _STYLES[each.importer]), f"   rule: {each.rule.id}"),
-        *(Text(place, "dim") for place in places(each, report)),
+        *(_text(place, "dim") for place in places(each, report)),
     ]  # fmt: skip
     if each.operations:
-        lines.append(Text(f"in {operations_text(each)}", "dim"))
+        lines.append(_text(f"in {operations_text(each)}", "dim"))
     for line in lines:
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
     _print_signatures(each.signatures, console)
@@ -63,10 +64,10 @@ def _print_finding(each: Finding, report: Report, console: Console) -> None:
 
 def _print_signatures(signatures: tuple[Signature, ...], console: Console) -> None:
     for each in signatures:
-        console.print(Padding(Text(each.name, "bold"), (0, 0, 0, 4), expand=False))
+        console.print(Padding(_text(each.name, "bold"), (0, 0, 0, 4), expand=False))
         for sign, text, style in (("-", each.old, "red"), ("+", each.new, "green")):
             if text:
-                console.print(Padding(Text(f"{sign} {text}", style), (0, 0, 0, 4), expand=False))
+                console.print(Padding(_text(f"{sign} {text}", style), (0, 0, 0, 4), expand=False))
 
 
 def python_text(report: Report) -> str:
@@ -74,6 +75,10 @@ def python_text(report: Report) -> str:
     if report.python == "partly":
         return f"Of a spec of this length, {report.python_note}."
     return f"Python signatures were not compared: {report.python_note}."
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style)
 
 
 def places(each: Finding, report: Report) -> list[str]:

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from tools.specdiff.rules import Level, Rule, rules
 from tools.specdiff.spec import Place, Pointer, canonical, pointer_text
+from tools.specdiff.trouble import printable
 
 
 @frozen
@@ -122,5 +123,5 @@ def finding(
 def shown(value: Any, longest: int = 120) -> str:
     """Write a value into a sentence: texts as they are, on one line and not too long."""
     text = value if isinstance(value, str) else canonical(value)
-    text = "".join(each if each.isprintable() else " " for each in text).replace("`", "'")
+    text = printable(text).replace("`", "'")
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from tools.specdiff.shapes import Shape, class_hint, shape_of
-from tools.specdiff.spec import Place, Spec
+from tools.specdiff.spec import Place, Pointer, Spec
 
 # The default of the generator's setting `field_prefix`, which this project leaves alone.
 _PREFIX = "field_"
@@ -38,15 +38,23 @@ def python_name(name: str) -> str:
     return str(PythonIdentifier(name, _PREFIX))
 
 
-def python_type(shape: Shape) -> str:
-    """Give a word for the Python type of a value; equal types have equal words."""
+def python_type(shape: Shape, above: tuple[Pointer, ...] = ()) -> str:
+    """Give a word for the Python type of a value; equal types have equal words.
+
+    Args:
+        shape: The value's schema.
+        above: The arrays that it is an item of.
+    """
     if name := class_name(shape):
         return name
-    if shape.types is None:
+    here = shape.place.pointer
+    if shape.types is None or here in above:
         return "Any"
     kinds = sorted(shape.types - {"null"})
     if kinds == ["array"]:
-        return f"list[{python_type(shape_of(shape.item))}]" if shape.item else "list[Any]"
+        inside = (*above, here)
+        inner = python_type(shape_of(shape.item), inside) if shape.item else "Any"
+        return f"list[{inner}]"
     formats = sorted(shape.formats & TYPED_FORMATS)
     return " | ".join(formats or kinds)
 

@@ -2,7 +2,7 @@
 
 OpenAPI 3.0 says `nullable: true`, 3.1 has a list of types; 3.0 makes a limit exclusive with a
 boolean, 3.1 with a number; `const` is an enum of one; `allOf` is read as one schema, and a union
-of a schema and null as a schema that may be null. Two schemas that mean the same have equal shapes.
+of a schema and null as a schema that may be null.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from tools.specdiff.limits import Limits, read_limits, stricter
-from tools.specdiff.spec import Place, canonical
+from tools.specdiff.spec import Place, Pointer, canonical
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 
@@ -27,7 +27,6 @@ _LIMITS = {
     "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "minProperties",
     "maxProperties",
 }  # fmt: skip
-_DEEPEST = 40
 WORDS = {"title", "description", "example", "examples", "externalDocs", "summary", "$comment"}
 _OBJECT_KEYS = {"properties", "additionalProperties", "required", "minProperties", "maxProperties"}
 
@@ -80,32 +79,34 @@ class Shape:
                     or self.item or self.limits or self.hard) and self.others is True  # fmt: skip
 
 
-def shape_of(place: Place, depth: int = 0) -> Shape:
+def shape_of(place: Place, above: frozenset[Pointer] = frozenset()) -> Shape:
     """Read a schema.
 
     Args:
         place: The schema, or a reference to it.
-        depth: How many `allOf`, `oneOf` and `anyOf` it stands in.
+        above: The schemas whose `allOf`, `oneOf` or `anyOf` it stands in. One that stands in its
+            own says nothing there.
     """
     place = place.follow()
     if place.refers:  # 3.1 lets keys stand beside a reference; they count as in an allOf.
         beside = {key: value for key, value in place.value.items() if key != "$ref"}
         place = evolve(place, value={**beside, "allOf": [{"$ref": place.value["$ref"]}]})
+    if place.pointer in above:
+        return Shape(place)
     if not isinstance(place.value, dict):
-        nothing = place.value is False
-        return Shape(place, hard={"false": "no value is right"} if nothing else {})
+        return Shape(place, hard={"false": "nothing"} if place.value is False else {})
+    inside = above | {place.pointer}
     shape = _own(place)
     typeless = shape.types is None
-    for member in place.items("allOf") if depth < _DEEPEST else ():
-        shape = _both(shape, shape_of(member, depth + 1))
-    shape = _with_union(shape, place, depth)
-    target = _only_reference(place)
-    if target is not None and depth < _DEEPEST:
+    members = [shape_of(each, inside) for each in place.items("allOf")]
+    for member in members:
+        shape = _both(shape, member)
+    shape, forms = _with_union(shape, place, inside)
+    if _refers_only(place) and len(members + forms) == 1:
         # The generator makes no class of its own for it, whatever stands beside.
-        shape.place = shape_of(target, depth + 1).place
+        shape.place = (members + forms)[0].place
     if place.get("nullable") is True and typeless:
-        # Beside an allOf or a union, where a strict reader of OpenAPI 3.0 passes over it; the
-        # generator and those who write it don't.
+        # Beside an allOf or a union OpenAPI 3.0 passes over it; the generator does not.
         if shape.types is not None:
             shape.types |= {"null"}
         elif shape.union:
@@ -113,17 +114,11 @@ def shape_of(place: Place, depth: int = 0) -> Shape:
     return shape
 
 
-def _only_reference(place: Place) -> Place | None:
-    """Give what an `allOf`, `oneOf` or `anyOf` refers to, if it holds one reference only."""
-    found = [
-        (key, each)
-        for key in ("allOf", "oneOf", "anyOf")
-        for each in (place.get(key) or ())
-        if each != {"type": "null"}
-    ]
-    if len(found) != 1 or not isinstance(found[0][1], dict) or "$ref" not in found[0][1]:
-        return None
-    return next(each for each in place.items(found[0][0]) if each.get("type") != "null")
+def _refers_only(place: Place) -> bool:
+    """Tell whether an `allOf`, `oneOf` or `anyOf` holds one reference, null aside."""
+    parts = [each for key in ("allOf", "oneOf", "anyOf") for each in place.get(key) or ()]
+    parts = [each for each in parts if each != {"type": "null"}]
+    return len(parts) == 1 and isinstance(parts[0], dict) and "$ref" in parts[0]
 
 
 def _own(place: Place) -> Shape:
@@ -222,14 +217,19 @@ def _all_of(one: Place, other: Place) -> Place:
     return evolve(one, value={"allOf": [one.value, other.value]})
 
 
-def _with_union(shape: Shape, place: Place, depth: int) -> Shape:
+def _with_union(
+    shape: Shape, place: Place, inside: frozenset[Pointer]
+) -> tuple[Shape, list[Shape]]:
+    """Add the forms that a value may take; give them, too, null aside."""
+    found: list[Shape] = []
     for key in ("oneOf", "anyOf"):
         forms = [
             each.named(place.parent, f"{place.name}_type_{index}")
             for index, each in enumerate(place.items(key))
         ]
-        shapes = [(each, shape_of(each, depth + 1)) for each in forms] if depth < _DEEPEST else []
+        shapes = [(each, shape_of(each, inside)) for each in forms]
         real = [(each, form) for each, form in shapes if form.types != frozenset({"null"})]
+        found += [form for _, form in real]
         nullable = len(real) < len(shapes)
         if not shapes:
             continue
@@ -241,7 +241,7 @@ def _with_union(shape: Shape, place: Place, depth: int) -> Shape:
                 shape.types |= {"null"}
         else:
             shape.union = tuple(each for each, _ in real)
-    return shape
+    return shape, found
 
 
 def class_hint(place: Place) -> str:

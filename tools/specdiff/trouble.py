@@ -10,4 +10,9 @@ class CannotCompareError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
+
+
+def printable(text: str) -> str:
+    """Take out what a terminal would obey instead of showing it."""
+    return "".join(each if each.isprintable() else " " for each in text)

@@ -55,6 +55,10 @@ PIECES = {
     "quick-start.md": 3,
     "testing-your-app.md": 1,
     "web-app.md": 4,
+    # What tests/web/test_guides.py runs:
+    "web-django.md": 3,
+    "web-fastapi.md": 1,
+    "web-flask.md": 1,
     "worker-fleet.md": 2,
 }
 

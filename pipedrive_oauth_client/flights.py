@@ -67,17 +67,16 @@ def join(
         ConfigurationError: The renewal asks for itself.
     """
     key = id(store), account
+    # Most callers find one under way, and need none of their own. This reads one entry, without
+    # the guard.
+    if (flight := _flights.under_way.get(key)) is not None:
+        return _joined(flight)
     mine = _Flight(store)
     try:
         with _flights.guard:
             flight = _flights.under_way.setdefault(key, mine)
         if flight is not mine:
-            if flight.thread == threading.get_ident():
-                raise ConfigurationError(
-                    "The renewal of a token needs a token of the same account: the httpx client or"
-                    " the store that it uses must not use PipedriveAuth itself."
-                )
-            return flight.future
+            return _joined(flight)
         if here:
             _carry_out(key, mine, work)
         else:
@@ -92,6 +91,15 @@ def under_way() -> list[Future[Token]]:
     """Give what the renewals will bring that have begun in this process and not ended."""
     with _flights.guard:
         return [each.future for each in _flights.under_way.values()]
+
+
+def _joined(flight: _Flight) -> Future[Token]:
+    if flight.thread == threading.get_ident():
+        raise ConfigurationError(
+            "The renewal of a token needs a token of the same account: the httpx client or the"
+            " store that it uses must not use PipedriveAuth itself."
+        )
+    return flight.future
 
 
 def landed(future: Future[Token]) -> Token:

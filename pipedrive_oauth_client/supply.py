@@ -162,6 +162,9 @@ class TokenSupply:
             raise
 
     def _remembered(self, token: Token) -> Bearer:
+        last = self.last
+        if last is not None and last.token is token:
+            return last  # all who waited for it come by here
         bearer = Bearer.of(token, leeway=self._leeway, now=read(self.clock), more=self._hosts)
         self.last = bearer
         return bearer

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from anyio import Event
 
 __all__ = ["until_done"]
 
-T = TypeVar("T")
+
+@define(eq=False)
+class _Waits:
+    """One event for all who wait in the same loop.
+
+    The thread then wakes each loop once, however many tasks of it are waiting.
+    """
+
+    guard: threading.Lock = field(factory=threading.Lock)
+    events: WeakKeyDictionary[Future[Any], dict[object, Event]] = field(factory=WeakKeyDictionary)
+
+    def forget(self) -> None:
+        # After a fork: whoever held the guard has stayed in the parent.
+        self.guard, self.events = threading.Lock(), WeakKeyDictionary()
+
+
+_waits: Final = _Waits()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_waits.forget)
 
 
 async def until_done(future: Future[Any]) -> None:
@@ -23,30 +50,34 @@ async def until_done(future: Future[Any]) -> None:
     """
     from anyio import Event  # noqa: PLC0415 - httpx, too, loads it as late as this
 
-    done = Event()
-    soon = _call_soon()
+    loop, soon = _running_loop()
+    with _waits.guard:
+        events = _waits.events.setdefault(future, {})
+        done = events.get(loop)
+        is_first = done is None
+        if done is None:
+            done = events[loop] = Event()
+    if is_first:
+        happened = done.set
 
-    def wake(_future: Future[Any]) -> None:
-        # The loop may have ended while the thread was at work; then nobody waits any more.
-        with suppress(RuntimeError):
-            soon(done.set)
+        def wake(_future: Future[Any]) -> None:
+            # The loop may have ended while the thread was at work; then nobody waits any more.
+            with suppress(RuntimeError):
+                soon(happened)
 
-    future.add_done_callback(wake)
+        future.add_done_callback(wake)
     await done.wait()
 
 
-def _call_soon() -> Callable[[Callable[[], object]], object]:
-    """Give what a thread calls to have the running event loop do something."""
+def _running_loop() -> tuple[object, Callable[[Callable[[], object]], object]]:
+    """Give the running event loop, and what a thread calls to have it do something."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:
         with suppress(RuntimeError):
-            call: Callable[[Callable[[], object]], object] = (
-                asyncio.get_running_loop().call_soon_threadsafe
-            )
-            return call
+            loop: Any = asyncio.get_running_loop()
+            return loop, loop.call_soon_threadsafe
     from anyio.lowlevel import current_token  # noqa: PLC0415 - only trio gets here
 
     token: Any = current_token()
     native: Any = getattr(token, "native_token", token)
-    soon: Callable[[Callable[[], object]], object] = native.run_sync_soon
-    return soon
+    return native, native.run_sync_soon

@@ -97,6 +97,22 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
     assert woken == MANY
 
 
+def test_a_loop_is_woken_once(loop: str, future: Future[int]) -> None:
+    """However many tasks of a loop wait, the thread has one thing to tell it."""
+
+    async def main() -> None:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            async with anyio.create_task_group() as group:
+                for _ in range(MANY):
+                    group.start_soon(until_done, future)
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+                assert len(future._done_callbacks) == 1  # type: ignore[attr-defined]
+                _land(future).join()
+
+    run(loop, main)
+
+
 def test_cancelling_leaves_the_future_alone(loop: str, future: Future[int]) -> None:
     """Whoever stops waiting stops nothing: the future can be waited for again."""
 

@@ -27,6 +27,7 @@ from pipedrive_oauth_client import (
     Token,
     flights,
     sandbox,
+    waiting,
 )
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import User
@@ -367,9 +368,11 @@ def program(account: Account, code: str, *, has_client: bool = True) -> Generato
 def wait_for_passengers(*, threads: int = 0, tasks: int = 0) -> None:
     """Wait until so many wait for the only renewal that is under way, so that none comes late."""
     for _ in range(PATIENCE_SECONDS * 200):
-        waiting = [flight.future for flight in list(flights._flights.under_way.values())]
-        for future in waiting:
-            known = len(future._condition._waiters), len(future._done_callbacks)  # type: ignore[attr-defined]
+        futures = [flight.future for flight in list(flights._flights.under_way.values())]
+        for future in futures:
+            events = list(waiting._waits.events.get(future, {}).values())
+            in_loops = sum(event.statistics().tasks_waiting for event in events)
+            known = len(future._condition._waiters), in_loops  # type: ignore[attr-defined]
             if known == (threads, tasks):
                 return
         time.sleep(0.005)

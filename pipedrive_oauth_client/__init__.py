@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UnexpectedStatus,
     )
     from pipedrive_oauth_client.flow import PipedriveOAuth
+    from pipedrive_oauth_client.generated.answer import Response
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
         get_tokens,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
         RefreshTokensRequest,
         RevokeTokensRequest,
     )
-    from pipedrive_oauth_client.generated.types import UNSET, Response, Unset
+    from pipedrive_oauth_client.generated.types import UNSET, Unset
     from pipedrive_oauth_client.retries import RetryPolicy
     from pipedrive_oauth_client.tokens import Token
 
@@ -120,7 +121,8 @@ _NAMES = {
         "RefreshTokensRequest",
         "RevokeTokensRequest",
     ),
-    "generated.types": ("UNSET", "Response", "Unset"),
+    "generated.answer": ("Response",),
+    "generated.types": ("UNSET", "Unset"),
     "retries": ("RetryPolicy",),
     "tokens": ("Token",),
 }

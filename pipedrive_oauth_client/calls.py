@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from logging import NullHandler, getLogger
+from logging import DEBUG, NullHandler, getLogger
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
+from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.client import Client
-from pipedrive_oauth_client.generated.types import Response
 from pipedrive_oauth_client.retries import RetryPolicy
 
 __all__ = ["Call", "Operation", "Plan", "make", "make_async"]
@@ -162,6 +162,8 @@ class _Log:
         self._write("failed with %s", type(error).__name__)
 
     def _write(self, outcome: str, detail: object) -> None:
+        if not _LOGGER.isEnabledFor(DEBUG):
+            return
         seconds = time.monotonic() - self._started
         _LOGGER.debug(
             f"%s, attempt %d: {outcome} after %.3f s",  # noqa: G004 - one of two fixed texts

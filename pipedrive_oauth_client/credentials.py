@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote_plus, urlsplit
@@ -15,6 +16,7 @@ from pipedrive_oauth_client.generated.encode import argument
 
 __all__ = ["AppCredentials", "basic_auth_header"]
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ENVIRONMENT: Final = {
     "client_id": "PIPEDRIVE_CLIENT_ID",
     "client_secret": "PIPEDRIVE_CLIENT_SECRET",
@@ -123,7 +125,7 @@ def _checked(name: str, value: str) -> str:
     argument(name, value, str)
     # CTL of RFC 5234, forbidden in both parts by RFC 7617. The line break that ends a file is the
     # usual one.
-    if any(character < " " or character == "\x7f" for character in value):
+    if _CONTROL.search(value):
         raise ConfigurationError(
             f"{name} holds a control character, perhaps a line break at its end. Remove it."
         )

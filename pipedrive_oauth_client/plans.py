@@ -21,6 +21,7 @@ from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.destinations import refuse_plain_http, refuse_strange_api_domain
 from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
+from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
 from pipedrive_oauth_client.generated.encode import argument
@@ -30,7 +31,6 @@ from pipedrive_oauth_client.generated.models import (
     RefreshTokensRequest,
     RevokeTokensRequest,
 )
-from pipedrive_oauth_client.generated.types import Response
 from pipedrive_oauth_client.retries import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 
@@ -52,6 +52,7 @@ class Flow:
         clock: Callable[[], datetime],
     ) -> None:
         self._credentials = argument("credentials", credentials, AppCredentials)
+        self._header = credentials.basic_auth_header
         self._client = Client(base_url=base_url)
         refuse_plain_http(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
@@ -183,9 +184,8 @@ class Flow:
         return Operation("revoke_tokens", plan, repeatable=True)
 
     def _ask(self, endpoint: Any, body: object, *, secrets: list[str]) -> Plan[Response[Any]]:
-        header = self._credentials.basic_auth_header
         try:
-            return (yield Call(endpoint, {"authorization": header, "body": body}))
+            return (yield Call(endpoint, {"authorization": self._header, "body": body}))
         except InvalidResponseError as error:
             # An error answer with a body that is none stays what it is: an error answer.
             if error.status_code is None or error.status_code < 400:
@@ -216,8 +216,7 @@ class Flow:
             ) from None
 
     def _refusal(self, operation: str, answer: Response[Any], secrets: list[str]) -> Exception:
-        header = self._credentials.basic_auth_header
-        own = [self._credentials.client_secret, header.removeprefix("Basic ")]
+        own = [self._credentials.client_secret, self._header.removeprefix("Basic ")]
         return refusal(operation, answer, now=read(self._clock), secrets=[*secrets, *own])
 
     def _leads_to_token_endpoint(self, answer: Response[Any]) -> bool:

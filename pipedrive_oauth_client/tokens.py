@@ -31,7 +31,14 @@ def _hidden(value: object) -> str:
     return "None" if value is None else "<hidden>"
 
 
+def _need_vschar(name: str, value: object) -> None:
+    if not is_vschar(value):
+        raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
+
+
 def _aware_utc(value: object, name: str = "expires_at") -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is UTC:
+        return value
     if isinstance(value, datetime) and value.utcoffset() is not None:
         try:
             return value.astimezone(UTC)
@@ -70,16 +77,13 @@ class Token:
     expires_at: datetime = field(converter=_aware_utc)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("access_token", "refresh_token"):
-            value = getattr(self, name)
-            if value is None and name == "refresh_token":
-                continue
-            if not is_vschar(value):
-                raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
-        for name in ("token_type", "scope", "api_domain"):
-            value = getattr(self, name)
-            if value is not None or name != "api_domain":
-                argument(name, value, str)
+        _need_vschar("access_token", self.access_token)
+        if self.refresh_token is not None:
+            _need_vschar("refresh_token", self.refresh_token)
+        argument("token_type", self.token_type, str)
+        argument("scope", self.scope, str)
+        if self.api_domain is not None:
+            argument("api_domain", self.api_domain, str)
 
     @property
     def scopes(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 from packaging.version import Version
@@ -314,3 +314,11 @@ def test_stand_ins_do_not_stay() -> None:
         "assert package.Token is real"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in package.__all__ if inspect.isclass(getattr(package, name))]
+)
+def test_types_of_attributes_can_be_asked_for(name: str) -> None:
+    """Programs that read annotations find what each of them names."""
+    assert isinstance(get_type_hints(getattr(package, name)), dict)

@@ -27,7 +27,7 @@ from pipedrive_oauth_client import (
     UnexpectedStatus,
     basic_auth_header,
 )
-from pipedrive_oauth_client.generated.types import RawAnswer
+from pipedrive_oauth_client.generated.answer import RawAnswer
 from tests.support.driver import call
 from tests.support.samples import (
     AUTHORIZE,

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import httpx
 from attrs import define, evolve, field
 
+from .answer import RawAnswer
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
 from .errors import ConfigurationError, PipedriveOAuthError, TransportError
@@ -28,7 +29,6 @@ from .settings import (
     checked_timeout,
     merged,
 )
-from .types import RawAnswer
 
 DEFAULT_BASE_URL: Final = "https://oauth.pipedrive.com"
 """The server that the spec names."""
@@ -388,11 +388,15 @@ class Client:
         try:
             # An httpx client given without a base_url of its own goes to this client's server.
             url = _address(str(client.base_url), self._base_url, path)
-            return client.build_request(
-                method,
-                url,
-                headers=merged({"Accept-Encoding": ACCEPT_ENCODING}, headers),
-                **arguments,
+            headers = merged({"Accept-Encoding": ACCEPT_ENCODING}, headers)
+            if type(client) not in _PLAIN or client.cookies or client.params:
+                return client.build_request(method, url, headers=headers, **arguments)
+            # Where the client adds nothing but headers and timeouts, this is the same request for
+            # two thirds of the time.
+            timeout = client.timeout.as_dict()
+            own = _added(client.headers.raw, headers)
+            return httpx.Request(
+                method, url, headers=own, extensions={"timeout": timeout}, **arguments
             )
         except (httpx.InvalidURL, UnicodeError) as error:
             name = type(error).__name__  # its text may repeat what was to be sent
@@ -480,6 +484,18 @@ def _address(given: str, own: str, path: str) -> httpx.URL:
         return httpx.URL(own + path)
     root = httpx.URL(given)
     return root.copy_with(raw_path=root.raw_path + httpx.URL(path).raw_path.lstrip(b"/"))
+
+
+_PLAIN = (httpx.Client, httpx.AsyncClient)
+
+
+def _added(
+    given: list[tuple[bytes, bytes]], headers: Mapping[str, str]
+) -> list[tuple[bytes, bytes]]:
+    """Add an operation's headers to those of an `httpx` client, in place of the same names."""
+    own = [(name.encode("ascii"), text.encode("ascii")) for name, text in headers.items()]
+    names = {name.lower() for name, _text in own}
+    return [(name, text) for name, text in given if name.lower() not in names] + own
 
 
 def _running_loop() -> object:

@@ -5,17 +5,24 @@ A decoder is a function of a decoded JSON value and the field it stands in, for 
 one leniency: an integer may arrive as a string of decimal digits.
 """
 
+from __future__ import annotations
+
 import datetime
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
 from .errors import InvalidResponseError
-from .types import UNSET, RawAnswer, Unset
+from .types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from .answer import RawAnswer
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -49,6 +56,7 @@ def _place(field: str) -> str:
     return f"field {field!r}" if field else "the body"
 
 
+@cache
 def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
     """Make a decoder of strings.
 
@@ -60,6 +68,7 @@ def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
         The decoder. It refuses strings that can't be encoded as UTF-8 (JSON lets a lone surrogate
         through).
     """
+    matches = re.compile(pattern).fullmatch if pattern is not None else None
 
     def decode(value: object, field: str) -> str:
         if not isinstance(value, str):
@@ -68,7 +77,7 @@ def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
             raise InvalidResponseError(
                 f"{_place(field)} is shorter than {min_length}", field=field or None
             )
-        if pattern is not None and re.fullmatch(pattern, value) is None:
+        if matches is not None and matches(value) is None:
             raise InvalidResponseError(
                 f"{_place(field)} has characters that may not be in it", field=field or None
             )
@@ -79,6 +88,7 @@ def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
     return decode
 
 
+@cache
 def integer(*, minimum: int | None = None) -> Decoder[int]:
     """Make a decoder of integers, sent as a number or as decimal digits in a string.
 
@@ -113,6 +123,7 @@ def integer(*, minimum: int | None = None) -> Decoder[int]:
     return decode
 
 
+@cache
 def number(*, minimum: float | None = None) -> Decoder[float]:
     """Make a decoder of numbers.
 
@@ -371,6 +382,10 @@ def json_error_body(answer: RawAnswer, decoder: Decoder[T]) -> T | None:
 _NO_NUMBER = "it holds a number that JSON does not have"
 
 
+class _NoNumberError(Exception):
+    """JSON holds NaN or an infinity, which RFC 8259 does not have."""
+
+
 def _parse(content: bytes) -> tuple[object, str | None]:
     """Parse JSON as RFC 8259 has it: in UTF-8, without NaN and infinity.
 
@@ -378,23 +393,22 @@ def _parse(content: bytes) -> tuple[object, str | None]:
         What was parsed, and what is wrong with it. The exceptions of `json` keep the whole
         document, and so every token in it: only their words go on.
     """
-    constants: list[float] = []
-
-    def parse_constant(name: str) -> float:
-        constants.append(float(name))
-        return constants[-1]
-
     try:
-        parsed = json.loads(
-            content.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=parse_constant
-        )
+        document = content.removeprefix(BOM_UTF8).decode()
+        try:
+            return _STRICT.decode(document), None
+        except _NoNumberError:
+            return _LENIENT.decode(document), _NO_NUMBER
     except UnicodeDecodeError:
         return None, "it is not UTF-8"
     except json.JSONDecodeError as error:
         return None, f"{error.msg} at character {error.pos}" if content else "it is empty"
     except RecursionError:
         return None, "it is nested too deep"
-    return parsed, _NO_NUMBER if constants else None
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise _NoNumberError
 
 
 def _parse_int(digits: str) -> object:
@@ -404,6 +418,11 @@ def _parse_int(digits: str) -> object:
     from decimal import Decimal
 
     return Decimal(digits)
+
+
+# Made once: what makes them is dearer than most documents.
+_STRICT = json.JSONDecoder(parse_int=_parse_int, parse_constant=_refuse_constant)
+_LENIENT = json.JSONDecoder(parse_int=_parse_int)
 
 
 def _decode(parsed: object, answer: RawAnswer, decoder: Decoder[T]) -> T:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from types import UnionType
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from .errors import ConfigurationError
@@ -25,17 +25,17 @@ def plain(value: Any) -> Any:
     Returns:
         The plain value.
     """
+    if type(value) is str:  # what most fields are
+        return value
     if hasattr(value, "to_dict"):
         return value.to_dict()
+    if isinstance(value, list):
+        return [plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, UUID) else value
 
 
 def argument(name: str, value: T, expected: type | UnionType) -> T:
@@ -167,8 +167,8 @@ def document(name: str, body: object, expected: type | UnionType) -> Any:
     raise ConfigurationError(f"{name} holds what JSON can't hold ({problem}).")
 
 
-def form(name: str, body: object, expected: type) -> dict[str, str]:
-    """Turn the body of a request into form fields.
+def form(name: str, body: object, expected: type) -> bytes:
+    """Turn the body of a request into a form.
 
     Args:
         name: The argument's name, for the error.
@@ -176,18 +176,20 @@ def form(name: str, body: object, expected: type) -> dict[str, str]:
         expected: The class it has to be of.
 
     Returns:
-        The fields in order; a field that is `UNSET` is left out.
+        The fields in order, percent-encoded; a field that is `UNSET` is left out.
 
     Raises:
         ConfigurationError: The body is of another class, or a field can't stand in a form.
     """
     argument(name, body, expected)
     fields: Mapping[str, Any] = plain(body)
-    return {
-        argument(f"a field name of {name}", key, str): _form_value(f"{key} of {name}", value)
-        for key, value in fields.items()
-        if not isinstance(value, Unset)
-    }
+    return urlencode(
+        [
+            (argument(f"a field name of {name}", key, str), _form_value(f"{key} of {name}", value))
+            for key, value in fields.items()
+            if not isinstance(value, Unset)
+        ]
+    ).encode()
 
 
 def _form_value(name: str, value: object) -> str:

@@ -32,7 +32,7 @@ from tools.generate.settings import load_settings
 LINE_LENGTH = 100
 
 # Files that openapi-python-client has no notion of.
-_OWN_FILES = ("body.py", "decode.py", "encode.py", "settings.py")
+_OWN_FILES = ("answer.py", "body.py", "decode.py", "encode.py", "settings.py")
 
 
 @define(frozen=True)

@@ -6,12 +6,13 @@
 
 from typing import Any
 
+from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
 from ...encode import address, argument, plain
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
-from ...types import UNSET, RawAnswer, Response, Unset
+from ...types import UNSET, Unset
 
 
 def _path() -> str:

@@ -6,6 +6,7 @@
 
 from typing import Any
 
+from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_body, json_error_body, model
 from ...encode import address, argument, form, header, word
@@ -13,7 +14,6 @@ from ...errors import UnexpectedStatus
 from ...models.get_tokens_request import GetTokensRequest
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
-from ...types import RawAnswer, Response
 
 
 def _path() -> str:
@@ -50,7 +50,7 @@ def _get_kwargs(*, body: GetTokensRequest, authorization: str) -> dict[str, Any]
         "headers": headers,
         # The credentials of the argument, whatever the httpx client would send by itself.
         "auth": None,
-        "data": form("body", body, GetTokensRequest),
+        "content": form("body", body, GetTokensRequest),
     }
 
 

@@ -6,6 +6,7 @@
 
 from typing import Any
 
+from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_body, json_error_body, model
 from ...encode import address, argument, form, header, word
@@ -13,7 +14,6 @@ from ...errors import UnexpectedStatus
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.refresh_tokens_request import RefreshTokensRequest
-from ...types import RawAnswer, Response
 
 
 def _path() -> str:
@@ -50,7 +50,7 @@ def _get_kwargs(*, body: RefreshTokensRequest, authorization: str) -> dict[str, 
         "headers": headers,
         # The credentials of the argument, whatever the httpx client would send by itself.
         "auth": None,
-        "data": form("body", body, RefreshTokensRequest),
+        "content": form("body", body, RefreshTokensRequest),
     }
 
 

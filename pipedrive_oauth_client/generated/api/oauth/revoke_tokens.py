@@ -6,13 +6,13 @@
 
 from typing import Any
 
+from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
 from ...encode import address, argument, form, header, word
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.revoke_tokens_request import RevokeTokensRequest
-from ...types import RawAnswer, Response
 
 
 def _path() -> str:
@@ -49,7 +49,7 @@ def _get_kwargs(*, body: RevokeTokensRequest, authorization: str) -> dict[str, A
         "headers": headers,
         # The credentials of the argument, whatever the httpx client would send by itself.
         "auth": None,
-        "data": form("body", body, RevokeTokensRequest),
+        "content": form("body", body, RevokeTokensRequest),
     }
 
 

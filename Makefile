@@ -101,7 +101,7 @@ lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer v
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .venv-lock .venv-interop .venv-matrix .venv-site .venv-release .setup.lock build dist site
+	rm -rf .venv .venv-bench .venv-lock .venv-interop .venv-matrix .venv-site .venv-release .setup.lock build dist site
 	rm -rf tools/lint/node_modules tools/lint/npm.log tools/interop/node_modules tools/interop/npm.log
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

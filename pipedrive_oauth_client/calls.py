@@ -37,7 +37,7 @@ class Endpoint(Protocol):
     def asyncio_detailed(self) -> Callable[..., Any]: ...
 
 
-@frozen
+@frozen(eq=False)
 class Call:
     """A call of a generated endpoint function.
 
@@ -53,7 +53,7 @@ class Call:
 Plan: TypeAlias = Generator[Call, Response[Any], T]
 
 
-@frozen
+@frozen(eq=False)
 class Operation:
     """Something to do, as often as it takes.
 

@@ -127,8 +127,12 @@ class TokenSupply:
         own: list[Token] = []
 
         def work() -> Token:
-            own.append(self._renew(rejected))
-            return own[-1]
+            token = self._renew(rejected)
+            own.append(token)
+            # At once, and not when the first of those who wait is woken: whoever comes in between
+            # would begin another flight, with a thread, to find what this one has stored.
+            self._remembered(token)
+            return token
 
         for _ in range(_MOST_FLIGHTS):
             token = yield join(self._store, self.account, work)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -55,6 +57,25 @@ def test_ready_asks_nobody(account: Account) -> None:
     account.expire()
     assert supply.ready() is None
     assert account.store.calls == before
+
+
+def test_a_renewed_token_is_ready_at_once(account: Account) -> None:
+    """Who comes after the renewal, and before any who wait for it are woken, begins no other."""
+    account.expire()
+    auth = account.auth()
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(auth.atoken())
+        await asyncio.sleep(0)
+        for thread in threading.enumerate():
+            if thread.name == "pipedrive-oauth-renewal":
+                thread.join(PATIENCE_SECONDS)
+        # The loop was held up so far: the task is not awake yet.
+        assert not waiting.done()
+        assert auth._supply.ready() is not None
+        assert await waiting is auth.token()
+
+    asyncio.run(main())
 
 
 def test_bearer_is_made_once(account: Account) -> None:

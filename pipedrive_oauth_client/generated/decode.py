@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
-from uuid import UUID
 
 from .errors import InvalidResponseError
 from .types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from .answer import RawAnswer
 
 T = TypeVar("T")
@@ -196,6 +197,8 @@ def calendar_date(value: object, field: str) -> datetime.date:
 
 def uuid(value: object, field: str) -> UUID:
     """Read a UUID."""
+    from uuid import UUID  # here, as the import is dear
+
     written = text()(value, field)
     try:
         return UUID(written)

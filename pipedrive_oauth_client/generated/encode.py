@@ -8,7 +8,6 @@ from enum import Enum
 from types import UnionType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
-from uuid import UUID
 
 from .errors import ConfigurationError
 from .types import Unset
@@ -35,6 +34,12 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime.date):
         return value.isoformat()
+    return value if value is None or isinstance(value, int | float | dict) else _rare(value)
+
+
+def _rare(value: object) -> object:
+    from uuid import UUID  # here, as the import is dear, and today's spec has none
+
     return str(value) if isinstance(value, UUID) else value
 
 

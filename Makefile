@@ -72,8 +72,12 @@ test: setup ## Run the tests (ARGS goes to pytest)
 	$(venv_python) -m pytest -n auto $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure what things cost, side by side with the plain way, and keep the figures
+bench: setup ## Measure this package beside its peers (ARGS="import refresh" for some parts)
 	$(venv_python) -m benchmarks $(ARGS)
+
+.PHONY: bench-baseline
+bench-baseline: setup ## Renew what tests/test_costs.py holds the code to
+	$(venv_python) -m tests.support.costs
 
 .PHONY: docs
 docs: setup ## Build the documentation's site and check it (ARGS=serve shows it while you write)

@@ -1,31 +1,32 @@
-"""Run all benchmarks and keep what they find: `python -m benchmarks [FILE]`.
+"""Run the benchmarks: `python -m benchmarks [PART ...]`, where no part stands for all.
 
-The file is benchmarks/results.json unless another is named. `make docs` makes a page of it.
+They run in an environment of their own, .venv-bench, with this package and its peers on the same
+interpreter and the same httpx. What they find goes to benchmarks/results.json and
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from pathlib import Path
 
-from benchmarks import auth_cost, fleet_rate, renewal_cost, sandbox_load
-from benchmarks.machine import described
-from benchmarks.results import Run, Table, save, show
+from tools.bootstrap import MISLEADING_VARIABLES, ROOT
+from tools.once import exit_code
+from tools.place import python_of
 
-RESULTS = Path(__file__).parent / "results.json"
+RUN = ["-W", "ignore::DeprecationWarning", "-m", "benchmarks.run"]
 
 
 def main() -> None:
-    """Measure, print, and write the file."""
-    file = Path(sys.argv[1]) if sys.argv[1:] else RESULTS
-    tables: list[Table] = []
-    for part in (auth_cost, renewal_cost, fleet_rate, sandbox_load):
-        found = part.measured()
-        show(found)
-        tables += found
-    save(Run(described(), tuple(tables)), file)
-    print(f"\nWritten to {file}; `make docs` makes a page of benchmarks/results.json.")
+    """Make the environment, and start the run in it."""
+    python = python_of(ROOT / ".venv-bench", ROOT / "benchmarks" / "requirements.lock")
+    kept = {name: value for name, value in os.environ.items() if name not in MISLEADING_VARIABLES}
+    done = subprocess.run(  # noqa: S603 - this very Python
+        [str(python), *RUN, *sys.argv[1:]], cwd=ROOT, env=kept, check=False
+    )
+    raise SystemExit(done.returncode)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

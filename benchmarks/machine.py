@@ -10,9 +10,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from pipedrive_oauth_client import __version__
+
 __all__ = ["described"]
 
-PACKAGES = ("httpx", "httpcore", "h11", "attrs", "starlette", "uvicorn", "sqlalchemy")
+PACKAGES = (
+    *("httpx", "httpcore", "h11", "anyio", "attrs", "authlib", "httpx-oauth", "requests-oauthlib"),
+    *("openapi-python-client", "openapi-generator-cli", "starlette", "uvicorn", "sqlalchemy"),
+)
 
 
 def described() -> Mapping[str, str]:
@@ -25,7 +30,7 @@ def described() -> Mapping[str, str]:
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "pipedrive-oauth-client": version("pipedrive-oauth-client"),
+        "pipedrive-oauth-client": __version__,
         **{name: version(name) for name in PACKAGES},
     }
 

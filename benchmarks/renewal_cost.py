@@ -1,6 +1,6 @@
 """What a renewal costs on each store, against a bare POST of httpx that saves nothing.
 
-python -m benchmarks.renewal_cost
+python -m benchmarks renewal
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpx
 
 from benchmarks.measure import compared, table
 from benchmarks.places import opened_places
-from benchmarks.results import Table, show
+from benchmarks.results import Table
 from pipedrive_oauth_client import (
     NO_STATE,
     AppCredentials,
@@ -26,11 +26,6 @@ from pipedrive_oauth_client import (
 from pipedrive_oauth_client.stores import TokenStore
 
 ROUNDS, REPETITIONS = 20, 10
-
-
-def main() -> None:
-    """Measure, and print the ratios."""
-    show(measured())
 
 
 def measured() -> list[Table]:
@@ -79,7 +74,3 @@ def _renewing(oauth: PipedriveOAuth, store: TokenStore) -> Callable[[], object]:
         held[0] = auth.token(rejected=held[0])
 
     return renew
-
-
-if __name__ == "__main__":
-    main()

@@ -20,10 +20,14 @@ class Row:
         name: What was measured.
         value: The figure; of several rounds the median.
         unit: Its unit.
-        low: The least of the rounds, if there were several.
-        high: The most of them.
+        low: The lower quartile of the rounds, if there were several.
+        high: The upper quartile.
         ratio: How often the first row's figure it is, if the rows are to be compared: the median of
             the rounds' ratios.
+        ratio_low: The lower quartile of the ratios.
+        ratio_high: The upper quartile.
+        halves: What the two halves of the run have found, each by itself, with its quartiles:
+            ratios where there are any, and figures otherwise.
     """
 
     name: str
@@ -32,6 +36,9 @@ class Row:
     low: float | None = None
     high: float | None = None
     ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    halves: tuple[tuple[float, float, float], ...] = ()
 
 
 @frozen
@@ -84,7 +91,13 @@ def load(file: Path) -> Run:
     """Read what `save` has written."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     tables = (
-        Table(table["title"], tuple(Row(**row) for row in table["rows"]), table["note"])
+        Table(
+            table["title"],
+            tuple(
+                Row(**{**row, "halves": tuple(map(tuple, row["halves"]))}) for row in table["rows"]
+            ),
+            table["note"],
+        )
         for table in content["tables"]
     )
     return Run(content["machine"], tuple(tables))

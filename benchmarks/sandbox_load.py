@@ -1,4 +1,4 @@
-"""How much the sandbox costs: `python -m benchmarks.sandbox_load [--accounts N] [--requests N]`.
+"""How much the sandbox costs: `python -m benchmarks sandbox`.
 
 Three questions, answered in one run on one machine:
 
@@ -15,21 +15,18 @@ requests each time: what a server tidies up after its answer must not count for 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
 import multiprocessing
 import statistics
-import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
-from benchmarks.results import Row, Table, show
+from benchmarks.results import Row, Table
 from benchmarks.sandbox_peers import Client, bare_server, connect_all, make_users
 from pipedrive_oauth_client.sandbox import Sandbox, create_app, run
 
@@ -122,7 +119,7 @@ def rows(accounts: int, timing: Timing) -> list[Row]:
     ]
 
 
-def measured(accounts: int = 100_000, requests: int = 3_000) -> list[Table]:
+def measured(accounts: int = 100_000, requests: int = 1_000) -> list[Table]:
     """Measure.
 
     Args:
@@ -164,17 +161,3 @@ def measured(accounts: int = 100_000, requests: int = 3_000) -> list[Table]:
         Table("Accounts in the sandbox", tuple(filling)),
         Table("What the sandbox leaves behind", tuple(left)),
     ]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and return the exit code: 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox_load")
-    parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--requests", type=int, default=3_000, help="to each server, each time")
-    options = parser.parse_args(arguments)
-    show(measured(options.accounts, options.requests))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 __all__ = ["Row", "Run", "Table", "load", "save", "show"]
 
@@ -91,13 +91,12 @@ def load(file: Path) -> Run:
     """Read what `save` has written."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     tables = (
-        Table(
-            table["title"],
-            tuple(
-                Row(**{**row, "halves": tuple(map(tuple, row["halves"]))}) for row in table["rows"]
-            ),
-            table["note"],
-        )
+        Table(table["title"], tuple(map(_row, table["rows"])), table["note"])
         for table in content["tables"]
     )
     return Run(content["machine"], tuple(tables))
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    row = Row(**fields)
+    return evolve(row, halves=tuple((one, low, high) for one, low, high in row.halves))

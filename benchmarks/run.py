@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def main(chosen: Sequence[str]) -> int:
     for number in (1, 2):
         found: dict[str, list[Table]] = {}
         for name in wanted:
-            print(f"half {number}: {name}", file=sys.stderr, flush=True)
+            print(f"half {number}: {name}", end="", file=sys.stderr, flush=True)
+            started = time.monotonic()
             found[name] = PARTS[name]()
+            print(f", {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         halves.append(found)
     parts = {name: joined(*(half[name] for half in halves)) for name in wanted}
     for name in wanted:

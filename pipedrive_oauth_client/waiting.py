@@ -27,7 +27,9 @@ class _Waits:
     """
 
     guard: threading.Lock = field(factory=threading.Lock)
-    events: WeakKeyDictionary[Future[Any], dict[object, Event]] = field(factory=WeakKeyDictionary)
+    events: WeakKeyDictionary[Future[Any], dict[object, Event]] = field(
+        factory=WeakKeyDictionary[Future[Any], "dict[object, Event]"]
+    )
 
     def forget(self) -> None:
         # After a fork: whoever held the guard has stayed in the parent.

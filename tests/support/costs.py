@@ -17,7 +17,7 @@ import sys
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,7 +177,7 @@ def _urls(operation: Operation) -> int:
 
 
 @contextmanager
-def _profiled(note: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
+def _profiled(note: Callable[[FrameType, str, Any], None]) -> Generator[None]:
     """Have calls noted in this thread and in those that it starts."""
     before = sys.getprofile(), threading.getprofile()
     threading.setprofile(note)
@@ -228,7 +228,7 @@ def _bytes(request: httpx.Request) -> int:
 
 
 @contextmanager
-def _counting_server() -> Iterator[tuple[str, list[object]]]:
+def _counting_server() -> Generator[tuple[str, list[object]]]:
     connections: list[object] = []
 
     class Handler(BaseHTTPRequestHandler):

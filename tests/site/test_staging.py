@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import pipedrive_oauth_client
-from benchmarks.results import Row, Run, Table, load, save
+from benchmarks.results import load
 from pipedrive_oauth_client import fleet, sandbox, stores
 from tools.once import SetupError
-from tools.site import figures_page, staging
+from tools.site import staging
 from tools.site.errors_page import complete, public_errors
 from tools.site.links import moved
 from tools.site.sections import split_off
@@ -142,21 +142,13 @@ def test_catalogue_that_misses_the_tree_is_told(old: str, new: str, fault: str) 
         complete(ERRORS.replace(old, new, 1))
 
 
-def test_figures_are_shown_as_they_were_kept(tmp_path: Path) -> None:
-    """A run survives its file, and its page has figures, spread and ratio where there are such."""
-    rows = (Row("plain", 1234.5, "µs", 1000.0, 2000.0, 1.0), Row("ours", 99.94, "µs", 9, 200, 0.5))
-    run = Run(
-        {"Python": "3.11"}, (Table("A thing", rows, "Why."), Table("Counts", (Row("n", 0, ""),)))
-    )
-    save(run, tmp_path / "results.json")
-    assert load(tmp_path / "results.json") == run
-    page = figures_page.page(tmp_path / "results.json")
-    assert "| plain | 1,234 µs | 1,000 to 2,000 | 1.000 |" in page
-    assert "| ours | 99.9 µs | 9 to 200 | 0.500 |" in page
-    assert "| What | Figure | Spread | Ratio to plain |" in page
-    assert "| What | Figure |\n| --- | ---: |\n| n | 0 |" in page
-    assert "Why." in page
-    assert "| Python | 3.11 |" in page
+def test_plots_of_the_benchmarks_are_on_the_site(tmp_path: Path) -> None:
+    """Each plot that the page of the benchmarks shows is copied, and no other is lying about."""
+    shown = re.findall(r"\]\((benchmarks/[^)]+\.svg)\)", (ROOT / "docs/benchmarks.md").read_text())
+    assert shown
+    assert sorted(shown) == staging.plots_of(ROOT)
+    staging.stage(ROOT, tmp_path)
+    assert all((tmp_path / "pages" / name).is_file() for name in shown)
 
 
 def test_kept_figures_are_of_every_benchmark() -> None:

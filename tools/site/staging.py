@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from tools.apidocs.pages import pages, read_document
 from tools.once import SetupError
-from tools.site import errors_page, figures_page
+from tools.site import errors_page
 from tools.site.links import moved
 from tools.site.sections import split_off
 
@@ -56,8 +56,18 @@ def stage(root: Path, folder: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target / name)
     shutil.copytree(Path(__file__).parent / "assets", target / "assets")
+    for name in plots_of(root):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / "docs" / name, target / name)
     settings = (root / "mkdocs.yml").read_text(encoding="utf-8")
     (folder / "mkdocs.yml").write_text(with_folders(settings, root, target), encoding="utf-8")
+
+
+def plots_of(root: Path) -> list[str]:
+    """Give the plots of the page of the benchmarks, by their place in docs/."""
+    return sorted(
+        p.relative_to(root / "docs").as_posix() for p in root.glob("docs/benchmarks/*.svg")
+    )
 
 
 def places_of(root: Path) -> Mapping[str, str]:
@@ -66,6 +76,7 @@ def places_of(root: Path) -> Mapping[str, str]:
     return {
         **DOCUMENTS,
         **{name: name for name in FILES},
+        **{f"docs/{name}": name for name in plots_of(root)},
         **{page.as_posix(): page.relative_to("docs").as_posix() for page in own},
         # Of what is written only here, so that pages in docs/ can link to it.
         **{f"docs/{path}": path for path, _text in made_pages(root)},
@@ -96,11 +107,10 @@ def written_pages(root: Path, places: Mapping[str, str]) -> Iterator[tuple[str, 
 
 
 def made_pages(root: Path) -> Iterator[tuple[str, str]]:
-    """Give the pages that are written from the spec and from measurements."""
+    """Give the pages that are written from the spec."""
     document = read_document(root / "openapi.yaml")
     for path, text in pages(document):
         yield f"reference/{path}", text
-    yield "benchmarks.md", figures_page.page(root / "benchmarks" / "results.json")
 
 
 def with_folders(settings: str, root: Path, pages: Path) -> str:

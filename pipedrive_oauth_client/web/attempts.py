@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -106,6 +107,8 @@ class Attempts:
         self._is_secure = is_secure
         prefix = "__Host-" if is_secure else ""
         self._prefix = f"{prefix}pipedrive-{_digest(client_id)[:8]}-"
+        # No other name is ours to remove, and frameworks refuse to name some that browsers send.
+        self._is_ours = re.compile(re.escape(self._prefix) + "[0-9a-f]{16}").fullmatch
         self._cookies = URLSafeTimedSerializer(
             list(reversed(keys)),
             salt=f"pipedrive_oauth_client.web.attempts:{client_id}",
@@ -169,7 +172,7 @@ class Attempts:
         kept: list[tuple[datetime, str]] = []
         given_up: list[str] = []
         for name, value in cookies.items():
-            if name.startswith(self._prefix):
+            if self._is_ours(name):
                 read_one = self._read(value)
                 if read_one is None:
                     given_up.append(name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.web.attempts import Attempts
 from pipedrive_oauth_client.web.firsts import FirstUses
 from pipedrive_oauth_client.web.returns import Returns
@@ -17,6 +18,8 @@ from pipedrive_oauth_client.web.steps import is_asynchronous
 
 __all__ = ["WebCore"]
 
+_FEWEST_CHARACTERS: Final = 16
+
 
 class WebCore:
     """What an app has decided, with what follows from it.
@@ -24,7 +27,8 @@ class WebCore:
     Args:
         oauth: The flow; only what sends nothing is asked of it.
         settings: What the app has decided.
-        secret_keys: What cookies are signed with, newest first.
+        usual_keys: What cookies are signed with, newest first, where the app has named no key: the
+            framework's own.
 
     Raises:
         ConfigurationError: A setting can't be right.
@@ -34,13 +38,8 @@ class WebCore:
         self,
         oauth: PipedriveOAuth | AsyncPipedriveOAuth,
         settings: WebSettings[Any, Any],
-        secret_keys: Sequence[str],
+        usual_keys: Iterable[str | bytes | None] = (),
     ) -> None:
-        if not secret_keys:
-            raise ConfigurationError(
-                "secret_keys is empty: name a key that nobody can guess, the same for all workers."
-                " secrets.token_urlsafe() makes one."
-            )
         if isinstance(oauth, PipedriveOAuth):
             for name in HOOKS:
                 if is_asynchronous(getattr(settings, name)):
@@ -53,7 +52,7 @@ class WebCore:
                 "after_connect must be a path such as /deals, or an address of return_origins."
             )
         self.attempts: Final = Attempts(
-            secret_keys,
+            _checked_keys(settings.secret_keys or usual_keys),
             oauth.credentials.client_id,
             lifetime=settings.lifetime,
             clock=oauth.clock,
@@ -79,3 +78,23 @@ class WebCore:
         """
         usual = self.settings.after_connect
         return self.returns.allowed(address) or (root + usual if usual[0] == "/" else usual)
+
+
+def _checked_keys(given: Iterable[str | bytes | None]) -> list[str]:
+    if isinstance(given, str | bytes):
+        raise ConfigurationError("secret_keys must be a list of keys, the newest first.")
+    # Flask and Django take bytes as well, and an empty key for none.
+    keys = [key.decode("latin-1") if isinstance(key, bytes) else key for key in given if key]
+    for key in keys:
+        if len(argument("secret_keys", key, str)) < _FEWEST_CHARACTERS:
+            raise ConfigurationError(
+                "secret_keys, or SECRET_KEY of Flask or Django in their place, must be strings of"
+                f" at least {_FEWEST_CHARACTERS} characters that nobody can guess;"
+                " secrets.token_urlsafe() makes one."
+            )
+    if not keys:
+        raise ConfigurationError(
+            "secret_keys is empty: name a key that nobody can guess, the same for all workers."
+            " secrets.token_urlsafe() makes one."
+        )
+    return keys

@@ -9,6 +9,7 @@ import httpx
 from attrs import define, field, frozen
 from flask import Blueprint, Flask, Request, Response, current_app, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.credentials import AppCredentials
@@ -18,7 +19,7 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web.core import WebCore
-from pipedrive_oauth_client.web.messages import Answer, Incoming
+from pipedrive_oauth_client.web.messages import Incoming
 from pipedrive_oauth_client.web.routes import METHODS, at_callback, at_start, checked_paths
 from pipedrive_oauth_client.web.settings import WebSettings
 from pipedrive_oauth_client.web.steps import Carrier, Plan, carry
@@ -103,11 +104,11 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
             ConfigurationError: A setting is missing, or can't be right.
         """
         oauth = _configured(app) if oauth is None else argument("oauth", oauth, PipedriveOAuth)
-        keys = self.secret_keys or _keys(app)
         redirect_uri = oauth.credentials.redirect_uri
-        checked_paths(self.start_path, self.callback_path, redirect_uri)
+        prefix = argument("url_prefix", url_prefix, str).rstrip("/")
+        checked_paths(prefix + self.start_path, prefix + self.callback_path, redirect_uri)
         carrier = Carrier(oauth, checked_store("store", store), self.api_client)
-        app.extensions[_EXTENSION] = _Ready(WebCore(oauth, self, keys), carrier)
+        app.extensions[_EXTENSION] = _Ready(WebCore(oauth, self, _keys(app)), carrier)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
 
     def auth_for(self, account: str) -> PipedriveAuth:
@@ -157,7 +158,10 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
                 native=request,
                 read_body=_read_body,
             )
-            return _response(carry(plan(ready.core, incoming), ready.carrier))
+            answer = carry(plan(ready.core, incoming), ready.carrier)
+            if answer.native is None:
+                return answer.complete(Response(answer.body, answer.status))
+            return answer.complete(current_app.make_response(answer.native))
 
         return view
 
@@ -180,33 +184,15 @@ def _configured(app: Flask) -> PipedriveOAuth:
     return PipedriveOAuth(credentials, base_url=base_url)
 
 
-def _keys(app: Flask) -> list[str]:
+def _keys(app: Flask) -> list[str | bytes | None]:
     config = cast("dict[str, Any]", app.config)
-    keys: list[str | bytes | None] = [app.secret_key, *(config.get("SECRET_KEY_FALLBACKS") or ())]
-    return [key.decode("latin-1") if isinstance(key, bytes) else key for key in keys if key]
+    return [app.secret_key, *(config.get("SECRET_KEY_FALLBACKS") or ())]
 
 
 def _read_body(most: int) -> bytes | None:
-    if (request.content_length or 0) > most:
+    request.max_content_length = most
+    try:
+        body = request.get_data()  # which gives what the app has read before, too
+    except RequestEntityTooLarge:
         return None
-    body = request.stream.read(most + 1)
     return None if len(body) > most else body
-
-
-def _response(answer: Answer) -> Response:
-    if answer.native is None:
-        response = Response(answer.body, answer.status)
-        del response.headers["Content-Type"]
-    else:
-        response = current_app.make_response(answer.native)
-    response.headers.update(answer.headers)
-    for cookie in answer.cookies:
-        response.set_cookie(
-            cookie.name,
-            cookie.value,
-            max_age=cookie.seconds,
-            secure=cookie.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
-    return response

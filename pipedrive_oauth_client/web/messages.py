@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from attrs import field, frozen
+
+from pipedrive_oauth_client.errors import ConfigurationError
 
 __all__ = ["PRIVATE", "Answer", "CookieChange", "Incoming", "Page"]
 
@@ -19,6 +21,23 @@ PRIVATE: Final[Mapping[str, str]] = {
 Source:
     RFC 9700, section 4.2.4; RFC 6749, section 10.5.
 """
+
+
+class _Headers(Protocol):
+    def __setitem__(self, key: str, value: str, /) -> None: ...
+
+
+class _Response(Protocol):
+    """What the responses of all frameworks have."""
+
+    @property
+    def headers(self) -> _Headers: ...
+
+    def set_cookie(self, *arguments: Any, **settings: Any) -> None: ...
+
+
+_T = TypeVar("_T")
+_ResponseT = TypeVar("_ResponseT", bound=_Response)
 
 
 @frozen(kw_only=True)
@@ -109,3 +128,45 @@ class Answer:
     body: str = field(default="", repr=False)
     cookies: tuple[CookieChange, ...] = ()
     native: Any = field(default=None, repr=False)
+
+    def own(self, kind: type[_T]) -> _T | None:
+        """Give the answer of the app's own.
+
+        Args:
+            kind: What the framework takes for one.
+
+        Returns:
+            The answer, or None.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        if self.native is None or isinstance(self.native, kind):
+            return self.native
+        raise ConfigurationError(
+            f"A function of the app has returned {type(self.native).__name__}: `connected` and"
+            f" `failed` have to return {kind.__module__}.{kind.__name__}, or None for the usual"
+            " answer."
+        )
+
+    def complete(self, response: _ResponseT) -> _ResponseT:
+        """Add headers and cookies to a response of the framework's.
+
+        Args:
+            response: The response; it is changed.
+
+        Returns:
+            The same response.
+        """
+        for name, value in self.headers.items():
+            response.headers[name] = value
+        for cookie in self.cookies:
+            response.set_cookie(
+                cookie.name,
+                cookie.value,
+                max_age=cookie.seconds,
+                secure=cookie.is_secure,
+                httponly=True,
+                samesite="lax",
+            )
+        return response

@@ -61,11 +61,13 @@ def checked_paths(start_path: str, callback_path: str, redirect_uri: str) -> Non
         redirect_uri: What is registered for the app: it has to lead to the callback.
 
     Raises:
-        ConfigurationError: It does not, or a path does not begin with a slash.
+        ConfigurationError: It does not, both are one, or a path does not begin with a slash.
     """
     for name, path in (("start_path", start_path), ("callback_path", callback_path)):
         if not argument(name, path, str).startswith("/"):
             raise ConfigurationError(f"{name} must begin with a slash.")
+    if start_path == callback_path:
+        raise ConfigurationError("start_path and callback_path must be two different paths.")
     if not (urlsplit(redirect_uri).path or "/").endswith(callback_path):
         raise ConfigurationError(
             f"The redirect_uri does not end in {callback_path}, so that nobody would be there when"

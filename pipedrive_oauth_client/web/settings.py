@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -21,7 +21,6 @@ ResponseT = TypeVar("ResponseT")
 _T = TypeVar("_T")
 _Soon: TypeAlias = _T | Awaitable[_T]
 
-_FEWEST_CHARACTERS = 16
 _LONGEST = timedelta(hours=1)
 _SHORTEST = timedelta(seconds=10)
 
@@ -96,7 +95,7 @@ class WebSettings(Generic[RequestT, ResponseT]):
 
     secret_keys: Sequence[str] = field(default=(), repr=lambda _: "<hidden>")
     after_connect: str = "/"
-    return_origins: Iterable[str] = ()
+    return_origins: Sequence[str] = ()
     connected: Callable[[RequestT, Connection], _Soon[ResponseT | None]] | None = None
     failed: Callable[[RequestT, PipedriveOAuthError], _Soon[ResponseT | None]] | None = None
     uninstalled: Callable[[UninstallNotice, str | None], object] | None = None
@@ -108,15 +107,6 @@ class WebSettings(Generic[RequestT, ResponseT]):
     lifetime: timedelta = timedelta(minutes=10)
 
     def __attrs_post_init__(self) -> None:
-        if isinstance(self.secret_keys, str):
-            raise ConfigurationError("secret_keys must be a list of keys, the newest first.")
-        for key in self.secret_keys:
-            argument("secret_keys", key, str)
-            if len(key) < _FEWEST_CHARACTERS:
-                raise ConfigurationError(
-                    f"secret_keys must be strings of at least {_FEWEST_CHARACTERS} characters that"
-                    " nobody can guess; secrets.token_urlsafe() makes one."
-                )
         for name in HOOKS:
             given = getattr(self, name)
             if given is not None and not callable(given):

@@ -17,7 +17,7 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web.core import WebCore
-from pipedrive_oauth_client.web.messages import Answer, Incoming
+from pipedrive_oauth_client.web.messages import Incoming
 from pipedrive_oauth_client.web.routes import METHODS, at_callback, at_start, checked_paths
 from pipedrive_oauth_client.web.settings import WebSettings
 from pipedrive_oauth_client.web.steps import AsyncCarrier, Plan, carry_async
@@ -61,7 +61,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
         argument("api_client", self.api_client, httpx.AsyncClient | None)
         redirect_uri = self.oauth.credentials.redirect_uri
         checked_paths(self.start_path, self.callback_path, redirect_uri)
-        self._core = WebCore(self.oauth, self, self.secret_keys)
+        self._core = WebCore(self.oauth, self)
 
     @property
     def routes(self) -> list[Route]:
@@ -130,7 +130,8 @@ class PipedriveWeb(WebSettings[Request, Response]):
             read_body=_body_of(request),
         )
         carrier = AsyncCarrier(self.oauth, self.store, self.api_client)
-        return _response(await carry_async(plan(self._core, incoming), carrier))
+        answer = await carry_async(plan(self._core, incoming), carrier)
+        return answer.complete(answer.own(Response) or Response(answer.body, answer.status))
 
 
 def _body_of(request: Request) -> Callable[[int], Awaitable[bytes | None]]:
@@ -143,18 +144,3 @@ def _body_of(request: Request) -> Callable[[int], Awaitable[bytes | None]]:
         return bytes(body)
 
     return read
-
-
-def _response(answer: Answer) -> Response:
-    response: Response = answer.native or Response(answer.body, answer.status)
-    response.headers.update(answer.headers)
-    for cookie in answer.cookies:
-        response.set_cookie(
-            cookie.name,
-            cookie.value,
-            max_age=cookie.seconds,
-            secure=cookie.is_secure,
-            httponly=True,
-            samesite="lax",
-        )
-    return response

@@ -17,7 +17,7 @@ import httpx
 from attrs import field, frozen
 
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
-from pipedrive_oauth_client.errors import PipedriveOAuthError
+from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.web.asking import ask, ask_async
@@ -81,7 +81,13 @@ class Carrier:
         if step.name in ("save", "delete"):
             return getattr(self.store, step.name)(*step.arguments)
         function, *arguments = step.arguments
-        return function(*arguments)
+        found = function(*arguments)
+        if inspect.isawaitable(found):  # and true, whatever it would have said
+            raise ConfigurationError(
+                "A function of the app has returned something to be awaited, and must not be"
+                " asynchronous here."
+            )
+        return found
 
 
 @frozen

@@ -47,6 +47,44 @@ def test_cookie_does_not_name_the_session(attempts: Attempts) -> None:
     assert "session-key" not in repr(cookie) + repr(_attempt)
 
 
+def test_oldest_attempts_are_given_up(attempts: Attempts, clock: Clock) -> None:
+    """Of too many attempts the oldest go, in whatever order a browser sends its cookies."""
+    cookies: dict[str, str] = {}
+    names: list[str] = []
+    for _ in range(8):
+        _attempt, (cookie,) = attempts.begin("/", None, {})
+        cookies = {cookie.name: cookie.value, **cookies}
+        names.append(cookie.name)
+        clock.advance(timedelta(seconds=2))
+    _attempt, (*given_up, _new) = attempts.begin("/", None, cookies)
+    assert [each.name for each in given_up] == names[:1]
+
+
+def test_attempts_of_another_app(attempts: Attempts, clock: Clock) -> None:
+    """The cookies of another app on the same host are neither counted nor given up."""
+    other = Attempts([KEY], "other", lifetime=TEN_MINUTES, clock=clock, is_secure=True)
+    cookies: dict[str, str] = {}
+    for _ in range(9):
+        _attempt, (cookie,) = other.begin("/", None, {})
+        cookies[cookie.name] = cookie.value
+    assert len(attempts.begin("/", None, cookies)[1]) == 1
+
+
+@pytest.mark.parametrize("value", ["", "a.b.c", "\udcff", "\u2603", "." * 5_000])
+def test_cookie_that_is_none(attempts: Attempts, value: str) -> None:
+    """Whatever stands in a cookie, it is none of ours, and no error."""
+    attempt, (cookie,) = attempts.begin("/", None, {})
+    assert attempts.find(attempt.state, {cookie.name: value}) is None
+    assert attempts.begin("/", None, {cookie.name: value})[1][0].name == cookie.name
+
+
+def test_attempt_does_not_show_its_state(attempts: Attempts) -> None:
+    """What is printed of an attempt and of its cookie holds no state."""
+    attempt, (cookie,) = attempts.begin("/", None, {})
+    assert attempt.state not in repr(attempt) + repr(cookie)
+    assert cookie.value not in repr(cookie)
+
+
 def test_attempt_of_the_future(attempts: Attempts, clock: Clock) -> None:
     """A cookie from a time that is yet to come, by a clock that was put back, is not believed."""
     clock.advance(timedelta(hours=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
-from flask import Flask, url_for
+from flask import Flask, request, url_for
 
 from pipedrive_oauth_client import (
     AppCredentials,
@@ -28,7 +29,8 @@ from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.web import django as web_django
 from pipedrive_oauth_client.web import flask as web_flask
 from tests.web.conftest import CLIENT, PREFIXED_CLIENT
-from tests.web.sites import KEY, OTHER_KEY, Build, Site, made
+from tests.web.sites import HOST, KEY, OTHER_KEY, Build, Site, made
+from tests.web.test_uninstalling import FIELDS, RIGHT
 
 ACCOUNT = DEFAULT_USER.account
 
@@ -194,6 +196,32 @@ def test_one_extension_in_two_apps(flask_app: Flask) -> None:
             assert httpx.URL(location).params["client_id"] == client_id
 
 
+@pytest.mark.parametrize("prefix", ["/crm", "/pipedrive/callback"])
+def test_flask_prefix_that_does_not_fit(flask_app: Flask, prefix: str) -> None:
+    """A prefix under which nobody would be where the redirect URI leads is refused."""
+    with pytest.raises(ConfigurationError, match=f"{prefix}/callback"):
+        web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore(), url_prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_flask_without_a_prefix(flask_app: Flask, prefix: str) -> None:
+    """The routes can be at the root."""
+    flask_app.config["PIPEDRIVE_REDIRECT_URI"] = f"{HOST}/callback"
+    web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore(), url_prefix=prefix)
+    assert flask_app.test_client().get("/connect").status_code == 303
+
+
+def test_flask_body_that_was_read_before(flask_app: Flask) -> None:
+    """A notice is read as well where the app, to log it for example, has read the body before."""
+    store = MemoryTokenStore()
+    web_flask.PipedriveWeb().init_app(flask_app, store=store)
+    flask_app.before_request(lambda: flask_app.logger.debug("%s", request.get_data()))
+    visitor = flask_app.test_client()
+    for body, status in ((json.dumps(FIELDS), 200), ("x" * 17_000, 413)):
+        response = visitor.delete("/pipedrive/callback", data=body, headers=RIGHT)
+        assert response.status_code == status
+
+
 # --- Django ---
 
 
@@ -215,16 +243,30 @@ def test_django_check_is_content() -> None:
     assert complaints() == []
 
 
+def test_django_check_below_a_path() -> None:
+    """A project that the server mounts at a path, of which `manage.py` knows nothing, is right."""
+    setting = {
+        "CLIENT_ID": CLIENT.client_id,
+        "CLIENT_SECRET": CLIENT.client_secret,
+        "REDIRECT_URI": PREFIXED_CLIENT.redirect_uri,
+        "STORE": MemoryTokenStore,
+    }
+    with override_settings(PIPEDRIVE_OAUTH=setting):
+        assert complaints() == []
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
         (None, "E001"),
         ({}, "E001"),
-        ({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "E001"),
+        ({"STORE": None}, "E001"),
         ({"STORE": "no.such.place"}, "E001"),
         ({"CONNECTD": print}, "E001"),
         ({"CONNECTED": asyncio.sleep}, "E003"),
-        ({"REDIRECT_URI": PREFIXED_CLIENT.redirect_uri}, "E002"),
+        ({"CLIENT_SECRET": None}, "E001"),
+        ({"CLIENT_ID": 7}, "E001"),
+        ({"REDIRECT_URI": f"{HOST}/pipedrive/elsewhere"}, "E002"),
     ],
 )
 def test_django_check(setting: dict[str, Any] | None, complaint: str) -> None:
@@ -235,9 +277,7 @@ def test_django_check(setting: dict[str, Any] | None, complaint: str) -> None:
         "REDIRECT_URI": CLIENT.redirect_uri,
         "STORE": MemoryTokenStore,
     }
-    given = {**right, **setting} if setting and "STORE" not in setting else setting
-    if setting and next(iter(setting)) in {"CLIENT_ID", "STORE"}:
-        given = setting if "CLIENT_ID" in setting else {**right, **setting}
+    given = {**right, **setting} if setting else setting
     with override_settings(PIPEDRIVE_OAUTH=given):
         assert complaints() == [f"pipedrive_oauth_client.{complaint}"]
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
+from flask import Flask
 
 from pipedrive_oauth_client import (
     AppCredentials,
@@ -11,16 +14,27 @@ from pipedrive_oauth_client import (
     ConfigurationError,
     PipedriveOAuth,
 )
+from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP
 from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.web.flask import PipedriveWeb as FlaskWeb
 from pipedrive_oauth_client.web.starlette import PipedriveWeb
 from tests.support.untyped import untyped
 from tests.web.conftest import CLIENT
-from tests.web.sites import KEY, Build
+from tests.web.sites import KEY, Build, made
 
 
 async def asynchronous(*_arguments: Any) -> None:
     """Stand for a function of an app."""
+
+
+class Awaitable:
+    """Stands for what an asynchronous function gives."""
+
+    def __await__(self) -> Generator[None, None, bool]:
+        """Wait for nothing."""
+        yield
+        return False
 
 
 class Asynchronous:
@@ -67,6 +81,49 @@ def test_asynchronous_function_where_nobody_awaits_it(build: Build, function: An
         build(connected=function).browser().get("/pipedrive/connect")
 
 
+@pytest.mark.parametrize("kind", ["flask", "django"], indirect=True)
+def test_function_that_gives_something_to_await(build: Build) -> None:
+    """Where nobody awaits, what would have to be is no answer: it would count as a yes."""
+    site = build(first_use=lambda *_: Awaitable())
+    browser = site.browser()
+    callback = browser.consent(browser.begin())
+    with pytest.raises(ConfigurationError, match="must not be asynchronous"):
+        browser.get(callback)
+    assert list(site.store.accounts()) == []
+
+
+@pytest.mark.parametrize("name", ["connected", "failed"])
+def test_answer_of_another_kind(build: Build, kind: str, name: str) -> None:
+    """What a function answers has to be a response of the framework, or the error says so."""
+    site = build(**{name: lambda *_: {1, 2}})
+    browser = site.browser()
+    callback = browser.consent(browser.begin(), approve=name == "connected")
+    with pytest.raises(TypeError if kind == "flask" else ConfigurationError, match="set"):
+        browser.get(callback)
+
+
+@pytest.mark.parametrize("kind", ["flask", "django"], indirect=True)
+@pytest.mark.parametrize("fallbacks", [[], [KEY]])
+def test_short_key_of_the_framework(box: PipedriveSandbox, kind: str, fallbacks: list[str]) -> None:
+    """The framework's own key has to be as long as any other that signs cookies."""
+    if kind == "flask":
+        app = Flask("tests.web")
+        app.config.update(SECRET_KEY="dev", SECRET_KEY_FALLBACKS=fallbacks)
+        credentials = AppCredentials("id", "secret", CLIENT.redirect_uri)
+        with (
+            PipedriveOAuth(credentials) as oauth,
+            pytest.raises(ConfigurationError, match="SECRET_KEY"),
+        ):
+            FlaskWeb().init_app(app, store=MemoryTokenStore(), oauth=oauth)
+        return
+    with (
+        override_settings(SECRET_KEY="dev", SECRET_KEY_FALLBACKS=fallbacks),
+        pytest.raises(ConfigurationError, match="SECRET_KEY"),
+        made("django", box, CLIENT, MemoryTokenStore(), secret_keys=[]),
+    ):
+        pass
+
+
 def starlette(**changes: Any) -> Any:
     """Make the routes of Starlette with other arguments."""
     credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
@@ -90,6 +147,7 @@ ELSEWHERE = AppCredentials("id", "secret", "https://app.example.com/oauth/return
         ({"api_client": "httpx"}, "api_client"),
         ({"start_path": "connect"}, "start_path"),
         ({"callback_path": "callback"}, "callback_path"),
+        ({"start_path": "/callback"}, "two different paths"),
         ({"oauth": AsyncPipedriveOAuth(ELSEWHERE)}, "callback_path"),
     ],
 )

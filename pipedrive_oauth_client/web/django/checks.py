@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error
-from django.urls import Resolver404, get_script_prefix, resolve
+from django.urls import Resolver404, resolve
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.web.django import views
@@ -39,14 +40,10 @@ def check_callback(**_settings: Any) -> list[CheckMessage]:
     except PipedriveOAuthError:
         return []  # said above
     path = urlsplit(redirect_uri).path or "/"
-    prefix = get_script_prefix()
-    try:
-        found: object = resolve("/" + path.removeprefix(prefix)).func
-    except Resolver404:
-        found = None
-    if found is views.acallback:
+    found = _views_below(path)
+    if views.acallback in found:
         return []
-    if found is views.callback:
+    if views.callback in found:
         return _blocking()
     return [
         Error(
@@ -55,6 +52,17 @@ def check_callback(**_settings: Any) -> list[CheckMessage]:
             id="pipedrive_oauth_client.E002",
         )
     ]
+
+
+def _views_below(path: str) -> list[object]:
+    # The path that the project is mounted at is known to the server and not to `manage.py`.
+    found: list[object] = []
+    while path:
+        with suppress(Resolver404):
+            found.append(resolve(path).func)
+        _, slash, rest = path[1:].partition("/")
+        path = slash + rest
+    return found
 
 
 def _blocking() -> list[CheckMessage]:

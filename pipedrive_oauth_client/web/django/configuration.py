@@ -34,7 +34,8 @@ from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
 
 __all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "disconnect", "forget", "site"]
 
-_OWN: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "BASE_URL", "CLOCK", "RETRY", "STORE")
+_CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
+_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "RETRY", "STORE")
 _SHARED: Final = (
     *HOOKS,
     "after_connect",
@@ -73,21 +74,24 @@ def site() -> Site:
         ConfigurationError: It is missing, or can't be right.
     """
     given = _given()
-    credentials = AppCredentials.from_env(
-        {f"PIPEDRIVE_{name}": str(given.get(name, "")) for name in _OWN[:3]}
-    )
+    missing = [name for name in _CREDENTIALS if not given.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"PIPEDRIVE_OAUTH needs {', '.join(missing)}: Pipedrive's Developer Hub shows what"
+            " belongs there."
+        )
+    credentials = AppCredentials(*(given[name] for name in _CREDENTIALS))
     flow: dict[str, Any] = {
         "base_url": given.get("BASE_URL", DEFAULT_BASE_URL),
         "retry": given.get("RETRY", "default"),
         "clock": _found("CLOCK", given.get("CLOCK", utc_now)),
     }
-    decided = _decided(given)
     async_oauth = AsyncPipedriveOAuth(credentials, **flow)
     return Site(
         oauth=PipedriveOAuth(credentials, **flow),
         async_oauth=async_oauth,
         store=_store(given),
-        core=WebCore(async_oauth, decided, decided.secret_keys or _keys()),
+        core=WebCore(async_oauth, _decided(given), _keys()),
     )
 
 
@@ -101,8 +105,7 @@ def blocking_core() -> WebCore:
     Raises:
         ConfigurationError: The setting can't be right, or names a function that is asynchronous.
     """
-    decided = site().core.settings
-    return WebCore(site().oauth, decided, decided.secret_keys or _keys())
+    return WebCore(site().oauth, site().core.settings, _keys())
 
 
 def auth_for(account: str) -> PipedriveAuth:
@@ -204,9 +207,8 @@ def _found(name: str, value: Any) -> Any:
         ) from error
 
 
-def _keys() -> list[str]:
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return [key.decode("latin-1") if isinstance(key, bytes) else key for key in keys if key]
+def _keys() -> list[str | bytes]:
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
 
 
 def _user_of(request: HttpRequest) -> str | None:

@@ -123,16 +123,5 @@ def _start(request: HttpRequest) -> str | None:
 
 
 def _response(answer: Answer) -> HttpResponseBase:
-    response: HttpResponseBase = answer.native or HttpResponse(answer.body, status=answer.status)
-    for name, value in answer.headers.items():
-        response.headers[name] = value
-    for cookie in answer.cookies:
-        response.set_cookie(
-            cookie.name,
-            cookie.value,
-            max_age=cookie.seconds,
-            secure=cookie.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
-    return response
+    own = answer.own(HttpResponseBase)
+    return answer.complete(own or HttpResponse(answer.body, status=answer.status))

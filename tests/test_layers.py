@@ -53,6 +53,8 @@ LAYERS: dict[str, frozenset[str]] = {
     "waiting": frozenset(),
     "bearer": _BASE | {"tokens", "origins"},
     "supply": _RENEWAL | {"bearer", "origins", "waiting"},
+    "people": _BASE | {"retry_after"},
+    "asking": _BASE | {"clock", "tokens", "origins", "people"},
     "rest": frozenset(),
     "replays": frozenset(),
     "auth": _BASE
@@ -64,12 +66,13 @@ LAYERS: dict[str, frozenset[str]] = {
     "fleet": _RENEWAL | {"due", "pace", "fleet_run"},
     "adapters": _BASE | {"extras", "clock", "bearer", "auth"},
     "web": _FLOW
-    | {"stores", "extras", "origins", "callback_fields", "retry_after"}
+    | {"stores", "extras", "origins", "callback_fields", "people", "asking"}
     | {"flow", "async_flow", "auth", "fleet"},
     "__init__": _GRANT | {"lazy", "flow", "async_flow", "auth"},
     "sandbox": frozenset({"errors"}),
     "cli": _RENEWAL
     | {"credentials", "authorization", "destinations", "auth", "fleet", "unsaved"}
+    | {"people", "asking"}
     | {"extras", "lazy", "sandbox"},
     "pytest_plugin": frozenset({"credentials", "flow", "sandbox"}),
 }
@@ -91,7 +94,7 @@ OPTIONAL = {
     "adapters/httpx2.py": {"httpx2"},
     "web/attempts.py": {"itsdangerous"},
     "web/starlette.py": {"starlette"},
-    "web/flask.py": {"flask"},
+    "web/flask.py": {"flask", "werkzeug"},
     "web/django/": {"django", "asgiref"},
 }
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from pipedrive_oauth_client.asking import ask
 from pipedrive_oauth_client.cli.arrivals import Arrival
 from pipedrive_oauth_client.cli.callback_page import Page
 from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.identity import Owner, owner_of
 from pipedrive_oauth_client.cli.reports import one_line
 from pipedrive_oauth_client.cli.saving import until_saved
 from pipedrive_oauth_client.errors import (
@@ -20,6 +20,7 @@ from pipedrive_oauth_client.errors import (
     StoreError,
 )
 from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.people import PipedriveUser
 from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
@@ -45,7 +46,7 @@ class Connected:
 
     account: str
     token: Token
-    owner: Owner | None
+    owner: PipedriveUser | None
 
 
 @frozen
@@ -130,14 +131,15 @@ class Login:
             raise
         return Connected(account, token, owner)
 
-    def _owner(self, token: Token) -> Owner | None:
+    def _owner(self, token: Token) -> PipedriveUser | None:
         try:
-            return owner_of(token)
-        except CommandError as error:
+            return ask(token, None, self.oauth.clock)
+        except PipedriveOAuthError as error:
             # With a name at hand, or somebody to give one, it is not needed.
             if self.account is None and self.ask is None:
                 raise CommandError(
-                    f"{error} Run the login again and choose a name: --account NAME.", error.code
+                    f"{error} Run the login again and choose a name: --account NAME.",
+                    ExitCode.NO_ANSWER,
                 ) from error
             self.tell(str(error))
             return None

@@ -5,13 +5,13 @@ framework alone, which is the app's to install; the extra `web` brings what sign
 
 What is answered is a plan without I/O in `journey` and `uninstalling`; `steps` carries plans out,
 once for synchronous and once for asynchronous frameworks. Below them are `attempts` (the state,
-bound to the browser), `returns` (where the browser may go), `people` (whose account it is),
-`notices` (uninstalling), `pages` and `explanations` (what a person reads when it goes wrong).
+bound to the browser), `returns` (where the browser may go), `notices` (uninstalling), `pages` and
+`explanations` (what a person reads when it goes wrong).
 """
 
+from pipedrive_oauth_client.people import PipedriveUser
 from pipedrive_oauth_client.web.explanations import ReplayedCallbackError
 from pipedrive_oauth_client.web.notices import UninstallNotice
-from pipedrive_oauth_client.web.people import PipedriveUser
 from pipedrive_oauth_client.web.settings import Connection, WebSettings
 from pipedrive_oauth_client.web.uninstalling import disconnect
 

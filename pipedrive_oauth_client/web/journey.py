@@ -18,6 +18,7 @@ from pipedrive_oauth_client.authorization import NO_STATE
 from pipedrive_oauth_client.callback_fields import callback_fields
 from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.errors import CallbackError, PipedriveOAuthError, StateMismatchError
+from pipedrive_oauth_client.people import PipedriveUser
 from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.web import pages
@@ -25,7 +26,6 @@ from pipedrive_oauth_client.web.attempts import Attempt
 from pipedrive_oauth_client.web.core import WebCore
 from pipedrive_oauth_client.web.explanations import ReplayedCallbackError, explain, retry_after
 from pipedrive_oauth_client.web.messages import PRIVATE, Answer, CookieChange, Incoming, Page
-from pipedrive_oauth_client.web.people import PipedriveUser
 from pipedrive_oauth_client.web.settings import Connection
 from pipedrive_oauth_client.web.steps import Plan, Step
 

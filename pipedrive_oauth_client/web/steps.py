@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Literal, TypeAlias, cast
 
 import anyio
@@ -16,11 +16,11 @@ import anyio.to_thread
 import httpx
 from attrs import field, frozen
 
+from pipedrive_oauth_client.asking import ask, ask_async
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.web.asking import ask, ask_async
 from pipedrive_oauth_client.web.messages import Answer
 
 __all__ = ["AsyncCarrier", "Carrier", "Plan", "Step", "carry", "carry_async", "is_asynchronous"]
@@ -147,19 +147,15 @@ def carry(plan: Plan, carrier: Carrier) -> Answer:
     Raises:
         Exception: What a function of the app has raised; it is the app's own.
     """
+
+    async def take(step: Step) -> Any:
+        return carrier.take(step)
+
     try:
-        step = next(plan)
-        while True:
-            try:
-                found = carrier.take(step)
-            except PipedriveOAuthError as error:
-                if step.name == "call":
-                    raise
-                step = plan.throw(error)
-            else:
-                step = plan.send(found)
+        _carried(plan, take).send(None)  # nothing in it waits, so that this runs it to its end
     except StopIteration as end:
         return cast(Answer, end.value)
+    raise AssertionError("A step that blocks has waited for something.")
 
 
 async def carry_async(plan: Plan, carrier: AsyncCarrier) -> Answer:
@@ -182,19 +178,19 @@ async def carry_async(plan: Plan, carrier: AsyncCarrier) -> Answer:
         asyncio.get_running_loop()
     except RuntimeError:  # it is trio's
         with anyio.CancelScope(shield=True):
-            return await _carried(plan, carrier)
-    task = asyncio.create_task(_carried(plan, carrier))
+            return await _carried(plan, carrier.take)
+    task = asyncio.create_task(_carried(plan, carrier.take))
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
     return await asyncio.shield(task)
 
 
-async def _carried(plan: Plan, carrier: AsyncCarrier) -> Answer:
+async def _carried(plan: Plan, take: Callable[[Step], Coroutine[Any, Any, Any]]) -> Answer:
     try:
         step = next(plan)
         while True:
             try:
-                found = await carrier.take(step)
+                found = await take(step)
             except PipedriveOAuthError as error:
                 if step.name == "call":
                     raise

@@ -20,7 +20,7 @@ from pipedrive_oauth_client.cli.options import (
     StoreKeysFile,
     StoreName,
 )
-from pipedrive_oauth_client.cli.reports import Manners
+from pipedrive_oauth_client.cli.reports import Manners, one_line
 
 __all__ = ["add"]
 
@@ -147,8 +147,8 @@ def login(
     if json:
         write_json({"store": place.shown, **(standing.to_dict() if standing else {})})
         return
-    owner = connected.owner
-    whose = f"{owner.name} of {owner.company}" if owner and owner.name else connected.account
+    names = (connected.owner.name, connected.owner.company_name) if connected.owner else ()
+    whose = one_line(" of ".join(filter(None, names))) or connected.account
     expiry = f"; the access token {standing.expiry}" if standing else ""
     write(f"Logged in: {whose}. Saved as {connected.account} in {place.shown}{expiry}.\n")
 

@@ -22,9 +22,8 @@ from pipedrive_oauth_client.errors import (
     TokenRequestError,
 )
 from pipedrive_oauth_client.retry_after import read_retry_after
-from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["PipedriveUser", "account_key", "read_user", "whole_number"]
+__all__ = ["ME_PATH", "PipedriveUser", "account_key", "read_user", "whole_number"]
 
 ME_PATH: Final = "/api/v1/users/me"
 _MOST_DIGITS: Final = 18
@@ -109,26 +108,6 @@ def read_user(response: httpx.Response, body: bytes, *, now: datetime) -> Pipedr
         company_name=_text(data.get("company_name")),
         data=data,
     )
-
-
-def user_url(token: Token) -> str:
-    """Give the address to ask.
-
-    Args:
-        token: The token.
-
-    Returns:
-        The address.
-
-    Raises:
-        InvalidResponseError: The token does not say where its API is.
-    """
-    if token.api_domain is None:
-        raise InvalidResponseError(
-            "field 'api_domain' is missing, so that nobody can be asked whose token it is",
-            field="api_domain",
-        )
-    return token.api_domain.rstrip("/") + ME_PATH
 
 
 def whole_number(value: object) -> int | None:

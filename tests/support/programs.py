@@ -19,7 +19,7 @@ from pipedrive_oauth_client.sandbox import DEFAULT_APP, Clock, create_app, run
 from tests.support.redis_server import free_port
 
 ROOT: Final = Path(__file__).parents[2]
-PROGRAMS: Final = ("fastapi_app", "flask_app", "django_app")
+PROGRAMS: Final = ("examples.fastapi_app", "examples.flask_app", "examples.django_app")
 PATIENCE_SECONDS: Final = 120
 
 
@@ -48,7 +48,7 @@ class Running:
 
 @contextmanager
 def running(program: str, folder: Path, *, workers: int = 1, store: str = "") -> Generator[Running]:
-    """Run a program until the end of the block."""
+    """Run a module as a program until the end of the block."""
     ports = [free_port() for _ in range(workers)]
     uri = f"http://127.0.0.1:{ports[0]}/pipedrive/callback"
     app = evolve(DEFAULT_APP, redirect_uri=uri)
@@ -60,7 +60,7 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
         output = stack.enter_context(log.open("w", encoding="utf-8"))
         for port in ports:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"examples.{program}", "--store", store],
+                [sys.executable, "-m", program, "--store", store],
                 cwd=ROOT,
                 env={
                     **os.environ,

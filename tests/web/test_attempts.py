@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pipedrive_oauth_client.sandbox import Clock
+from pipedrive_oauth_client.web import firsts
 from pipedrive_oauth_client.web.attempts import Attempts
 from pipedrive_oauth_client.web.firsts import FirstUses
 from pipedrive_oauth_client.web.messages import Page
@@ -100,6 +101,18 @@ def test_first_uses_are_forgotten_in_time(clock: Clock) -> None:
     clock.advance(TEN_MINUTES)
     assert first("b", TEN_MINUTES)
     assert [first("a", TEN_MINUTES), first("b", TEN_MINUTES)] == [True, False]
+
+
+def test_first_uses_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many uses the oldest are forgotten, and one that came again is none of them."""
+    monkeypatch.setattr(firsts, "_MOST", 3)
+    first = FirstUses(clock)
+    assert first("a", TEN_MINUTES)
+    clock.advance(TEN_MINUTES / 2)
+    assert first("b", TEN_MINUTES)
+    clock.advance(TEN_MINUTES / 2)
+    assert [first(each, TEN_MINUTES) for each in "acd"] == [True] * 3
+    assert [first(each, TEN_MINUTES) for each in "acdb"] == [False, False, False, True]
 
 
 def test_pages_escape() -> None:

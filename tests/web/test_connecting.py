@@ -6,12 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from attrs import evolve
 
 from pipedrive_oauth_client import AuthorizationDeniedError, ServerError
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
 from pipedrive_oauth_client.web import Connection
 from tests.web.conftest import CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT
-from tests.web.sites import ASYNC_KINDS, Build, Site
+from tests.web.sites import ASYNC_KINDS, ONE_OF_EACH, Build, Site
 
 
 def exchanges(site: Site) -> int:
@@ -82,6 +83,15 @@ def test_https_behind_a_proxy(site: Site) -> None:
     assert "secure" in cookie.lower()
 
 
+@pytest.mark.parametrize("kind", ONE_OF_EACH, indirect=True)
+def test_scheme_in_capitals(build: Build) -> None:
+    """A redirect URI whose scheme is written in capitals is for https, too."""
+    site = build(evolve(CLIENT, redirect_uri=CLIENT.redirect_uri.replace("https", "HTTPS")))
+    (cookie,) = site.browser().get(site.start).headers.get_list("Set-Cookie")
+    assert cookie.strip().startswith("__Host-")
+    assert "secure" in cookie.lower()
+
+
 def test_app_under_a_prefix(build: Build) -> None:
     """An app that is mounted at a path sends people back into itself, and to its own start."""
     site = build(PREFIXED_CLIENT, root="/crm", after_connect="/deals")
@@ -89,6 +99,11 @@ def test_app_under_a_prefix(build: Build) -> None:
     assert browser.connect().headers["Location"] == "/crm/deals"
     page = browser.get(site.callback + "?state=unknown&code=1").text
     assert 'href="/crm/pipedrive/connect"' in page
+    front = ["https://front.example"]
+    site = build(
+        PREFIXED_CLIENT, root="/crm", return_origins=front, after_connect="https://front.example/in"
+    )
+    assert site.browser().connect().headers["Location"] == "https://front.example/in"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ FAULTS: dict[str, tuple[str, Fault, int, str]] = {
     "wrong secret": (TOKEN, Fault.refusal("client_invalid"), 500, "refuses this app"),
     "code too old": (TOKEN, Fault.refusal("authorization_code_expired"), 400, "took too long"),
     "no api_domain": (TOKEN, Fault.override(without=["api_domain"]), 502, "can't be read"),
+    "api_domain of no port": (
+        TOKEN,
+        Fault.override({"api_domain": "https://acme.example:99999"}),
+        502,
+        "can't be read",
+    ),
     "me out of order": (ME, Fault.status(500), 503, "out of order"),
     "me too many": (ME, Fault.status(429, retry_after=17), 503, "busy"),
     "me no answer": (ME, Fault.reset(), 502, "does not answer"),

@@ -73,7 +73,9 @@ def test_one_refresh_for_two_workers(program: str, store: str, tmp_path: Path) -
         assert app.box.requests.count(grant_type="refresh_token") == 1
 
 
-@pytest.mark.parametrize(("program", "store"), [("fastapi_app", "redis")], indirect=["store"])
+@pytest.mark.parametrize(
+    ("program", "store"), [("examples.fastapi_app", "redis")], indirect=["store"]
+)
 def test_any_worker_takes_the_callback(program: str, store: str, tmp_path: Path) -> None:
     """What one worker has begun another one ends, and either disconnects."""
     with running(program, tmp_path, workers=2, store=store) as app:
@@ -85,3 +87,25 @@ def test_any_worker_takes_the_callback(program: str, store: str, tmp_path: Path)
             form = {"form_secret": secret}
             assert browser.post(app.addresses[1] + "/disconnect", data=form).status_code == 303
         assert app.box.requests.count(path="/oauth/revoke", outcome="ok") == 1
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+def test_workers_share_what_was_used(store: str, tmp_path: Path) -> None:
+    """Of many callbacks with one code, at two processes at once, one is exchanged."""
+    with running("tests.support.sharing_app", tmp_path, workers=2, store=store) as app:
+        with httpx.Client(base_url=app.addresses[0], trust_env=False) as browser:
+            page = browser.get("/pipedrive/connect").headers["Location"]
+            cookies = browser.cookies
+        callback = httpx.URL(app.box.server.visit(page)).raw_path.decode()
+        together = Barrier(REQUESTS)
+
+        def call(number: int) -> int:
+            address = app.addresses[number % 2]
+            with httpx.Client(base_url=address, cookies=cookies, trust_env=False) as browser:
+                together.wait()
+                return browser.get(callback).status_code
+
+        with ThreadPoolExecutor(max_workers=REQUESTS) as pool:
+            statuses = list(pool.map(call, range(REQUESTS)))
+        assert sorted(statuses) == [303] + [400] * (REQUESTS - 1), app.printed()
+        assert app.box.requests.count(grant_type="authorization_code") == 1

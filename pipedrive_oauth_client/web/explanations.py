@@ -57,7 +57,10 @@ _EXPLANATIONS: Final[tuple[tuple[type[PipedriveOAuthError], Explanation], ...]] 
     (
         AuthorizationDeniedError,
         Explanation(
-            403, "Not connected", "Pipedrive was not connected, as you or Pipedrive said no."
+            403,
+            "Not connected",
+            "Pipedrive was not connected, as you or Pipedrive said no. If that was a mistake, start"
+            " again.",
         ),
     ),
     (

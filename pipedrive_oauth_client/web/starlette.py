@@ -10,7 +10,7 @@ import httpx
 from attrs import define, field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router
 
 from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.auth import PipedriveAuth
@@ -64,7 +64,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
         self._core = WebCore(self.oauth, self)
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         """The two routes, `pipedrive_connect` and `pipedrive_callback`, to be mounted."""
         start = partial(self._answer, at_start, self.start_path)
         callback = partial(self._answer, at_callback, self.callback_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
@@ -58,6 +59,8 @@ def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
     browser.driver.refresh()
     assert DEAL in browser.text()
     assert refreshes(app) == 1
+    caching = "return fetch('/deals').then(answer => answer.headers.get('Cache-Control'))"
+    assert "no-store" in browser.run(caching)
     assert app.box.server.uninstall(DEFAULT_USER)
     browser.driver.refresh()
     assert "not connected any more" in browser.text()
@@ -76,12 +79,16 @@ def test_disconnecting(browser: Browser, app: Running) -> None:
     assert "Connect with Pipedrive" in browser.text()
     assert not app.box.server.sandbox.is_installed(DEFAULT_USER)
     browser.open(app.url("/deals"))
-    assert DEAL not in browser.text()
+    assert browser.driver.current_url == app.url("/")
+    assert "not connected any more" not in browser.text()
+    assert httpx.post(app.url("/disconnect"), trust_env=False).status_code == 403
 
 
 def test_forged_disconnecting(browser: Browser, app: Running, stranger: Site) -> None:
-    """A form on a stranger's page does not disconnect anybody."""
+    """Neither a link nor a form on a stranger's page disconnects anybody."""
     connect(browser, app)
+    browser.open(app.url("/disconnect"))
+    assert app.box.server.sandbox.is_installed(DEFAULT_USER)
     stranger.pages["/"] = (
         f'<form method="post" action="{app.url("/disconnect")}"><button>Win</button></form>'
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -225,7 +227,20 @@ def test_declining_in_the_apps_words(build: Build, kind: str) -> None:
     browser = site.browser()
     response = browser.get(browser.consent(browser.begin(), approve=False))
     assert (response.status_code, response.text) == (201, "As you like")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert browser.attempts() == []
     assert isinstance(told[0], AuthorizationDeniedError)
+
+
+def test_starting_again(site: Site) -> None:
+    """Who starts again from a page that says what went wrong gets to the same place in the end."""
+    browser = site.browser()
+    wanted = "/deals?tab=notes&page=2#top"
+    query = "?" + str(httpx.QueryParams(next=wanted))
+    page = browser.get(browser.consent(browser.begin(query), approve=False)).text
+    (again,) = re.findall(r'<a href="([^"]+)">Start again</a>', page)
+    begun = browser.get(unescape(again)).headers["Location"]
+    assert browser.get(browser.consent(begun)).headers["Location"] == wanted
 
 
 def test_app_that_only_listens_to_failures(build: Build) -> None:
@@ -304,7 +319,8 @@ def test_other_methods(site: Site, method: str) -> None:
 def test_prefetch(site: Site, headers: dict[str, str]) -> None:
     """A browser that asks on suspicion uses nothing up, and the person's own visit works."""
     browser = site.browser()
-    assert browser.get(site.start, headers=headers).status_code == 503
+    unasked = browser.get(site.start, headers=headers)
+    assert (unasked.status_code, unasked.headers["Cache-Control"]) == (503, "no-store")
     assert browser.attempts() == []
     callback = browser.consent(browser.begin())
     assert browser.get(callback, headers=headers).status_code == 503

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, PipedriveAuth
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -43,6 +43,14 @@ def test_dependency(web: PipedriveWeb) -> None:
         return auth.account
 
     assert asked(app, "/who", Account="7:8") == '"7:8"'
+
+
+def test_router_inside_of_another(web: PipedriveWeb) -> None:
+    """The routes can be included in a router of FastAPI's own, and know where they are."""
+    app, outer = FastAPI(), APIRouter(prefix="/v1")
+    outer.include_router(APIRouter(routes=web.routes), prefix="/pipedrive")
+    app.include_router(outer)
+    assert 'href="/v1/pipedrive/connect"' in asked(app, "/v1/pipedrive/callback")
 
 
 def test_account_is_no_query_parameter(web: PipedriveWeb) -> None:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Generator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.errors import CorruptTokenError, InvalidResponseError, TransportError
+from pipedrive_oauth_client.destinations import refuse_other_base_url
+from pipedrive_oauth_client.errors import CorruptTokenError, InvalidResponseError
+from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.origins import api_origin
 from pipedrive_oauth_client.people import ME_PATH, PipedriveUser, read_user
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["ask", "ask_async"]
-
-_MOST_BYTES: Final = 1024 * 1024
-_TIMEOUT: Final = httpx.Timeout(30, connect=10)
 
 
 def ask(token: Token, client: httpx.Client | None, clock: Callable[[], datetime]) -> PipedriveUser:
@@ -36,14 +34,12 @@ def ask(token: Token, client: httpx.Client | None, clock: Callable[[], datetime]
 
     Raises:
         PipedriveOAuthError: The API did not say.
+        ConfigurationError: `client` has a `base_url` that is not the token's.
     """
-    question = _Question(token)
-    with question.asked(), ExitStack() as stack:
-        client = client or stack.enter_context(httpx.Client(**question.own_client()))
-        response = stack.enter_context(client.stream(**question.request))
-        for piece in response.iter_bytes():
-            question.hear(response, piece)
-    return question.answer(response, read(clock))
+    with _api(token, client) as api:
+        if client is not None:
+            api.set_httpx_client(client)
+        return read_user(api.send(**_request(token)), now=read(clock))
 
 
 async def ask_async(
@@ -61,70 +57,35 @@ async def ask_async(
 
     Raises:
         PipedriveOAuthError: The API did not say.
+        ConfigurationError: `client` has a `base_url` that is not the token's.
     """
-    question = _Question(token)
-    with question.asked():
-        async with AsyncExitStack() as stack:
-            if client is None:
-                own = httpx.AsyncClient(**question.own_client())
-                client = await stack.enter_async_context(own)
-            response = await stack.enter_async_context(client.stream(**question.request))
-            async for piece in response.aiter_bytes():
-                question.hear(response, piece)
-    return question.answer(response, read(clock))
+    async with _api(token, client) as api:
+        if client is not None:
+            api.set_async_httpx_client(client)
+        return read_user(await api.asend(**_request(token)), now=read(clock))
 
 
-class _Question:
-    """All but the sending: what is sent, and what is made of the answer."""
+def _api(token: Token, client: httpx.Client | httpx.AsyncClient | None) -> Client:
+    # The generated client has timeouts, a bound on answers and errors without secrets.
+    domain = token.api_domain or ""
+    try:
+        api_origin(domain)
+    except CorruptTokenError:
+        raise InvalidResponseError(
+            "field 'api_domain' is missing or no https address, so that nobody can be asked whose"
+            " token it is",
+            field="api_domain",
+        ) from None
+    if client is not None:
+        refuse_other_base_url(client, domain)
+    # Within this machine no proxy has anything to read.
+    is_local = domain.lower().startswith("http:")
+    return Client(base_url=domain, httpx_args={"trust_env": not is_local, "verify": _tls()})
 
-    def __init__(self, token: Token) -> None:
-        domain = token.api_domain or ""
-        try:
-            api_origin(domain)
-        except CorruptTokenError:
-            raise InvalidResponseError(
-                "field 'api_domain' is missing or no https address, so that nobody can be asked"
-                " whose token it is",
-                field="api_domain",
-            ) from None
-        self._is_local = domain.lower().startswith("http:")
-        self.request: dict[str, Any] = {
-            "method": "GET",
-            "url": domain.rstrip("/") + ME_PATH,
-            "headers": {
-                "Authorization": f"Bearer {token.access_token}",
-                "Accept": "application/json",
-            },
-            "follow_redirects": False,
-        }
-        self._body = bytearray()
 
-    def own_client(self) -> dict[str, Any]:
-        # Within this machine no proxy has anything to read.
-        return {"timeout": _TIMEOUT, "trust_env": not self._is_local, "verify": _tls()}
-
-    @contextmanager
-    def asked(self) -> Generator[None]:
-        try:
-            yield
-        except httpx.HTTPError as error:
-            raise TransportError(
-                f"Pipedrive's API could not be asked whose token it is ({type(error).__name__})."
-                " Check the network, then connect again.",
-                maybe_sent=True,
-            ) from error
-
-    def hear(self, response: httpx.Response, piece: bytes) -> None:
-        self._body += piece
-        if len(self._body) > _MOST_BYTES:
-            raise InvalidResponseError(
-                f"{ME_PATH} is longer than {_MOST_BYTES} bytes",
-                status_code=response.status_code,
-                headers=response.headers,
-            )
-
-    def answer(self, response: httpx.Response, now: datetime) -> PipedriveUser:
-        return read_user(response, bytes(self._body), now=now)
+def _request(token: Token) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token.access_token}", "Accept": "application/json"}
+    return {"method": "GET", "path": ME_PATH, "headers": headers}
 
 
 @cache

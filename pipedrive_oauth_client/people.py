@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import httpx
 from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import (
@@ -21,6 +20,7 @@ from pipedrive_oauth_client.errors import (
     ServerError,
     TokenRequestError,
 )
+from pipedrive_oauth_client.generated.answer import RawAnswer
 from pipedrive_oauth_client.retry_after import read_retry_after
 
 __all__ = ["ME_PATH", "PipedriveUser", "account_key", "read_user", "whole_number"]
@@ -66,12 +66,11 @@ def account_key(company_id: int, user_id: int) -> str:
     return f"{company_id}:{user_id}"
 
 
-def read_user(response: httpx.Response, body: bytes, *, now: datetime) -> PipedriveUser:
+def read_user(answer: RawAnswer, *, now: datetime) -> PipedriveUser:
     """Read what the API answers.
 
     Args:
-        response: The answer.
-        body: Its body.
+        answer: The answer.
         now: When it arrived, aware.
 
     Returns:
@@ -84,11 +83,10 @@ def read_user(response: httpx.Response, body: bytes, *, now: datetime) -> Pipedr
             scope.
         InvalidResponseError: The answer can't be used.
     """
-    if response.status_code != 200:
-        raise _refusal(response, now)
+    if answer.status_code != 200:
+        raise _refusal(answer, now)
     try:
-        answer: Any = json.loads(body)
-        data: Any = answer["data"]
+        data: Any = json.loads(answer.content)["data"]
         found = {name: whole_number(data[key]) for name, key in _NUMBERS.items()}
     except (ValueError, LookupError, TypeError, RecursionError):
         found = {}
@@ -99,7 +97,7 @@ def read_user(response: httpx.Response, body: bytes, *, now: datetime) -> Pipedr
                 f"{ME_PATH} does not say whose token it is (data.{key})",
                 field=f"data.{key}",
                 status_code=200,
-                headers=response.headers,
+                headers=answer.headers,
             )
     return PipedriveUser(
         company_id=found["company_id"] or 0,
@@ -133,13 +131,13 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _refusal(response: httpx.Response, now: datetime) -> PipedriveOAuthError:
-    status = response.status_code
+def _refusal(answer: RawAnswer, now: datetime) -> PipedriveOAuthError:
+    status = answer.status_code
     if status < 400:
         return InvalidResponseError(
             f"{ME_PATH} is answered with another status than 200",
             status_code=status,
-            headers=response.headers,
+            headers=answer.headers,
         )
     kind, advice = TokenRequestError, "Does the app have the scope `base` in the Developer Hub?"
     if status == 429:
@@ -150,5 +148,5 @@ def _refusal(response: httpx.Response, now: datetime) -> PipedriveOAuthError:
         f"{ME_PATH} was refused with status {status}, so that nobody knows whose token it is."
         f" {advice}",
         status_code=status,
-        retry_after=read_retry_after(response.headers.get("Retry-After"), now),
+        retry_after=read_retry_after(answer.headers.get("Retry-After"), now),
     )

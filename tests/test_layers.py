@@ -54,7 +54,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "bearer": _BASE | {"tokens", "origins"},
     "supply": _RENEWAL | {"bearer", "origins", "waiting"},
     "people": _BASE | {"retry_after"},
-    "asking": _BASE | {"clock", "tokens", "origins", "people"},
+    "asking": _BASE | {"clock", "tokens", "destinations", "origins", "people"},
     "rest": frozenset(),
     "replays": frozenset(),
     "auth": _BASE

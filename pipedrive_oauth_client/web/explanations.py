@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from attrs import frozen
@@ -115,15 +114,3 @@ def explain(error: PipedriveOAuthError) -> Explanation:
         The explanation; nothing in it comes from outside.
     """
     return next(each for kind, each in _EXPLANATIONS if isinstance(error, kind))
-
-
-def retry_after(error: PipedriveOAuthError) -> timedelta | None:
-    """Give how long to wait, where the service has said so.
-
-    Args:
-        error: The error.
-
-    Returns:
-        The time, or None.
-    """
-    return error.retry_after if isinstance(error, TokenRequestError) else None

@@ -17,15 +17,20 @@ from urllib.parse import quote
 from pipedrive_oauth_client.authorization import NO_STATE
 from pipedrive_oauth_client.callback_fields import callback_fields
 from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.errors import CallbackError, PipedriveOAuthError, StateMismatchError
+from pipedrive_oauth_client.errors import (
+    CallbackError,
+    PipedriveOAuthError,
+    StateMismatchError,
+    TokenRequestError,
+)
 from pipedrive_oauth_client.people import PipedriveUser
 from pipedrive_oauth_client.stores.accounts import checked_account
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.web import pages
 from pipedrive_oauth_client.web.attempts import Attempt
 from pipedrive_oauth_client.web.core import WebCore
-from pipedrive_oauth_client.web.explanations import ReplayedCallbackError, explain, retry_after
-from pipedrive_oauth_client.web.messages import PRIVATE, Answer, CookieChange, Incoming, Page
+from pipedrive_oauth_client.web.explanations import ReplayedCallbackError, explain
+from pipedrive_oauth_client.web.messages import PRIVATE, Answer, CookieChange, Incoming
 from pipedrive_oauth_client.web.settings import Connection
 from pipedrive_oauth_client.web.steps import Plan, Step
 
@@ -50,9 +55,8 @@ def start(core: WebCore, incoming: Incoming) -> Plan:
     if incoming.is_prefetch:
         return _unasked()
     session = yield from _session(core, incoming)
-    wanted = _fields(incoming).get("next", [None])[0]
     attempt, cookies = core.attempts.begin(
-        core.return_to(wanted, incoming.root), session, incoming.cookies
+        core.return_to(_wanted(incoming), incoming.root), session, incoming.cookies
     )
     url = core.oauth.authorization_url(attempt.state).url
     return _redirect(url, cookies)
@@ -145,7 +149,7 @@ def _failure(
     attempt: Attempt | None,
     cookies: tuple[CookieChange, ...],
 ) -> Generator[Step, Any, Answer]:
-    wait = retry_after(error)
+    wait = error.retry_after if isinstance(error, TokenRequestError) else None
     headers = dict(PRIVATE)
     if wait is not None:
         headers["Retry-After"] = str(int(wait.total_seconds()))
@@ -154,16 +158,15 @@ def _failure(
         if native is not None:
             return Answer(status=200, headers=headers, cookies=cookies, native=native)
     said = explain(error)
-    links: list[tuple[str, str]] = []
-    again = incoming.start
+    links = [("Start again", incoming.start)]
     if attempt is not None:
-        again += "?next=" + quote(attempt.return_to, safe="/")
-    links.append(("Start again", again))
-    if isinstance(error, ReplayedCallbackError) and attempt is not None:
-        links.insert(0, ("Go on", attempt.return_to))
-    page = Page(title=said.title, text=said.text, links=tuple(links))
+        back = attempt.return_to
+        links = [("Start again", f"{incoming.start}?next={quote(back, safe='/')}")]
+        if isinstance(error, ReplayedCallbackError):
+            links.insert(0, ("Go on", back))
     headers.update(pages.HEADERS)
-    return Answer(status=said.status, headers=headers, body=pages.html(page), cookies=cookies)
+    body = pages.html(said.title, said.text, links)
+    return Answer(status=said.status, headers=headers, body=body, cookies=cookies)
 
 
 def _session(core: WebCore, incoming: Incoming) -> Generator[Step, Any, str | None]:
@@ -173,14 +176,11 @@ def _session(core: WebCore, incoming: Incoming) -> Generator[Step, Any, str | No
     return None if found is None else str(found)
 
 
-def _fields(incoming: Incoming) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {}
+def _wanted(incoming: Incoming) -> str | None:
     try:
-        for name, value in callback_fields(incoming.query):
-            fields.setdefault(name, []).append(value)
+        return dict(callback_fields(incoming.query)).get("next")
     except CallbackError:
-        return {}  # what can't be read names no place to go back to
-    return fields
+        return None  # what can't be read names no place to go back to
 
 
 def _redirect(address: str, cookies: tuple[CookieChange, ...]) -> Answer:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError
 
-__all__ = ["PRIVATE", "Answer", "CookieChange", "Incoming", "Page"]
+__all__ = ["PRIVATE", "Answer", "CookieChange", "Incoming"]
 
 PRIVATE: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -93,21 +93,6 @@ class CookieChange:
     value: str = field(repr=False)
     seconds: int
     is_secure: bool
-
-
-@frozen(kw_only=True)
-class Page:
-    """A page for a person, before it is HTML.
-
-    Attributes:
-        title: What happened.
-        text: What it means, and what to do.
-        links: Where to go on: what the link says, and its address.
-    """
-
-    title: str
-    text: str
-    links: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @frozen(kw_only=True)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Final
-
-from pipedrive_oauth_client.web.messages import Page
 
 __all__ = ["HEADERS", "html"]
 
@@ -51,22 +49,22 @@ HEADERS: Final[Mapping[str, str]] = {
 """Headers of a page, in addition to those of every answer."""
 
 
-def html(page: Page) -> str:
-    """Write a page.
+def html(title: str, text: str, links: Iterable[tuple[str, str]]) -> str:
+    """Write a page. Everything is escaped.
 
     Args:
-        page: What it says; everything is escaped.
+        title: What happened.
+        text: What it means, and what to do.
+        links: Where to go on: what the link says, and its address.
 
     Returns:
         The HTML.
     """
-    links = "".join(
-        f'<a href="{escape(address)}">{escape(words)}</a>' for words, address in page.links
-    )
+    title, text = escape(title), escape(text)
+    anchors = (f'<a href="{escape(address)}">{escape(words)}</a>' for words, address in links)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(page.title)}</h1><p>{escape(page.text)}</p>"
-        f"{f'<nav>{links}</nav>' if links else ''}</main></body></html>"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><main>"
+        f"<h1>{title}</h1><p>{text}</p><nav>{''.join(anchors)}</nav></main></body></html>"
     )

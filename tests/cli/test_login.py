@@ -269,7 +269,7 @@ def test_owner_that_is_too_long(run: Run, box: SandboxServer) -> None:
     box.faults.add(ME, Fault.oversized(2 * 1024 * 1024))
     ran = run("login")
     assert ran.code == 8
-    assert "is longer than 1048576 bytes" in ran.err
+    assert "the body is larger than max_response_bytes" in ran.err
 
 
 @pytest.mark.usefixtures("person")

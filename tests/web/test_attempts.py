@@ -10,7 +10,6 @@ from pipedrive_oauth_client.sandbox import Clock
 from pipedrive_oauth_client.web import firsts
 from pipedrive_oauth_client.web.attempts import Attempts
 from pipedrive_oauth_client.web.firsts import FirstUses
-from pipedrive_oauth_client.web.messages import Page
 from pipedrive_oauth_client.web.pages import html
 from tests.web.sites import KEY
 
@@ -118,6 +117,6 @@ def test_first_uses_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -
 def test_pages_escape() -> None:
     """Whatever stands in a page, in a link, too, stands there as text."""
     evil = "\"'><script>alert(1)</script>"
-    written = html(Page(title=evil, text=evil, links=((evil, evil),)))
+    written = html(evil, evil, [(evil, evil)])
     assert "<script" not in written
     assert evil not in written

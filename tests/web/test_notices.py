@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipedrive_oauth_client import PipedriveOAuthError
-from pipedrive_oauth_client.web.notices import read_notice
+from pipedrive_oauth_client import AppCredentials, PipedriveOAuthError
+from pipedrive_oauth_client.web.notices import is_from_service, read_notice
 
 CLIENT_ID = "3f9a1c07d2b84e65"
 FIELDS: dict[str, Any] = {
@@ -22,6 +22,21 @@ def body(**changes: Any) -> bytes:
     """Write a notice with some fields changed, or missing."""
     fields = {name: value for name, value in {**FIELDS, **changes}.items() if value != "missing"}
     return json.dumps(fields).encode()
+
+
+def test_credentials_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stranger sends is compared by what takes as long wherever the two differ."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(given: bytes, expected: bytes) -> bool:
+        compared.append((given, expected))
+        return False
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    credentials = AppCredentials(CLIENT_ID, "secret", "https://app.example.com/callback")
+    header = credentials.basic_auth_header
+    assert not is_from_service([header], credentials)
+    assert compared == [(header.removeprefix("Basic ").encode(),) * 2]
 
 
 def test_a_notice() -> None:

@@ -27,7 +27,7 @@ MOST_CHARACTERS: Final = 500
 _MOST_ENCODINGS: Final = 5
 # What ASCII has besides letters and digits, and a URL may hold as it stands.
 _AS_IT_STANDS: Final = "!#$%&'()*+,-./:;=?@[]_~"
-_BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
+_CONTROL = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 
 
 class Returns:
@@ -59,7 +59,7 @@ class Returns:
         Returns:
             The address in ASCII; None where it is missing or does not lead where it may.
         """
-        if not address or _BLANK_OR_CONTROL.search(address) or "\\" in address:
+        if not address:
             return None
         try:
             plain = quote(address, safe=_AS_IT_STANDS)
@@ -75,7 +75,7 @@ class Returns:
         path = re.split(r"[?#]", address, maxsplit=1)[0]
         # Decoded as often as proxies and routers between here and there could.
         for _ in range(_MOST_ENCODINGS):
-            if "//" in path or "\\" in path or _BLANK_OR_CONTROL.search(path.replace(" ", "")):
+            if "//" in path or "\\" in path or _CONTROL.search(path):
                 return False
             decoded = unquote(path, errors="replace")
             if decoded == path:

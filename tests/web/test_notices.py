@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,3 +123,13 @@ def test_time_of_a_notice(written: Any, at: datetime) -> None:
     notice = read_notice(body(timestamp=written), CLIENT_ID)
     assert notice.at == at
     assert notice.at.tzinfo is UTC
+
+
+def test_time_without_a_zone_is_not_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time that names no zone is one of UTC, wherever this machine is."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        notice = read_notice(body(timestamp="2026-01-31 12:00:00"), CLIENT_ID)
+    time.tzset()
+    assert notice.at == NOON

@@ -106,9 +106,10 @@ def test_wrong_credentials(connected: Site, headers: Any) -> None:
 
 
 def test_scheme_in_other_letters(connected: Site) -> None:
-    """The scheme's name counts in any letters (RFC 7235)."""
-    header = RIGHT["Authorization"].replace("Basic", "bAsIc")
-    assert notify(connected, headers={"Authorization": header}).status_code == 200
+    """The scheme's name counts in any letters, with any number of blanks behind (RFC 7235)."""
+    for scheme in ("bAsIc", "Basic  "):
+        header = RIGHT["Authorization"].replace("Basic", scheme)
+        assert notify(connected, headers={"Authorization": header}).status_code == 200
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"[" * 8_000, b'{"a": "\xff"}'])

@@ -160,7 +160,11 @@ def test_asynchronous_functions(build: Build) -> None:
     async def connected(_request: Any, connection: Connection) -> None:
         told.append(connection.account)
 
-    site = build(account_for=account_for, account_of=account_of, connected=connected)
+    site = build(
+        account_for=account_for,
+        account_of=account_of,
+        connected=lambda _request, connection: connected(None, connection),  # looks like neither
+    )
     site.browser().connect()
     assert told == ["user-11"]
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import gc
+import weakref
 from typing import Any
 
 import anyio
@@ -79,3 +82,44 @@ def test_errors_go_back_into_the_plan(mode: str) -> None:
 
     run(mode, main)
     assert [str(each) for each in caught] == ["down"]
+
+
+def test_nobody_forgets_what_is_under_way() -> None:
+    """A plan whose caller is gone is not collected as garbage, which event loops would let be."""
+    ended: list[str] = []
+
+    async def main() -> None:
+        begun = asyncio.Event()
+        waiting: list[weakref.ref[asyncio.Future[str]]] = []
+
+        async def wait() -> str:
+            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            waiting.append(weakref.ref(future))
+            begun.set()
+            return await future
+
+        def plan() -> Plan:
+            ended.append((yield Step("call", (wait,))))
+            return Answer(status=200)
+
+        carrier = AsyncCarrier(AsyncPipedriveOAuth(CREDENTIALS), MemoryTokenStore(), None)
+        caller = asyncio.create_task(carry_async(plan(), carrier))
+        await begun.wait()
+        caller.cancel()
+        await asyncio.wait([caller])
+        assert caller.cancelled()
+        del caller
+        gc.collect()
+        future = waiting[0]()
+        assert future is not None
+        future.set_result("found")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert ended == ["found"]
+
+
+def test_step_hides_what_it_is_about() -> None:
+    """What is printed of a step shows no code and no token."""
+    assert "planted" not in repr(Step("exchange", ("code-planted-71",)))

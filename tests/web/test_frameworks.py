@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import anyio
@@ -172,7 +172,7 @@ def test_flask_fallback_keys(flask_app: Flask) -> None:
 def test_flask_configuration_lacks_something(flask_app: Flask, name: str) -> None:
     """What is missing in the configuration is named."""
     flask_app.config[name] = None
-    expected = "secret_keys" if name == "SECRET_KEY" else name
+    expected = "secret_keys" if name == "SECRET_KEY" else f"the Flask app: .*{name}"
     with pytest.raises(ConfigurationError, match=expected):
         web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
 
@@ -209,6 +209,23 @@ def test_flask_without_a_prefix(flask_app: Flask, prefix: str) -> None:
     flask_app.config["PIPEDRIVE_REDIRECT_URI"] = f"{HOST}/callback"
     web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore(), url_prefix=prefix)
     assert flask_app.test_client().get("/connect").status_code == 303
+
+
+def test_flask_body_that_is_too_long(flask_app: Flask) -> None:
+    """Nothing of a body is read whose length is said to be too much."""
+
+    class Body(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError(f"{size} bytes were to be read")
+
+        def readinto(self, buffer: Any) -> int:
+            raise AssertionError(f"{len(buffer)} bytes were to be read")
+
+    web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
+    response = flask_app.test_client().delete(
+        "/pipedrive/callback", input_stream=Body(b" " * 20_000), headers=RIGHT
+    )
+    assert response.status_code == 413
 
 
 def test_flask_body_that_was_read_before(flask_app: Flask) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.test import override_settings
 from flask import Flask, request, url_for
 
@@ -247,6 +248,28 @@ def django_site(box: PipedriveSandbox) -> Any:
     """An app of Django."""
     with made("django", box, CLIENT, MemoryTokenStore()) as site:
         yield site
+
+
+@pytest.mark.parametrize("kind", ["django", "django-async"], indirect=True)
+def test_django_takes_notices_with_csrf_protection(build: Build) -> None:
+    """Django's own protection of forms, which a notice knows nothing of, lets it through."""
+    with override_settings(MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"]):
+        site = build()
+        site.browser().connect()
+        response = site.browser().send(
+            "DELETE", site.callback, content=json.dumps(FIELDS), headers=RIGHT
+        )
+    assert response.status_code == 200
+    assert list(site.store.accounts()) == []
+
+
+@pytest.mark.parametrize("kind", ["django-async"], indirect=True)
+def test_django_with_a_transaction_for_each_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project that wants a transaction around each view can have coroutines as views here."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    assert site.browser().connect().status_code == 303
 
 
 def complaints() -> list[str | None]:

@@ -6,6 +6,8 @@ import asyncio
 import json
 from datetime import timedelta
 from io import BytesIO, StringIO
+from threading import current_thread
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -29,6 +31,7 @@ from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.web import django as web_django
 from pipedrive_oauth_client.web import flask as web_flask
+from pipedrive_oauth_client.web.django import configuration
 from tests.web.conftest import CLIENT, PREFIXED_CLIENT
 from tests.web.sites import HOST, KEY, OTHER_KEY, Build, Site, made
 from tests.web.test_uninstalling import FIELDS, RIGHT
@@ -261,6 +264,71 @@ def test_django_takes_notices_with_csrf_protection(build: Build) -> None:
         )
     assert response.status_code == 200
     assert list(site.store.accounts()) == []
+
+
+def user_of_header(get_response: Any) -> Any:
+    """Let a header say who is logged in; a middleware in place of Django's own."""
+
+    def middleware(request: Any) -> Any:
+        name, _, state = request.headers.get("Test-User", "nobody:out").partition(":")
+        request.user = SimpleNamespace(pk=name, is_authenticated=state == "in")
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("kind", ["django", "django-async"], indirect=True)
+@pytest.mark.parametrize(
+    ("begun_by", "ended_by", "status"),
+    [
+        ("ada:in", "ada:in", 303),
+        ("ada:in", "grace:in", 400),
+        ("ada:in", "ada:out", 400),
+        ("ada:out", "ada:in", 400),
+        ("ada:out", "grace:out", 303),
+    ],
+)
+def test_django_user(build: Build, begun_by: str, ended_by: str, status: int) -> None:
+    """An attempt ends for the user who has begun it; people who are not logged in are alike."""
+    with override_settings(MIDDLEWARE=[f"{__name__}.user_of_header"]):
+        browser = build().browser()
+        callback = browser.consent(browser.begin(headers={"Test-User": begun_by}))
+        assert browser.get(callback, headers={"Test-User": ended_by}).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["django", "django-async"], indirect=True)
+def test_django_cache(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default cache knows which callbacks were used, so that workers can share it."""
+    added: list[tuple[str, float]] = []
+
+    def add(key: str, _value: object, timeout: float) -> bool:
+        added.append((key, timeout))
+        return False
+
+    monkeypatch.setattr(configuration, "django_cache", SimpleNamespace(add=add))
+    assert site.browser().connect().status_code == 400
+    assert site.box.requests.count(grant_type="authorization_code") == 0
+    assert [timeout for _key, timeout in added] == [600]
+
+
+@pytest.mark.parametrize("kind", ["django", "django-async"], indirect=True)
+@pytest.mark.parametrize(("fallbacks", "status"), [([KEY], 403), ([], 400)])
+def test_django_fallback_keys(build: Build, fallbacks: list[str], status: int) -> None:
+    """An attempt that was begun under an old key of Django's is believed while that key is."""
+    browser = build(secret_keys=[]).browser()
+    callback = browser.consent(browser.begin(), approve=False)
+    with override_settings(SECRET_KEY=OTHER_KEY, SECRET_KEY_FALLBACKS=fallbacks):
+        assert browser.get(callback).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["django-async"], indirect=True)
+def test_django_thread(build: Build) -> None:
+    """Functions that are not asynchronous run where Django keeps its database connections."""
+    threads: list[str] = []
+    site = build(connected=lambda *_: threads.append(current_thread().name))
+    assert site.browser().connect().status_code == 303
+    assert len(threads) == 1
+    assert "AnyIO" not in threads[0]
 
 
 @pytest.mark.parametrize("kind", ["django-async"], indirect=True)

@@ -29,14 +29,16 @@ from pipedrive_oauth_client.web.starlette import PipedriveWeb
 FRAMEWORK = "FastAPI"
 
 
+async def remember(request: Request, connection: Connection) -> None:
+    """Let the session be that of the account which was connected."""
+    request.session.clear()  # nothing of the person before is this person's
+    request.session["account"] = connection.account
+    request.session["form_secret"] = secrets.token_urlsafe(32)
+
+
 def create_app(place: Setting) -> FastAPI:
     """Make the app."""
     oauth = AsyncPipedriveOAuth(place.credentials, base_url=place.base_url)
-
-    async def remember(request: Request, connection: Connection) -> None:
-        request.session.clear()  # nothing of the person before is this person's
-        request.session["account"] = connection.account
-        request.session["form_secret"] = secrets.token_urlsafe(32)
 
     pipedrive = PipedriveWeb(
         oauth,

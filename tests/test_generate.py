@@ -250,3 +250,18 @@ def test_prose_wraps_paragraphs_and_items() -> None:
 def test_error_of_the_generator_is_no_error_of_the_package() -> None:
     """What stops `make generate` is nothing that a user of the package can meet."""
     assert GenerationError.__mro__[1] is Exception
+
+
+def test_status_without_quotes_is_the_same(tmp_path: Path) -> None:
+    """`200:` is read as `'200':`, as most specs have it that are written by hand."""
+    quoted, plain = "'200':", "200:"
+    assert quoted in MINIMAL
+    package = render_other(tmp_path, quoted, plain)
+    spec = tmp_path / "quoted.yaml"
+    spec.write_text(MINIMAL, encoding="utf-8")
+    for path, content in render_spec(spec).items():
+        texts = [
+            re.sub("[0-9a-f]{64}", "checksum", each)
+            for each in (content.decode(), package[str(path)])
+        ]
+        assert texts[0] == texts[1]

@@ -232,6 +232,13 @@ def test_invalid_document(tmp_path: Path, text: str, line: int, rule: str, words
     assert words in problem.message
 
 
+def test_status_without_quotes_passes(tmp_path: Path) -> None:
+    """A status that YAML takes for a number is read as text, as the generator does."""
+    file = tmp_path / "x.yaml"
+    file.write_text(changed("'200':", "200:"), encoding="utf-8")
+    assert list(of_validity(file)) == []
+
+
 def test_valid_document_passes(tmp_path: Path) -> None:
     """The spec has no fault of form, and a long message is cut."""
     file = tmp_path / "x.yaml"

@@ -24,6 +24,17 @@ def refuse(message: str) -> NoReturn:
     raise GenerationError(message)
 
 
+def with_text_keys(node: Any) -> Any:
+    """Give what was read from YAML with every key as text: `200:` is the same as `'200':`.
+
+    Args:
+        node: A value of YAML.
+    """
+    if isinstance(node, Mapping):
+        return {str(key): with_text_keys(value) for key, value in node.items()}
+    return [with_text_keys(each) for each in node] if isinstance(node, list) else node
+
+
 @define
 class Document:
     """A parsed spec.

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tools.generate import prose
-from tools.generate.document import Document, GenerationError, refuse
+from tools.generate.document import Document, GenerationError, refuse, with_text_keys
 from tools.generate.facts import SpecFacts
 from tools.generate.refusals import check_class, check_endpoint
 from tools.generate.schemas import SchemaFacts
@@ -102,10 +102,10 @@ def render(sources: Sources) -> dict[PurePosixPath, bytes]:
 def _load_spec(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         text = path.read_bytes()
-        document = YAML(typ="safe").load(text)
+        document = with_text_keys(YAML(typ="safe").load(text))
     except OSError as error:
         raise GenerationError(f"{path} can't be read: {error.strerror}.") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise GenerationError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise GenerationError(f"{path} holds no OpenAPI document.")

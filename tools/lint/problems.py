@@ -14,6 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from tools.generate.document import with_text_keys
+
 # Some messages hold the object that they are about.
 LONGEST = 200
 VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
@@ -80,7 +82,7 @@ def of_validity(file: Path) -> Iterator[Problem]:
         wanted = " or ".join(VALIDATORS)
         yield Problem(str(file), 1, 1, f"This is no OpenAPI document of {wanted}.", "yaml")
         return
-    for fault in VALIDATORS[version[0]](content).iter_errors():
+    for fault in VALIDATORS[version[0]](with_text_keys(content)).iter_errors():
         # Of an object that fits none of several forms, what is wrong deepest inside it.
         exact = max([fault, *fault.context], key=lambda each: len(each.absolute_path))
         line, column = place_of(content, list(exact.absolute_path))

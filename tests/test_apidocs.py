@@ -114,7 +114,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         reference = DOCUMENT.resolve(operation.node["responses"][first.status])
         if not first.model:
             return httpx.Response(int(first.status))
-        media = reference["content"][first.content_type]
+        media = reference["content"][first.content_types[0]]
         return httpx.Response(int(first.status), json=example_of(media))
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", answer)
@@ -208,6 +208,20 @@ def test_page_follows_the_spec(
         (text,) = (p for p in re.split(r"^## ", text, flags=re.MULTILINE) if p.startswith(heading))
         assert wanted not in PAGES[page]
     assert wanted in text
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_kind_of_body_is_told(name: str) -> None:
+    """The row of a status names all media types that the spec has for it."""
+    responses = OPERATIONS[name].node["responses"]
+    rows = cells(PAGES[f"operations/{name}.md"], "Status codes")
+    assert [row[:2] for row in rows] == [
+        [
+            f"`{status}`",
+            ", ".join(f"`{kind}`" for kind in DOCUMENT.resolve(each).get("content", {})),
+        ]
+        for status, each in responses.items()
+    ]
 
 
 def test_bars_in_code_stay_and_others_are_escaped() -> None:

@@ -42,14 +42,14 @@ class Answer:
     Attributes:
         status: The status code, or a range such as `5XX`.
         description: What it means.
-        content_type: The media type of the body, or nothing.
+        content_types: The media types that the body may be of; the first is the one that is read.
         model: The model that the body is read as, or nothing.
         headers: Headers that the spec describes, each with its description.
     """
 
     status: str
     description: str
-    content_type: str
+    content_types: tuple[str, ...]
     model: str
     headers: Mapping[str, str]
 
@@ -145,7 +145,7 @@ def _operation(document: Document, method: str, path: str, node: Mapping[str, An
     answers = tuple(
         _answer(document, str(status), reference) for status, reference in node["responses"].items()
     )
-    accepted = [a.content_type for a in answers if a.status.startswith("2") and a.content_type]
+    accepted = [kind for a in answers if a.status.startswith("2") for kind in a.content_types]
     documents = node.get("externalDocs")
     return Operation(
         name=name,
@@ -216,7 +216,7 @@ def _notes(schema: Mapping[str, Any], place: str, wire_name: str) -> tuple[str, 
 def _answer(document: Document, status: str, reference: Mapping[str, Any]) -> Answer:
     node = document.resolve(reference)
     content = node.get("content") or {}
-    content_type = next(iter(content), "")
+    read = next(iter(content.values()), {})
     headers = {
         str(name): one_line(document.resolve(header).get("description"))
         for name, header in (node.get("headers") or {}).items()
@@ -224,7 +224,7 @@ def _answer(document: Document, status: str, reference: Mapping[str, Any]) -> An
     return Answer(
         status,
         one_line(node.get("description")),
-        str(content_type),
-        referred(content[content_type].get("schema") or {}) if content_type else "",
+        tuple(map(str, content)),
+        referred(read.get("schema") or {}),
         headers,
     )

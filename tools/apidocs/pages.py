@@ -195,7 +195,7 @@ def _answers(operation: Operation) -> list[str]:
         (
             (
                 f"`{answer.status}`",
-                _code(answer.content_type),
+                ", ".join(map(_code, answer.content_types)),
                 answer.description,
                 _model_link(answer.model),
                 "; ".join(f"`{name}`: {said}" for name, said in answer.headers.items()),

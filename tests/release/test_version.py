@@ -82,8 +82,9 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit of one file."""
+    monkeypatch.delenv("GITHUB_REF_TYPE", raising=False)
     folder = tmp_path / "with blanks"
     folder.mkdir()
     (folder / "a b.py").write_text("", encoding="utf-8")
@@ -102,6 +103,19 @@ def test_clean_tag_is_a_release(repository: Path, tmp_path: Path) -> None:
     assert tree.commit_time > 0
     assert list(tree.faults()) == []
     assert [file.name for file in tree.copy(tmp_path / "copy").iterdir()] == ["a b.py"]
+
+
+def test_tag_that_ci_runs_for_counts_without_git(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout that leaves tags out lets no tag go by without a look at the version."""
+    monkeypatch.setenv("GITHUB_REF_NAME", "v1.0.0")
+    monkeypatch.setenv("GITHUB_REF_TYPE", "branch")
+    assert look(repository).tags == ()
+    monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
+    assert look(repository).tags == ("v1.0.0",)
+    git(repository, "tag", "v1.0.0")
+    assert look(repository).tags == ("v1.0.0",)
 
 
 @pytest.mark.parametrize("name", ["a b.py", "new.py"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ class Tree:
         root: The folder.
         files: What git knows and is there, relative to it.
         changes: Lines of `git status`: what differs from the commit, and what git does not know.
-        tags: Tags of the commit that begin with `v`.
+        tags: Tags of the commit that begin with `v`, and the one that CI runs for.
         commit_time: When the commit was made, in seconds since 1970.
     """
 
@@ -55,9 +56,16 @@ def look(root: Path) -> Tree:
         root,
         tuple(name for name in known if name and (root / name).is_file()),
         tuple(git(root, "status", "--porcelain").splitlines()),
-        tuple(git(root, "tag", "--points-at", "HEAD", "v*").split()),
+        tuple(sorted({*git(root, "tag", "--points-at", "HEAD", "v*").split(), *_tag_of_ci()})),
         int(git(root, "log", "-1", "--format=%ct")),
     )
+
+
+def _tag_of_ci() -> list[str]:
+    """Give the tag that CI was started by, which its checkout may not have brought along."""
+    if os.environ.get("GITHUB_REF_TYPE") != "tag":
+        return []
+    return [os.environ["GITHUB_REF_NAME"]]
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -100,6 +100,7 @@ WRONG_WORDS = {
     "another subject": DECLARED.replace("`q`", "`limit`"),
     "pasted and left": DECLARED.replace("always", "…"),
     "no mark": DECLARED.replace("**Breaking:** ", ""),
+    "in a comment": f"<!--\n{DECLARED}\n-->\n",
     "no code": DECLARED.replace("`", ""),
 }
 
@@ -207,3 +208,11 @@ def test_markdown_has_the_lines_to_paste(
     printed = capsys.readouterr().out
     assert printed.startswith("## What this change")
     assert "- **Breaking:** `parameter-became-required`" in printed
+
+
+def test_no_spec_is_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """A project that has lost its spec is told so, with a base and without one."""
+    (project.root / "openapi.yaml").unlink()
+    for revision in ("main", ""):
+        assert project.diff(revision) == 2
+        assert capsys.readouterr().err == "diff: there is no openapi.yaml\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import NoReturn
 
@@ -15,7 +14,7 @@ from tools.specdiff.as_text import print_report
 from tools.specdiff.report import Report, View, diff
 from tools.specdiff.rules import rules_table
 from tools.specdiff.sources import read_source
-from tools.specdiff.trouble import CannotCompareError
+from tools.specdiff.trouble import CannotCompareError, as_program, outcome
 
 _WIDTH = 120
 
@@ -34,15 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 when nothing breaks, 1 when something does, 2 when the specs can't be compared.
     """
-    try:
-        return _run(argv)
-    except CannotCompareError as error:
-        print(f"specdiff: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # Whoever read the output has enough of it; nothing more may be written at the exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+    return outcome("specdiff", lambda: _run(argv))
 
 
 def _run(argv: list[str] | None) -> int:
@@ -100,9 +91,4 @@ def write(report: Report, form: str, view: View = "both") -> None:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        # Specs hold all scripts; not every terminal does.
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    as_program(main)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,12 +19,14 @@ from tools.specdiff.findings import Finding
 from tools.specdiff.report import Report, diff
 from tools.specdiff.rules import Level
 from tools.specdiff.sources import ROOT, SPEC, Source, git, read_source
-from tools.specdiff.trouble import CannotCompareError
+from tools.specdiff.trouble import CannotCompareError, as_program, outcome
 
 CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "pipedrive_oauth_client/__init__.py"
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _SECTION = re.compile(r"^## \[([^\]]+)\].*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+# What nobody sees declares nothing.
+_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 _ENTRY = re.compile(r"^- \*\*Breaking:\*\*.*?(?=^\S|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -141,7 +142,7 @@ def _entries(changelog: str, version: Version) -> list[str]:
     wanted = {"unreleased", str(version)}
     return [
         entry[0]
-        for section in _SECTION.finditer(changelog)
+        for section in _SECTION.finditer(_HIDDEN.sub("", changelog))
         if section[1].lower() in wanted
         for entry in _ENTRY.finditer(section[0])
         # Pasted, and nothing said yet.
@@ -208,24 +209,26 @@ def main(argv: list[str] | None = None, *, root: Path = ROOT) -> int:
         0 when nothing breaks or all of it is declared, 1 when something is missing, 2 when the
         specs can't be compared.
     """
+    return outcome("diff", lambda: _run(argv, root))
+
+
+def _run(argv: list[str] | None, root: Path) -> int:
     parser = _Parser(prog="python -m tools.specdiff.review", description=__doc__)
     parser.add_argument("base", nargs="?", default="", metavar="BASE", help="a revision of git")
     parser.add_argument("--format", choices=["text", "markdown"], default="text")
-    try:
-        arguments = parser.parse_args(argv)
-        base = arguments.base.strip() or default_base(root)
-        if _resolve(root, base) is None:
-            raise CannotCompareError(
-                f"{base} is no revision of git here (a shallow clone lacks older ones);"
-                " name another: make diff BASE=…"
-            )
-        old = read_source(f"{base}:{SPEC}", root=root)
-        new = Source(SPEC, read_source(str(root / SPEC)).text)
-        report = diff(old, new)
-        found = review(report, base, root)
-    except CannotCompareError as error:
-        print(f"diff: {error}", file=sys.stderr)
-        return 2
+    arguments = parser.parse_args(argv)
+    if not (root / SPEC).is_file():
+        raise CannotCompareError(f"there is no {SPEC}")
+    base = arguments.base.strip() or default_base(root)
+    if _resolve(root, base) is None:
+        raise CannotCompareError(
+            f"{base} is no revision of git here (a shallow clone lacks older ones);"
+            " name another: make diff BASE=…"
+        )
+    old = read_source(f"{base}:{SPEC}", root=root)
+    new = Source(SPEC, read_source(str(root / SPEC)).text)
+    report = diff(old, new)
+    found = review(report, base, root)
     write(report, arguments.format)
     said = words(found, breaks=report.breaks())
     print("\n" + ("\n\n" if arguments.format == "markdown" else "\n").join(said))
@@ -233,4 +236,4 @@ def main(argv: list[str] | None = None, *, root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

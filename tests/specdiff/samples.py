@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 from openapi_schema_validator import (
     OAS30Validator,
     OAS31Validator,
@@ -25,6 +27,7 @@ class Document:
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
+        self._validators: dict[str, Validator] = {}
 
     def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
         """Follow references."""
@@ -41,12 +44,18 @@ class Document:
 
     def fault(self, schema: dict[str, Any], value: Any) -> ValidationError | None:
         """Give what is wrong with a value."""
-        whole = {**schema, "components": self.content.get("components", {})}
-        if "$ref" in whole:
-            whole = {"allOf": [schema], "components": whole["components"]}
-        kind = OAS31Validator if self.content["openapi"] > "3.1" else OAS30Validator
-        checker = kind(whole, format_checker=oas30_format_checker)
-        return next(checker.iter_errors(value), None)
+        return next(self._validator(schema).iter_errors(value), None)
+
+    def _validator(self, schema: dict[str, Any]) -> Validator:
+        """Give what checks a schema, made once, since each has to look through all components."""
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._validators:
+            whole = {**schema, "components": self.content.get("components", {})}
+            if "$ref" in whole:
+                whole = {"allOf": [schema], "components": whole["components"]}
+            kind = OAS31Validator if self.content["openapi"] > "3.1" else OAS30Validator
+            self._validators[key] = kind(whole, format_checker=oas30_format_checker)
+        return self._validators[key]
 
     def fields(self, schema: dict[str, Any], *, sent: bool) -> dict[str, dict[str, Any]]:
         """Give the fields of an object that are sent, or those that are read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -165,6 +166,51 @@ def test_runs_from_another_folder(specs: dict[str, str], tmp_path: Path) -> None
     )
     assert done.returncode == 1, done.stderr
     assert "+ title: str | Unset = UNSET" in done.stdout
+
+
+def test_change_that_only_the_code_shows_is_found() -> None:
+    """The packages are compared whenever the specs differ, also where no rule has seen anything."""
+    before = "state: {type: string, nullable: true, enum: [a, b], description: How it is.}"
+    old = base().replace("state: {$ref: '#/components/schemas/State'}", before)
+    new = old.replace("enum: [a, b]", "enum: [a, b, null]")
+    report = diff(*(Source("spec", text.encode()) for text in (old, new)))
+    assert {(each.rule.id, each.subject) for each in report.findings} >= {
+        ("python-surface", "BookState")
+    }
+
+
+def test_output_that_can_not_be_written_is_no_verdict(specs: dict[str, str]) -> None:
+    """A full disk ends with status 2 and one line."""
+    command = [sys.executable, "-m", "tools.specdiff", specs["old"], specs["new"], "--no-python"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("specdiff: ")
+    assert "No space left" in done.stderr
+
+
+STOPPED = """
+import os, signal, sys, tempfile
+from tools.specdiff.trouble import as_program
+
+def main():
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]):
+        os.kill(os.getpid(), int(sys.argv[2]))
+        signal.pause()
+
+as_program(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_when_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends the command in a way that cleans up."""
+    command = [sys.executable, "-c", STOPPED, str(tmp_path), str(int(number))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (128 + number, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_long_spec_is_generated_where_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:

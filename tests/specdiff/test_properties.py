@@ -171,3 +171,54 @@ def test_long_specs_are_compared_without_counting_twice() -> None:
     (finding,) = report.findings
     assert finding.rule.id == "response-field-became-optional"
     assert len(finding.operations) > 200
+
+
+def ring(size: int, *, all_to_all: bool) -> dict[str, Any]:
+    """Give a spec of schemas that lead to one another and back, with a union of two of them."""
+    content = spec({}, {"oneOf": [{"$ref": f"#/components/schemas/M{i}"} for i in (0, 1)]}, {})
+    for number in range(size):
+        others = range(size) if all_to_all else [(number + 1) % size]
+        content["components"]["schemas"][f"M{number}"] = {
+            "type": "object",
+            "properties": {f"m{i}": {"$ref": f"#/components/schemas/M{i}"} for i in others},
+        }
+    return content
+
+
+@pytest.mark.parametrize(("size", "all_to_all"), [(600, False), (12, True)])
+def test_many_schemas_that_lead_to_one_another_end(size: int, all_to_all: bool) -> None:
+    """A long way from schema to schema is gone to its end, and no pair is looked at twice."""
+    old, new = (ring(size, all_to_all=all_to_all) for _ in range(2))
+    new["components"]["schemas"][f"M{size - 1}"]["properties"]["more"] = {"type": "string"}
+    assert [each.rule.id for each in compared(old, new).findings] == ["response-field-added"]
+
+
+def test_reference_into_a_path_is_followed() -> None:
+    """What another operation refers to in a path counts for both."""
+    sent = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}
+    old = spec(sent, {}, {})
+    place = "#/paths/~1x/post/requestBody/content/application~1json/schema"
+    answer = {"description": "d", "content": {"application/json": {"schema": {"$ref": place}}}}
+    old["paths"]["/y"] = {"get": {"responses": {"200": answer}}}
+    new = json.loads(json.dumps(old))
+    new["paths"]["/x"]["post"]["requestBody"]["content"]["application/json"]["schema"].pop(
+        "required"
+    )
+    found = {each.rule.id for each in compared(old, new).findings}
+    assert found == {"request-field-became-optional", "response-field-became-optional"}
+
+
+def test_spec_without_paths_is_compared() -> None:
+    """OpenAPI 3.1 needs no paths."""
+    info = {"openapi": "3.1.0", "info": {"title": "T", "version": "1"}}
+    old, new = {**info, "components": {}}, {**info, "paths": spec({}, {}, {})["paths"]}
+    assert [each.rule.id for each in compared(old, new).findings] == ["operation-added"]
+    assert [each.rule.id for each in compared(new, old).findings] == ["operation-removed"]
+
+
+def test_null_counts_where_both_types_and_values_have_it() -> None:
+    """In OpenAPI 3.1 an enum without null takes none, whatever the types say."""
+    enum = {"type": ["string", "null"], "enum": ["a", None]}
+    specs = [{**spec({}, each, {}), "openapi": "3.1.0"} for each in (enum, {**enum, "enum": ["a"]})]
+    (there,), (back,) = (compared(*pair).findings for pair in (specs, reversed(specs)))
+    assert (there.rule.id, back.rule.id) == ("response-null-refused", "response-null-allowed")

@@ -48,7 +48,7 @@ HOSTILE = {
     "a list": (b"- a", "no key `openapi`"),
     "Swagger": (b"swagger: '2.0'", "no key `openapi`"),
     "a version to come": (HEAD.replace(b"3.0.3", b"3.2.0"), "'3.2.0'"),
-    "a version that is a number": (HEAD.replace(b"3.0.3", b"3.0"), "says 3.0"),
+    "a version that is a number": (HEAD.replace(b"3.0.3", b"3.0"), "as a number"),
     "no paths": (HEAD, "'paths' is a required property"),
     "paths that are no mapping": (HEAD + b"paths: [a]", "/paths"),
     "an operation without answers": (HEAD + b"paths: {/x: {get: {}}}", "'responses'"),

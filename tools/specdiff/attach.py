@@ -51,13 +51,18 @@ def attach(
 
 
 def _owners(each: Finding, old: Reach, new: Reach) -> set[str]:
-    """Give the classes and operations that a finding is about, as Python calls them."""
+    """Give the classes and operations that a finding is about, by their plain names."""
     names: set[str] = set()
     for reach, pointer in ((old, each.old.pointer), (new, each.new.pointer)):
         names |= {python_name(op.place.text("operationId")) for op in reach.reached_by(pointer)}
         names.add(_class_at(reach, pointer))
     names.add(each.subject.partition(".")[0])
-    return names - {""}
+    return {_plain(name) for name in names} - {""}
+
+
+def _plain(name: str) -> str:
+    """Write a class and its module, or an operation and its module, in the same way."""
+    return name.replace("_", "").lower()
 
 
 def _class_at(reach: Reach, pointer: Pointer) -> str:
@@ -93,9 +98,8 @@ def _places(name: str, found: list[Finding], owners: list[set[str]]) -> list[int
 
 def _belongs(owner: str, names: set[str]) -> bool:
     """Tell whether a class or operation is among some, or inline in one of them."""
-    flat = {name.replace("_", "").lower() for name in names}
-    plain = owner.replace("_", "").lower()
-    return plain in flat or any(plain.startswith(name) and len(name) > 2 for name in flat)
+    plain = _plain(owner)
+    return plain in names or any(plain[:end] in names for end in range(3, len(plain)))
 
 
 def _changes_calls(each: Finding) -> bool:
@@ -116,7 +120,7 @@ def _unexplained(
     missed: dict[str, Finding] = {}
     for name in changes.broken:
         owner, _member = _owner_and_member(name)
-        plain = owner.replace("_", "").lower()  # a class and its module are one
+        plain = _plain(owner)
         if owner and not _belongs(owner, explained) and plain not in missed:
             place = _operation(old, owner)
             top = old.spec.top if place is None else place.place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tools.specdiff.compare_access import compare_security, compare_servers
+from tools.specdiff.compare_access import compare_schemes, compare_security, compare_servers
 from tools.specdiff.compare_bodies import compare_bodies
 from tools.specdiff.compare_parameters import compare_parameters
 from tools.specdiff.compare_responses import compare_responses
@@ -35,8 +35,8 @@ def compare(old: Reach, new: Reach) -> list[Finding]:
     for before, after in _pair(walk, old.operations, new.operations):
         if changed is None or not (
             _reads_alike(before, after)
-            and old.leads_to(before).isdisjoint(changed)
-            and new.leads_to(after).isdisjoint(changed)
+            and _leads_to_components(old, before, changed)
+            and _leads_to_components(new, after, changed)
         ):
             _compare_operations(walk, before, after)
     _compare_components(walk)
@@ -61,6 +61,12 @@ def _changed_components(walk: Walk) -> set[Pointer] | None:
         for name in ours.keys() | theirs.keys()
         if canonical(ours.get(name)) != canonical(theirs.get(name)) or name not in ours
     }
+
+
+def _leads_to_components(reach: Reach, operation: Operation, changed: set[Pointer]) -> bool:
+    """Tell whether an operation refers to nothing but components that did not change."""
+    leads = reach.leads_to(operation)
+    return leads.isdisjoint(changed) and all(each[:1] == ("components",) for each in leads)
 
 
 def _reads_alike(old: Operation, new: Operation) -> bool:
@@ -155,6 +161,7 @@ def _compare_documents(walk: Walk) -> None:
     known = {"openapi", "info", "paths", "components", "tags", "servers", "security"}
     walk.rest(ours, theirs, "the document", known | {"jsonSchemaDialect"})
     compare_servers(walk, (ours,), (theirs,))
+    compare_schemes(walk)
 
 
 def _compare_components(walk: Walk) -> None:

@@ -25,6 +25,8 @@ def compare_fields(pair: Pair) -> None:
     owner = class_name(old) or pair.subject
     for name in dict.fromkeys([*old.fields, *new.fields]):
         before, after = old.fields.get(name), new.fields.get(name)
+        if after is not None and name in new.required - old.required:
+            _compare_model(pair, before, after, f"{owner}.{name}")
         if before is not None and after is not None:
             _compare_field(pair, name, before, after, f"{owner}.{name}")
         elif before is not None and _seen(before, pair.side):
@@ -36,6 +38,12 @@ def compare_fields(pair: Pair) -> None:
         pair.walk.add(rule, old.place, new.place, f"{owner}.{name}")
     if old.is_object and new.is_object:
         _compare_others(pair, owner)
+
+
+def _compare_model(pair: Pair, before: Place | None, after: Place, subject: str) -> None:
+    """Note a field that nobody sends and the generated model asks for all the same."""
+    if pair.side == "request" and not _seen(after, "request") and _filled(after) is None:
+        pair.walk.add("request-field-read-only-required", before or pair.old.place, after, subject)
 
 
 def _seen(field: Place, side: Side) -> bool:

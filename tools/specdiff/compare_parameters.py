@@ -46,8 +46,13 @@ def compare_parameters(
                 walk.add("path-parameter-renamed", place, pairs[-1][1], key[1], importer=importer,
                          **words)  # fmt: skip
     for key, place in list(before.items()):
-        moved = next((each for each in after if each[1].lower() == key[1].lower()), None)
-        if moved is not None:
+        twin = next((each for each in after if _same_argument(key, each)), None)
+        moved = next((each for each in after if _moved(key, each)), None)
+        if twin is not None:
+            pairs.append((before.pop(key), after.pop(twin)))
+            words = {"old": place.text("name"), "new": pairs[-1][1].text("name")}
+            walk.add("parameter-renamed", place, pairs[-1][1], key[1], place=key[0], **words)
+        elif moved is not None:
             pairs.append((before.pop(key), after.pop(moved)))
             importer = _unless_calls_stay(key[0], pairs[-1][1])
             words = {"old": key[0], "new": moved[0]}
@@ -57,7 +62,8 @@ def compare_parameters(
     for (where, name), place in after.items():
         needed = place.get("required") is True
         rule = "parameter-required-added" if needed else "parameter-added"
-        walk.add(rule, old[1], place, name, place=where)
+        importer = _if_filled(place) if needed else None
+        walk.add(rule, old[1], place, name, place=where, importer=importer)
     for one, other in pairs:
         compare_parameter(walk, one, other)
 
@@ -69,6 +75,21 @@ def _parameters(item: Place, operation: Place) -> dict[Key, Place]:
         where, name = place.text("in"), place.text("name")
         found[where, name.lower() if where == "header" else name] = place
     return found
+
+
+def _same_argument(old: Key, new: Key) -> bool:
+    """Tell whether another spelling of a name is the same argument in Python."""
+    return old[0] == new[0] and python_name(old[1]) == python_name(new[1])
+
+
+def _moved(old: Key, new: Key) -> bool:
+    return old[0] != new[0] and old[1].lower() == new[1].lower()
+
+
+def _if_filled(parameter: Place) -> Level | None:
+    """Give the level for importers of a required parameter that has a default."""
+    filled = shape_of(_schema(parameter)).default not in (None, "null")
+    return Level.COMPATIBLE if filled else None
 
 
 def _unless_same_name(old: str, new: str) -> Level | None:
@@ -102,21 +123,29 @@ def compare_parameter(walk: Walk, old: Place, new: Place) -> None:
     ours, theirs = (_schema(each) for each in (old, new))
     if (old.get("required") is True) != (new.get("required") is True):
         needed = new.get("required") is True
-        filled = needed and shape_of(theirs).default not in (None, "null")
         rule = "parameter-became-required" if needed else "parameter-became-optional"
-        importer = Level.COMPATIBLE if filled else None
+        importer = _if_filled(new) if needed else None
         walk.add(rule, old, new, name, place=where, importer=importer)
-    if old.text("in") == where and _style(old) != _style(new):
-        detail = ", ".join(
-            f"{key} {canonical(before)} → {canonical(after)}"
-            for (key, before), after in zip(_style(old).items(), _style(new).values(), strict=True)
-            if before != after
-        )
-        walk.add("parameter-style-changed", old, new, name, detail=detail)
+    if old.text("in") == where:
+        _compare_styles(walk, old, new)
     walk.deprecation(old, new, name)
     walk.wording(old, new, name)
     walk.rest(old, new, name, _KNOWN)
     compare_schemas(walk, ours, theirs, "request", name)
+
+
+def _compare_styles(walk: Walk, old: Place, new: Place) -> None:
+    before, after = _style(old), _style(new)
+    changed = [key for key in before if before[key] != after[key]]
+    if changed:
+        detail = ", ".join(
+            f"{key} {canonical(before[key])} → {canonical(after[key])}" for key in changed
+        )
+        # What may be written, too, but need not.
+        looser = all(key.startswith("allow") and after[key] is True for key in changed)
+        level = Level.COMPATIBLE if looser else None
+        words = {"detail": detail, "http": level, "importer": level}
+        walk.add("parameter-style-changed", old, new, new.text("name"), **words)
 
 
 def _schema(parameter: Place) -> Place:

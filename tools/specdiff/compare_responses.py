@@ -35,20 +35,18 @@ def compare_responses(walk: Walk, old: Place, new: Place, operation: str) -> Non
                 words = {"old": ours, "new": theirs}
                 rule = "response-status-regrouped"
                 walk.add(rule, before[ours], after[theirs], status, **words)
-            fresh += _compare_answer(walk, before[ours], after[theirs], status, operation)
+            _compare_answer(walk, before[ours], after[theirs], status, operation)
+            if not _read(before[ours], status, operation):
+                fresh += _typed(after[theirs], status, operation)
         elif ours is not None:
             rule = "response-status-removed" if _good(status) else "response-error-removed"
             walk.add(rule, before[ours], new, status)
         elif theirs is not None:
             place = after[theirs]
             walk.add(_rule_of_added(before, place, status, operation), old, place, status)
-            fresh += [
-                (python_type(shape_of(body)), body) for body in _read(place, status, operation)
-            ]
+            fresh += _typed(place, status, operation)
     known = {
-        python_type(shape_of(body))
-        for status, place in before.items()
-        for body in _read(place, status, operation)
+        kind for status, place in before.items() for kind, _ in _typed(place, status, operation)
     }
     known |= {after_ for before_, after_ in walk.renamed if before_ in known}
     for kind, place in fresh:
@@ -80,12 +78,13 @@ def _rule_of_added(before: dict[str, Place], place: Place, status: str, operatio
     if not _good(status):
         return "response-error-added"
     kinds = {
-        tuple(python_type(shape_of(body)) for body in _read(each, key, operation))
+        kind
         for key, each in before.items()
         if _good(key)
+        for kind, _ in _typed(each, key, operation)
     }
-    mine = tuple(python_type(shape_of(body)) for body in _read(place, status, operation))
-    return "response-same-status-added" if not mine or mine in kinds else "response-status-added"
+    known = all(kind in kinds for kind, _ in _typed(place, status, operation))
+    return "response-same-status-added" if known else "response-status-added"
 
 
 def _is_json(media: str) -> bool:
@@ -107,13 +106,17 @@ def _read(answer: Place, status: str, operation: str) -> list[Place]:
     return []
 
 
-def _compare_answer(
-    walk: Walk, old: Place, new: Place, status: str, operation: str
-) -> list[tuple[str, Place]]:
+def _typed(answer: Place, status: str, operation: str) -> list[tuple[str, Place]]:
+    """Give what the client reads an answer's body by, with the Python type of it."""
+    return [(python_type(shape_of(body)), body) for body in _read(answer, status, operation)]
+
+
+def _compare_answer(walk: Walk, old: Place, new: Place, status: str, operation: str) -> None:
     if not walk.first_time("response", old.pointer, new.pointer):
-        return []
-    walk.wording(old, new, status)
-    walk.rest(old, new, status, {"content", "headers"})
+        return
+    # Links tell what may be called next, and change nothing about this call.
+    walk.wording(old, new, status, more=("links",))
+    walk.rest(old, new, status, {"content", "headers", "links"})
     _compare_headers(walk, old, new, status)
     before, after = media_types(old), media_types(new)
     ours, theirs = _read(old, status, operation), _read(new, status, operation)
@@ -132,7 +135,6 @@ def _compare_answer(
         walk.rest(before[name], after[name], f"{status} {name}", {"schema"})
         schemas = [_schema(each[name], status, operation) for each in (before, after)]
         compare_schemas(walk, schemas[0], schemas[1], "response", f"{operation}.{status}")
-    return [] if ours else [(python_type(shape_of(body)), body) for body in theirs]
 
 
 def _schema(media: Place, status: str, operation: str) -> Place:

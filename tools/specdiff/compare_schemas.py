@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from attrs import evolve
 
 from tools.specdiff.compare_fields import compare_fields
 from tools.specdiff.compare_unions import compare_unions
 from tools.specdiff.compare_values import compare_values
 from tools.specdiff.names import class_name
-from tools.specdiff.pair import Pair
+from tools.specdiff.pair import Pair, Waiting
 from tools.specdiff.shapes import TYPES, Shape, shape_of
 from tools.specdiff.spec import Place, canonical
 from tools.specdiff.walk import Side, Walk
@@ -24,16 +26,25 @@ def compare_schemas(walk: Walk, old: Place, new: Place, side: Side, subject: str
         side: Who sees it: `request` for what callers send, `response` for what they read.
         subject: What to call the value.
     """
-    before, after = shape_of(old), shape_of(new)
+    # A queue, since schemas lead to schemas further down than Python can call itself.
+    waiting: Waiting = deque([(old, new, subject)])
+    while waiting:
+        old, new, subject = waiting.popleft()
+        pair = Pair(walk, shape_of(old), shape_of(new), side, subject, waiting)
+        _compare(pair, old, new)
+
+
+def _compare(pair: Pair, old: Place, new: Place) -> None:
+    walk, before, after, side = pair.walk, pair.old, pair.new, pair.side
     walk.reached |= {old.component, before.place.component}
     key = [(each.pointer, canonical(each.get("allOf"))) for each in (old, new)]
     if not walk.first_time("schema", *key, side, walk.unused):
         return
-    _compare_wording(walk, (old, before.place), (new, after.place), subject)
-    _compare_classes(Pair(walk, before, after, side, subject, compare_schemas))
+    _compare_wording(walk, (old, before.place), (new, after.place), pair.subject)
+    _compare_classes(pair)
     # What has a class of its own goes by it, so that a change is one finding wherever it is used.
-    subject = (before.place.component and class_name(before)) or subject
-    pair = Pair(walk, before, after, side, subject, compare_schemas)
+    subject = (before.place.component and class_name(before)) or pair.subject
+    pair = evolve(pair, subject=subject)
     if compare_unions(pair) or not _compare_types(pair):
         return
     compare_values(pair)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from attrs import evolve
 
 from tools.specdiff.names import python_type
 from tools.specdiff.pair import Pair
 from tools.specdiff.shapes import WORDS, Shape, shape_of
-from tools.specdiff.spec import Place, canonical
+from tools.specdiff.spec import Place, Pointer
 
 
 def compare_unions(pair: Pair) -> bool:
@@ -78,7 +76,8 @@ def _is_bare(shape: Shape) -> bool:
 
 
 def _alike(one: Place, other: Place) -> bool:
-    return fingerprint(one) == fingerprint(other)
+    """Tell whether two schemas mean the same, names and wording aside."""
+    return _same(one, other, set())
 
 
 def _related(one: Place, other: Place) -> bool:
@@ -92,32 +91,46 @@ def _same_kind(one: Place, other: Place) -> bool:
     return shape_of(one).types == shape_of(other).types
 
 
-def fingerprint(place: Place, above: tuple[tuple[str, ...], ...] = ()) -> str:
-    """Write what a schema means, names and wording aside, so that equal meanings are equal text."""
-    shape = shape_of(place)
-    here = shape.place.pointer
-    if here in above:
-        return f"circle {len(above) - above.index(here)}"
-    inside = (*above, here)
+def _same(one: Place, other: Place, taken: set[tuple[Pointer, Pointer]]) -> bool:
+    """Compare two schemas and what is below; pairs in a circle are taken for the same."""
+    waiting = [(one, other)]
+    while waiting:
+        ours, theirs = (shape_of(each) for each in waiting.pop())
+        pair = (ours.place.pointer, theirs.place.pointer)
+        if pair in taken:
+            continue
+        taken.add(pair)
+        if _own(ours) != _own(theirs) or not _same_forms(ours, theirs, taken):
+            return False
+        waiting += [(place, theirs.fields[name]) for name, place in ours.fields.items()]
+        for inner, counterpart in ((ours.others, theirs.others), (ours.item, theirs.item)):
+            if isinstance(inner, Place) and isinstance(counterpart, Place):
+                waiting.append((inner, counterpart))
+            elif inner != counterpart:
+                return False
+    return True
 
-    def inner(each: Place | bool | None) -> object:
-        return fingerprint(each, inside) if isinstance(each, Place) else each
 
-    return json.dumps(
-        [
-            None if shape.types is None else sorted(shape.types),
-            None if shape.enum is None else sorted(shape.enum),
-            sorted(shape.formats),
-            {name: inner(each) for name, each in shape.fields.items()},
-            sorted(shape.required),
-            inner(shape.others),
-            inner(shape.item),
-            sorted(str(inner(each)) for each in shape.union),
-            canonical({key: sorted(v) if isinstance(v, frozenset) else v
-                       for key, v in shape.limits.items()}),
-            sorted(shape.flags - {"deprecated"}),
-            shape.default,
-            shape.hard,
-        ],
-        sort_keys=True,
-    )  # fmt: skip
+def _same_forms(one: Shape, other: Shape, taken: set[tuple[Pointer, Pointer]]) -> bool:
+    left = list(other.union)
+    for form in one.union:
+        found = next((each for each in left if _same(form, each, set(taken))), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return not left
+
+
+def _own(shape: Shape) -> tuple[object, ...]:
+    """Give what a schema says without what is below it."""
+    return (
+        shape.types,
+        None if shape.enum is None else sorted(shape.enum),
+        shape.formats,
+        shape.fields.keys(),
+        shape.required,
+        shape.limits,
+        shape.flags - {"deprecated"},
+        shape.default,
+        shape.hard,
+    )

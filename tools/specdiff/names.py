@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from tools.specdiff.shapes import Shape, class_hint, shape_of
@@ -33,6 +35,7 @@ def _class(hint: str) -> str:
     return str(ClassName(hint, _PREFIX)) if hint.strip("_") else ""
 
 
+@cache
 def python_name(name: str) -> str:
     """Give the name of the argument, attribute, module or folder that is generated for a name."""
     return str(PythonIdentifier(name, _PREFIX))

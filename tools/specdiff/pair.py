@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -11,7 +11,8 @@ from tools.specdiff.shapes import Shape
 from tools.specdiff.spec import Place
 from tools.specdiff.walk import Side, Walk
 
-CompareSchemas: TypeAlias = Callable[[Walk, Place, Place, Side, str], None]
+# Two schemas that are to be compared, and what to call the value.
+Waiting: TypeAlias = deque[tuple[Place, Place, str]]
 
 
 @frozen(eq=False)
@@ -24,7 +25,7 @@ class Pair:
         new: The new one.
         side: Who sees the values: `request` for what callers send, `response` for what they read.
         subject: What to call the value.
-        compare: What compares the schemas below.
+        waiting: Where schemas below them wait for their turn.
     """
 
     walk: Walk
@@ -32,7 +33,7 @@ class Pair:
     new: Shape
     side: Side
     subject: str
-    compare: CompareSchemas
+    waiting: Waiting
 
     def add(self, change: str, **words: Any) -> None:
         """Note a change by the rule for this side.
@@ -49,5 +50,5 @@ class Pair:
         self.walk.add(rule, self.old.place, self.new.place, self.subject, **words)
 
     def below(self, old: Place, new: Place, subject: str) -> None:
-        """Compare two schemas that are parts of these."""
-        self.compare(self.walk, old, new, self.side, subject)
+        """Have two schemas compared that are parts of these."""
+        self.waiting.append((old, new, subject))

@@ -154,7 +154,7 @@ class _Builder:
             return _WORDS[text]
         if _INT.fullmatch(text):
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        return float(text) if _FLOAT.fullmatch(text) else text
+        return _number(float(text)) if _FLOAT.fullmatch(text) else text
 
     def _check_tag(self, node: Node, kind: str) -> None:
         if node.tag != f"{_TAG}{kind}":
@@ -165,6 +165,11 @@ class _Builder:
 
     def _refusal(self, node: Node, what: str) -> CannotCompareError:
         return CannotCompareError(f"{self.label}:{node.start_mark.line + 1} has {what}")
+
+
+def _number(value: float) -> int | float:
+    """Give 2 for 2.0: JSON Schema knows no difference."""
+    return int(value) if value.is_integer() else value
 
 
 def _is_merge(key: Node) -> bool:

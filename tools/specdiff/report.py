@@ -84,8 +84,8 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
     found = with_operations(compare(ours, theirs), ours, theirs)
     left: list[Signature] = []
     status: PythonStatus = "skipped"
-    note = "" if not python else "only words have changed"
-    if python and any(each.level is not Level.WORDING for each in found):
+    note = ""
+    if python and before.content != after.content:
         try:
             changes = compare_packages(ours, theirs, found)
         except RefusedError as error:

@@ -124,6 +124,13 @@ def _refers_only(place: Place) -> bool:
 def _own(place: Place) -> Shape:
     node: dict[str, Any] = place.value
     shape = Shape(place, types=_types(node), enum=_enum(node), limits=read_limits(node))
+    if (
+        shape.types is not None
+        and not place.get("nullable")
+        and None not in node.get("enum", [None])
+    ):
+        # OpenAPI 3.1 wants null in both, the types and the values.
+        shape.types -= {"null"}
     said = node.get("format")
     if isinstance(said, str):
         shape.secret = said == "password"
@@ -163,9 +170,17 @@ def _types(node: dict[str, Any]) -> frozenset[str] | None:
         types = {"object"}
     if not types and "items" in node:
         types = {"array"}
+    if not types and isinstance(node.get("enum"), list):
+        types = {_type_of(value) for value in node["enum"]}
     if not types:
         return None
     return frozenset(types | ({"null"} if node.get("nullable") is True else set()))
+
+
+def _type_of(value: Any) -> str:
+    kinds = ((type(None), "null"), (bool, "boolean"), (int, "integer"), (float, "number"),
+             (str, "string"), (list, "array"))  # fmt: skip
+    return next((name for kind, name in kinds if isinstance(value, kind)), "object")
 
 
 def _enum(node: dict[str, Any]) -> tuple[str, ...] | None:

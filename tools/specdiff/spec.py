@@ -58,7 +58,9 @@ class Spec:
         version = content.get("openapi") if isinstance(content, dict) else None
         found = re.fullmatch(r"3\.([01])\.[0-9]+", version) if isinstance(version, str) else None
         if found is None:
-            said = f"says {version!r}" if version is not None else "has no key `openapi`"
+            said = "has no key `openapi`" if version is None else f"says {version!r}"
+            if isinstance(version, int | float):
+                said = "gives its version as a number, not as text like '3.0.3'"
             raise CannotCompareError(f"{source.label} is no OpenAPI 3.0 or 3.1 document: it {said}")
         minor = int(found[1])
         check = openapi_v31_schema_validator if minor else openapi_v30_schema_validator
@@ -120,6 +122,8 @@ class Place:
         pointer: Keys and indices from the top.
         parent: The class in whose code the generator would put an inline class found here.
         name: What the generator would call it there.
+        alias: The schema among the components that is nothing but a reference to this one, and that
+            led here. The generator makes a class of it.
     """
 
     spec: Spec
@@ -127,6 +131,7 @@ class Place:
     pointer: Pointer
     parent: str = ""
     name: str = ""
+    alias: str = ""
 
     def at(self, key: str) -> Place | None:
         """Give what a key has, with references followed; None if the key is missing."""
@@ -175,7 +180,8 @@ class Place:
             if not place.refers or place.has_siblings:
                 return place
             target = place.spec.look_up(place.value["$ref"], place.pointer)
-            place = evolve(target, parent=self.parent, name=self.name)
+            alias = place.alias or place.component
+            place = evolve(target, parent=self.parent, name=self.name, alias=alias)
         raise CannotCompareError(
             f"{self.spec.label}:{self.spec.line(self.pointer)} refers to itself in a circle"
         )
@@ -200,7 +206,11 @@ class Place:
     def component(self) -> str:
         """The name of the schema among the components that this is, or nothing."""
         here = self.pointer
-        return here[2] if len(here) == 3 and here[:2] == ("components", "schemas") else ""
+        return (
+            self.alias or here[2]
+            if len(here) == 3 and here[:2] == ("components", "schemas")
+            else ""
+        )
 
     def step(self, key: str, value: Any) -> Place:
         """Give a value that stands in this one, as it is written."""
@@ -211,7 +221,7 @@ def _without(content: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Leave out the paths and components that another document has alike."""
     result = dict(content)
     if isinstance(content.get("paths"), dict):
-        result["paths"] = _fresh(content["paths"], known["paths"])
+        result["paths"] = _fresh(content["paths"], known.get("paths"))
     components = content.get("components")
     if isinstance(components, dict):
         before = known.get("components") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,13 @@ def test_reading_is_yaml_1_2() -> None:
     assert reading.content == {"a": plain, "c": {**plain, "on": 2}}
     assert reading.line(("c", "on")) == 2
     assert reading.line(("c", "200")) == 1
+
+
+def test_reading_is_json_too() -> None:
+    """A character that JSON writes as two escapes is one, and an escaped backslash stays."""
+    for text in ("\U0001f4da", "\\ud83d\\udcda", "\\\U0001f4da\\"):
+        written = json.dumps({"a": text})
+        assert read("spec", written.encode()).content == {"a": text}
 
 
 def test_merge_of_no_mapping_is_refused() -> None:

@@ -12,7 +12,7 @@ from tools.specdiff.walk import Walk
 Credentials: TypeAlias = dict[str, frozenset[str]]
 
 # What a scheme says for readers alone.
-SCHEME_WORDS = {"description", "bearerFormat"}
+_SCHEME_WORDS = {"description", "bearerFormat"}
 
 
 def security_schemes(spec: Spec) -> dict[str, Place]:
@@ -89,7 +89,7 @@ def _forms(requirement: Place, name: str) -> list[str]:
     kept = {
         key: value
         for key, value in scheme.value.items()
-        if key not in SCHEME_WORDS and key != "flows" and not key.startswith("x-")
+        if key not in _SCHEME_WORDS and key != "flows" and not key.startswith("x-")
     }
     # Neither has a case over HTTP.
     if kept.get("type") == "http" or kept.get("in") == "header":

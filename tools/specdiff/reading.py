@@ -22,6 +22,8 @@ MOST_VALUES = 2_000_000
 _DEEPEST = 200
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")
+# In JSON, what stands above U+FFFF may be written as two escapes, which YAML does not know.
+_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -82,6 +84,8 @@ def read(label: str, text: bytes) -> Reading:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise CannotCompareError(f"{label}:{line} is not UTF-8") from error
+    if plain.lstrip().startswith("{"):
+        plain = _PAIR.sub(_one_character, plain)
     try:
         root = yaml.compose(plain, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -93,6 +97,12 @@ def read(label: str, text: bytes) -> Reading:
     if root is None:
         raise CannotCompareError(f"{label} is empty")
     return Reading(label, _Builder(label).value(root, 0)[0], root)
+
+
+def _one_character(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return found[0]
+    return bytes.fromhex(found[1] + found[2]).decode("utf-16-be")
 
 
 @define

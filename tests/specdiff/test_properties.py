@@ -222,3 +222,18 @@ def test_null_counts_where_both_types_and_values_have_it() -> None:
     specs = [{**spec({}, each, {}), "openapi": "3.1.0"} for each in (enum, {**enum, "enum": ["a"]})]
     (there,), (back,) = (compared(*pair).findings for pair in (specs, reversed(specs)))
     assert (there.rule.id, back.rule.id) == ("response-null-refused", "response-null-allowed")
+
+
+def test_words_beside_a_reference_count_where_they_may_stand() -> None:
+    """OpenAPI 3.1 lets a field be described beside its reference, 3.0 passes over that."""
+    for version, wanted in (("3.1.0", ["wording-changed"]), ("3.0.3", [])):
+        old, new = (
+            {
+                **spec(
+                    {"type": "object", "properties": {"a": {**THING, "description": word}}}, {}, {}
+                ),
+                "openapi": version,
+            }
+            for word in ("One.", "Two.")
+        )
+        assert [each.rule.id for each in compared(old, new).findings] == wanted

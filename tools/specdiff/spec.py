@@ -24,6 +24,8 @@ from tools.specdiff.trouble import CannotCompareError
 Pointer = tuple[str, ...]
 
 _MOST_HOPS = 50
+# Keys whose value is a schema; elsewhere, words beside a reference only take the place of others.
+_SCHEMAS = {("schema",), ("items",), ("additionalProperties",)}
 
 
 @frozen(eq=False)
@@ -194,8 +196,9 @@ class Place:
     @property
     def has_siblings(self) -> bool:
         """Whether keys beside `$ref` say something."""
-        beside = self.value.keys() - {"$ref", "summary", "description"}
-        return bool(self.spec.minor and beside)
+        in_schema = self.pointer[-2:-1] == ("properties",) or self.pointer[-1:] in _SCHEMAS
+        words = set() if in_schema else {"summary", "description"}
+        return bool(self.spec.minor and self.value.keys() - {"$ref"} - words)
 
     @property
     def line(self) -> int:

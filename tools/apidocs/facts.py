@@ -216,7 +216,7 @@ def _notes(schema: Mapping[str, Any], place: str, wire_name: str) -> tuple[str, 
 def _answer(document: Document, status: str, reference: Mapping[str, Any]) -> Answer:
     node = document.resolve(reference)
     content = node.get("content") or {}
-    read = next(iter(content.values()), {})
+    read: Mapping[str, Any] = next(iter(content.values()), {})
     headers = {
         str(name): one_line(document.resolve(header).get("description"))
         for name, header in (node.get("headers") or {}).items()

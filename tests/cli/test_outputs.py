@@ -105,23 +105,30 @@ def test_default_store_is_this_users(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @contextmanager
-def waiting(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Popen[str]]:
-    """Start a login that waits for a browser, and give it when it does."""
+def started(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Start a command, and end it with the test."""
     with subprocess.Popen(
-        [*COMMAND, "login", "--no-browser", *arguments],
+        [*COMMAND, *arguments],
         env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if "/oauth/authorize?" in line:
-                    break
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def waiting(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Start a login that waits for a browser, and give it when it does."""
+    with started(environ, "login", "--no-browser", *arguments) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "/oauth/authorize?" in line:
+                break
+        yield process
 
 
 @pytest.mark.parametrize(
@@ -154,13 +161,7 @@ def test_signals_lose_no_renewal(
     store.save("acme", evolve(token, expires_at=token.expires_at - timedelta(days=40)))
     box.faults.add("/oauth/token/", Fault.latency(1.5))
     before = box.requests.count(grant_type="refresh_token")
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        env={**os.environ, **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with started(environ, *arguments) as process:
         end = time.monotonic() + 30
         while box.faults.remaining("/oauth/token/") and time.monotonic() < end:
             time.sleep(0.01)
@@ -224,13 +225,7 @@ def test_browser_of_the_environment(
 
 def test_sandbox_serves_until_it_is_stopped(environ: dict[str, str]) -> None:
     """The sandbox prints lines for a shell that make the other commands talk to it."""
-    with subprocess.Popen(
-        [*COMMAND, "sandbox"],
-        env={**os.environ, **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with started(environ, "sandbox") as process:
         assert process.stdout is not None
         lines: list[str] = []
         for line in process.stdout:

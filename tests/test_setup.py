@@ -282,8 +282,9 @@ def test_callers_settings_do_not_lead_pip_astray(
     monkeypatch.setenv("PIP_TARGET", "/elsewhere")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "77")
+    command = [sys.executable, "-c", "import os; print(dict(os.environ))"]
     with once.held(project / "lock") as lock:
-        bootstrap.run_pip([sys.executable, "-c", "import os; print(dict(os.environ))"], lock)
+        bootstrap.run_in(project / ".venv", command, lock)
     seen = (project / ".venv" / "setup.log").read_text()
     assert "/elsewhere" not in seen
     assert "'PIP_DEFAULT_TIMEOUT': '77'" in seen

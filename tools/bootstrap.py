@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,8 @@ def set_up(root: Path, run: Runner) -> None:
         if reasons != ["the project changed"]:
             version = ".".join(map(str, sys.version_info[:3]))
             say(f"making .venv with Python {version} ({', '.join(reasons)})")
-            remove(environment)
-            environment.mkdir()
-            run([base_python(), "-I", "-m", "venv", str(environment)], lock)
-            run(install_locked(root), lock)
-        run(install_project(root), lock)
+            make_environment(environment, base_python(), root / "requirements.lock", lock, run)
+        run(install_project(environment, root), lock)
         say(".venv is ready")
 
     ensure(
@@ -115,22 +113,28 @@ def wanted(root: Path) -> dict[str, str]:
     }
 
 
-def install_locked(root: Path) -> list[str]:
-    """Return the command that installs exactly what requirements.lock names."""
-    return [
-        *pip_install(root / ".venv"),
-        "--require-hashes",
-        # Nothing is compiled here, and no package's build script runs.
-        "--only-binary=:all:",
-        "--requirement",
-        str(root / "requirements.lock"),
-    ]
+def make_environment(place: Path, python: str, locked: Path, lock: int, run: Runner) -> None:
+    """Make an environment anew, with exactly what a lock file names.
+
+    Args:
+        place: The environment's folder.
+        python: The Python that it is made from.
+        locked: The lock file.
+        lock: Descriptor of the held lock.
+        run: Runs the commands.
+    """
+    remove(place)
+    place.mkdir(parents=True)
+    run([python, "-I", "-m", "venv", str(place)], lock)
+    # Nothing is compiled here, and no package's build script runs.
+    exact = ["--require-hashes", "--only-binary=:all:", "--requirement", str(locked)]
+    run([*pip_install(place), *exact], lock)
 
 
-def install_project(root: Path) -> list[str]:
+def install_project(place: Path, root: Path) -> list[str]:
     """Return the command that installs the project editable; what it needs is there already."""
     return [
-        *pip_install(root / ".venv"),
+        *pip_install(place),
         "--no-index",
         "--no-deps",
         "--no-build-isolation",
@@ -140,21 +144,27 @@ def install_project(root: Path) -> list[str]:
 
 
 def pip_install(environment: Path) -> list[str]:
-    """Return what both pip commands begin with."""
+    """Return what pip's commands begin with."""
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
     # Bytecode is written when a module is first imported: most of it never is.
     return [str(interpreter(environment)), "-I", "-m", "pip", "install", "--no-compile", *quiet]
 
 
-def run_pip(command: Sequence[str], lock: int) -> None:
-    """Run a command on ROOT/.venv, with its output in a file there."""
+def run_in(place: Path, command: Sequence[str], lock: int) -> None:
+    """Run a command on an environment, with its output in a file there."""
     run_logged(
         command,
-        log=ROOT / ".venv" / "setup.log",
+        log=place / "setup.log",
         lock=lock,
         trouble=PIP_TROUBLE,
-        environment={k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES},
+        environment=straight_variables(),
+        folder=ROOT,
     )
+
+
+def straight_variables() -> dict[str, str]:
+    """Return the variables of this process that do not send packages somewhere else."""
+    return {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
 
 
 def base_python() -> str:
@@ -188,7 +198,7 @@ def remove(path: Path) -> None:
 def main() -> None:
     """Set up the folder that this file is in."""
     refuse_unfit_python(sys.version_info[:2], importlib.util.find_spec)
-    set_up(ROOT, run_pip)
+    set_up(ROOT, partial(run_in, ROOT / ".venv"))
 
 
 if __name__ == "__main__":

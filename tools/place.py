@@ -7,58 +7,39 @@ who only tests does not wait for them, and they can't pull at the versions that 
 from __future__ import annotations
 
 import os
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import (
-    MISLEADING_VARIABLES,
-    PIP_TROUBLE,
-    ROOT,
-    base_python,
-    interpreter,
-    pip_install,
-    remove,
-)
-from tools.once import ensure, fingerprint, run_logged, say
+from tools.bootstrap import ROOT, base_python, interpreter, make_environment, run_in
+from tools.once import ensure, fingerprint, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def python_of(place: Path, requirements: Path) -> Path:
+def python_of(place: Path, requirements: Path, python: Path | None = None) -> Path:
     """Return the Python of an environment, after its packages were installed.
 
     Args:
         place: The environment's folder, in the project's.
         requirements: The lock that says what it holds.
+        python: What it is made from; the Python of `.venv` unless given.
 
     Raises:
         SetupError: The packages could not be installed.
     """
+    base = base_python() if python is None else str(python)
 
     def work(reasons: list[str], lock: int) -> None:
-        say(f"making {place.name} ({', '.join(reasons)})")
-        remove(place)
-        place.mkdir()
-        locked = ["--require-hashes", "--only-binary=:all:", "--requirement", str(requirements)]
-        for command in (
-            [base_python(), "-I", "-m", "venv", str(place)],
-            [*pip_install(place), *locked],
-        ):
-            run_logged(
-                command,
-                log=place / "setup.log",
-                lock=lock,
-                trouble=PIP_TROUBLE,
-                environment={k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES},
-            )
+        say(f"making {place.relative_to(ROOT)} ({', '.join(reasons)})")
+        make_environment(place, base, requirements, lock, partial(run_in, place))
 
     ensure(
         place / "made-from.txt",
         lambda: {
-            "Python": f"{sys.implementation.cache_tag} {base_python()}",
+            "Python": base,
             "its place": str(place),
-            "requirements.lock": fingerprint(requirements),
+            requirements.name: fingerprint(requirements),
         },
         work,
         lock_file=ROOT / ".setup.lock",

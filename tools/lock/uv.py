@@ -5,13 +5,13 @@ Standard library only: a lock can be made where there is no `.venv` yet.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import MISLEADING_VARIABLES, PIP_TROUBLE, base_python, interpreter, remove
+from tools.bootstrap import base_python, pip_install, remove, run_in, straight_variables
 from tools.once import SetupError, ensure, held, run_logged
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 UV = "uv==0.13.9"
 PLACE = ROOT / ".venv-lock"
-LOG = PLACE / "lock.log"
 SETUP_LOCK = ROOT / ".setup.lock"
 
 
@@ -35,27 +34,12 @@ def write_lock(target: Path, header: str, source: Sequence[str]) -> None:
     Raises:
         SetupError: It can't be resolved, or the lock would say where packages come from.
     """
-    variables = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
-    install(variables)
-    with tempfile.TemporaryDirectory() as folder, held(SETUP_LOCK) as lock:
+    with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "requirements.lock"
         if target.exists():
             shutil.copyfile(target, draft)
-        run_logged(
-            [
-                str(PLACE / "bin" / "uv"),
-                *("pip", "compile", *source),
-                *("--universal", "--python-version=3.11", "--python", base_python()),
-                *("--generate-hashes", "--only-binary=:all:"),
-                *("--no-config", "--no-python-downloads", "--no-header", "--quiet"),
-                *("--output-file", str(draft)),
-            ],
-            log=LOG,
-            lock=lock,
-            trouble={},
-            environment=variables,
-            folder=target.parent,
-        )
+        everywhere = ["--universal", "--python-version=3.11"]
+        resolve(draft, target.parent, base_python(), [*source, *everywhere])
         text = header + draft.read_text(encoding="utf-8")
     if "://" in text:
         raise SetupError(f"uv wrote an address into the lock; {target.name} stays as it was")
@@ -64,18 +48,45 @@ def write_lock(target: Path, header: str, source: Sequence[str]) -> None:
     unfinished.replace(target)
 
 
-def install(variables: dict[str, str]) -> None:
+def resolve(target: Path, folder: Path, python: str, source: Sequence[str]) -> None:
+    """Write exact versions with hashes.
+
+    Args:
+        target: The file. Versions that it names already are kept wherever they still fit.
+        folder: Where to run.
+        python: The interpreter that they are for.
+        source: What to resolve, and how, as arguments of `uv pip compile`.
+
+    Raises:
+        SetupError: It can't be resolved.
+    """
+    install()
+    with held(SETUP_LOCK) as lock:
+        run_logged(
+            [
+                str(PLACE / "bin" / "uv"),
+                *("pip", "compile", *source, "--python", python),
+                *("--generate-hashes", "--only-binary=:all:"),
+                *("--no-config", "--no-python-downloads", "--no-header", "--quiet"),
+                *("--output-file", str(target)),
+            ],
+            log=PLACE / "setup.log",
+            lock=lock,
+            trouble={},
+            environment=straight_variables(),
+            folder=folder,
+        )
+
+
+def install() -> None:
     """Install uv, unless it is there."""
 
     def work(_reasons: list[str], lock: int) -> None:
         remove(PLACE)
         PLACE.mkdir()
-        python = str(interpreter(PLACE))
-        for command in (
-            [base_python(), "-I", "-m", "venv", str(PLACE)],
-            [python, "-I", "-m", "pip", "install", "--only-binary=:all:", "--no-deps", UV],
-        ):
-            run_logged(command, log=LOG, lock=lock, trouble=PIP_TROUBLE, environment=variables)
+        run = partial(run_in, PLACE)
+        run([base_python(), "-I", "-m", "venv", str(PLACE)], lock)
+        run([*pip_install(PLACE), "--only-binary=:all:", "--no-deps", UV], lock)
 
     ensure(
         PLACE / "made-from.txt",

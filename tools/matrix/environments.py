@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from tools.bootstrap import MISLEADING_VARIABLES, PIP_TROUBLE, interpreter, remove
-from tools.lock import uv
-from tools.lock.uv import ROOT, SETUP_LOCK
+from tools.bootstrap import install_project, run_in
+from tools.lock.uv import ROOT, SETUP_LOCK, resolve
 from tools.matrix.requirements import lowest, runtime
-from tools.once import held, run_logged
+from tools.once import held
+from tools.place import python_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ PLACE = ROOT / ".venv-matrix"
 
 
 class Packages(Enum):
-    """Which of the allowed packages; those for development are always the locked ones."""
+    """Which of the allowed packages."""
 
     LOWEST = "lowest"
     LOCKED = "locked"
@@ -55,7 +54,7 @@ def combinations(versions: Sequence[str]) -> list[Combination]:
 
 
 def make(combination: Combination, python: Path) -> Path:
-    """Make the environment of a combination anew.
+    """Make the environment of a combination, unless it is there.
 
     Args:
         combination: What goes into it.
@@ -65,48 +64,30 @@ def make(combination: Combination, python: Path) -> Path:
         The environment's own interpreter.
 
     Raises:
-        SetupError: uv could not make it; its last lines were printed.
+        SetupError: It could not be made; its last lines were printed.
     """
-    variables = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
-    uv.install(variables)
-    program = str(uv.PLACE / "bin" / "uv")
     place = PLACE / str(combination)
-    remove(place)
-    place.mkdir(parents=True)
-    own = interpreter(place)
-    chosen = place / "requirements.txt"
-    shutil.copyfile(ROOT / "requirements.lock", chosen)
-    steps: list[list[str]] = [["venv", "--allow-existing", "--python", str(python), str(place)]]
-    if combination.packages is not Packages.LOCKED:
-        steps.append(_resolving(combination, chosen, own))
-    steps += [
-        ["pip", "install", "--python", str(own), "--require-hashes", "-r", str(chosen)],
-        [
-            *("pip", "install", "--python", str(own)),
-            *("--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT)),
-        ],
-    ]
+    chosen = PLACE / f"{combination}.txt"
+    choose(combination.packages, chosen, python)
+    own = python_of(place, chosen, python)
     with held(SETUP_LOCK) as lock:
-        for step in steps:
-            run_logged(
-                [program, *step, "--no-config", "--no-python-downloads", "--quiet"],
-                log=place / "setup.log",
-                lock=lock,
-                trouble=PIP_TROUBLE,
-                environment=variables,
-                folder=ROOT,
-            )
+        run_in(place, install_project(place, ROOT), lock)
     return own
 
 
-def _resolving(combination: Combination, chosen: Path, own: Path) -> list[str]:
-    """Return the command that changes run-time packages; others keep their locked versions."""
-    needed = runtime((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    command = ["pip", "compile", "pyproject.toml", "--all-extras", "--group=dev"]
-    command += ["--python", str(own), "--generate-hashes", "--only-binary=:all:", "--no-header"]
-    command += ["--output-file", str(chosen)]
-    if combination.packages is Packages.NEWEST:
-        return command + [f"--upgrade-package={each.name}" for each in needed]
-    constraints = chosen.with_name("constraints.txt")
-    constraints.write_text("".join(f"{lowest(each)}\n" for each in needed), encoding="utf-8")
-    return [*command, "--constraint", str(constraints)]
+def choose(packages: Packages, chosen: Path, python: Path) -> None:
+    """Write the exact versions of what the package and its tests need.
+
+    The tools would hold packages back: some of them do not take the newest ones yet.
+    """
+    chosen.parent.mkdir(exist_ok=True)
+    shutil.copyfile(ROOT / "requirements.lock", chosen)
+    source = ["pyproject.toml", "--all-extras", "--group=dev"]
+    if packages is Packages.NEWEST:
+        source.append("--upgrade")
+    if packages is Packages.LOWEST:
+        needed = runtime((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        constraints = chosen.with_suffix(".constraints")
+        constraints.write_text("".join(f"{lowest(each)}\n" for each in needed), encoding="utf-8")
+        source += ["--constraint", str(constraints)]
+    resolve(chosen, ROOT, str(python), source)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,25 @@ def test_every_python_and_both_ends_have_a_turn() -> None:
 
 
 def test_every_runtime_dependency_has_a_lower_bound() -> None:
-    """Each package that is needed at run time, extras included, is tried in its oldest version."""
+    """Each package that is needed at run time or that apps bring is tried in its oldest version."""
     needed = runtime(PYPROJECT)
     names = {each.name for each in needed}
     assert {"httpx", "attrs", "python-dateutil", "tenacity", "redis", "sqlalchemy"} <= names
-    assert "pipedrive-oauth-client" not in names
-    assert "ruff" not in names
+    assert {"django", "fastapi", "flask", "psycopg", "pymysql", "trio"} <= names
+    assert not {"pipedrive-oauth-client", "ruff", "pytest"} & names
     assert all(Requirement(lowest(each)).specifier for each in needed)
+
+
+@pytest.mark.parametrize("path", matrix.LEFT_OUT)
+def test_only_tests_of_tools_are_left_out(path: str) -> None:
+    """What does not run there is a test of a tool or of the spec, none of the package alone."""
+    modules = sorted(ROOT.glob(path) if path.endswith(".py") else ROOT.glob(f"{path}/test_*.py"))
+    assert modules
+    for module in modules:
+        text = module.read_text(encoding="utf-8")
+        assert re.search(
+            r"^from (tools|benchmarks|tests\.specs|openapi_spec_validator)[. ]", text, re.MULTILINE
+        )
 
 
 @pytest.mark.parametrize(

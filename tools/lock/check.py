@@ -106,7 +106,9 @@ def asked_by(pyproject: str) -> Iterator[Requirement]:
     project = content["project"]
     lists: list[Iterable[str]] = [content["build-system"]["requires"], project["dependencies"]]
     lists += project["optional-dependencies"].values()
-    lists += content["dependency-groups"].values()
+    # What is no text includes another group, which has its own turn.
+    for group in content["dependency-groups"].values():
+        lists.append(line for line in group if isinstance(line, str))
     own_name = canonicalize_name(project["name"])
     for requirements in lists:
         for requirement in map(Requirement, requirements):

@@ -1,7 +1,7 @@
 """Run the tests on every supported Python: `python -m tools.matrix [--present] [COMBINATION ...]`.
 
 A combination is a Python with packages, for example 3.12-locked: `lowest` is the oldest version of
-everything that the package needs at run time, `newest` what the index has today, `locked` what
+everything that the package needs or works with, `newest` what the index has today, `locked` what
 requirements.lock names. Without names, each supported Python has its turn; one that is not on this
 machine is a failure, unless `--present` asks only for those that are.
 """
@@ -26,10 +26,30 @@ from tools.pythons import found_pythons, newer, supported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A run takes about four minutes on two processors; one that hangs is named and not waited for.
-SECONDS = 1800
-# It compares the environment with the lock, which these are meant to differ from.
-ABOUT_THE_LOCK = "tests/test_setup.py::test_lock_fits"
+# A run takes about four minutes on two processors; one that hangs is named and not waited for, and
+# its log has where each test stood that took long.
+SECONDS = 1200
+LONG_SECONDS = 300
+# Tests of the tools that this repository is worked on with, which nobody installs. Some of them do
+# not take the newest packages yet, so none is in these environments. `make test` has them all.
+LEFT_OUT = (
+    "tests/release",
+    "tests/site",
+    "tests/specdiff",
+    "tests/test_apidocs.py",
+    "tests/test_benchmarks.py",
+    "tests/test_drift.py",
+    "tests/test_generate.py",
+    "tests/test_generate_kitchen_sink.py",
+    "tests/test_generate_names.py",
+    "tests/test_generate_refusals.py",
+    "tests/test_generate_repeatable.py",
+    "tests/test_generate_requests.py",
+    "tests/test_lint.py",
+    "tests/test_matrix.py",
+    "tests/test_setup.py",
+    "tests/test_spec.py",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +100,8 @@ def passes(combination: Combination, python: Path | None) -> bool:
     report, log = PLACE / f"{combination}.xml", PLACE / f"{combination}.log"
     report.unlink(missing_ok=True)
     command = [str(own[0]), "-m", "pytest", "-n", "auto", "-q", f"--junitxml={report}"]
-    command += ["-p", "no:cacheprovider", f"--deselect={ABOUT_THE_LOCK}"]
+    command += ["-p", "no:cacheprovider", "-o", f"faulthandler_timeout={LONG_SECONDS}"]
+    command += [*(f"--ignore={each}" for each in LEFT_OUT)]
     with log.open("w", encoding="utf-8") as output:
         try:
             code = subprocess.run(

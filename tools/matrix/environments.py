@@ -76,13 +76,13 @@ def make(combination: Combination, python: Path) -> Path:
 
 
 def choose(packages: Packages, chosen: Path, python: Path) -> None:
-    """Write the exact versions of what the package and its tests need.
+    """Write the exact versions of what the package and its tests need, without the tools.
 
     The tools would hold packages back: some of them do not take the newest ones yet.
     """
     chosen.parent.mkdir(exist_ok=True)
     shutil.copyfile(ROOT / "requirements.lock", chosen)
-    source = ["pyproject.toml", "--all-extras", "--group=dev"]
+    source = ["pyproject.toml", "--all-extras", "--group=test"]
     if packages is Packages.NEWEST:
         source.append("--upgrade")
     if packages is Packages.LOWEST:

@@ -1,4 +1,4 @@
-"""The oldest versions of what the package needs at run time that pyproject.toml allows."""
+"""The oldest versions of what the package needs or works with that pyproject.toml allows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from packaging.utils import canonicalize_name
 
 
 def runtime(pyproject: str) -> list[Requirement]:
-    """Return what pyproject.toml asks for at run time, with every extra, but for itself."""
-    project = tomllib.loads(pyproject)["project"]
+    """Return what pyproject.toml asks for at run time.
+
+    That is the dependencies, each extra, and what apps bring themselves.
+    """
+    content = tomllib.loads(pyproject)
+    project = content["project"]
     lists: list[list[str]] = [project["dependencies"], *project["optional-dependencies"].values()]
+    lists.append(content["dependency-groups"]["apps"])
     own = canonicalize_name(project["name"])
     asked = [Requirement(line) for lines in lists for line in lines]
     return [each for each in asked if canonicalize_name(each.name) != own]

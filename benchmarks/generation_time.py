@@ -10,7 +10,7 @@ from benchmarks.measure import row
 from benchmarks.results import Table
 from benchmarks.rivals import generate_ours, made_by, stock
 
-ROUNDS = 2
+ROUNDS = 3
 NOTE = (
     "Whole programs. `make generate` checks the spec on the way, formats, and compares with what is"
     " there."

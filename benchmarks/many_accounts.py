@@ -16,7 +16,7 @@ from benchmarks.rivals import generated
 from benchmarks.token_server import served
 
 ACCOUNTS, THREADS, CONNECTIONS = 1_000, 16, 100
-ROUNDS = 3
+ROUNDS = 5
 # It makes an httpx client for every refresh, which takes about half a minute for all of them.
 LEFT_OUT = "httpx-oauth"
 NOTE = (

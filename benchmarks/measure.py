@@ -18,8 +18,8 @@ __all__ = [
     "chained_async",
     "compared",
     "compared_blocks",
-    "quartiles",
     "row",
+    "spread",
     "table",
 ]
 
@@ -131,12 +131,12 @@ def chained_async(
     return lambda count: runner.run(repeat(count))
 
 
-def quartiles(figures: Sequence[float]) -> tuple[float, float]:
-    """Give the lower and the upper quartile."""
+def spread(figures: Sequence[float]) -> tuple[float, float]:
+    """Give what nine figures of ten lie within."""
     if len(figures) < 2:
         return figures[0], figures[0]
-    lower, _, upper = quantiles(figures, n=4, method="inclusive")
-    return lower, upper
+    cuts = quantiles(figures, n=20, method="inclusive")
+    return cuts[0], cuts[-1]
 
 
 def row(name: str, figures: Sequence[float], first: Sequence[float], unit: str) -> Row:
@@ -149,8 +149,8 @@ def row(name: str, figures: Sequence[float], first: Sequence[float], unit: str) 
         unit: Their unit.
     """
     ratios = [mine / other for mine, other in zip(figures, first, strict=True)]
-    low, high = quartiles(figures)
-    ratio_low, ratio_high = quartiles(ratios)
+    low, high = spread(figures)
+    ratio_low, ratio_high = spread(ratios)
     return Row(name, median(figures), unit, low, high, median(ratios), ratio_low, ratio_high)
 
 

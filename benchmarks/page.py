@@ -21,11 +21,12 @@ What this package costs beside other clients, and beside plain httpx, on one mac
 
 All clients run on the same interpreter with the same httpx, against a server in a process of its
 own. The ways are taken in turns, so that a slow moment of the machine hits all of them. A figure is
-the median of the rounds, its spread goes from the lower quartile to the upper one, and a ratio is
-taken round by round. Ratios carry over to another machine; the figures themselves don't.
+the median of the rounds, nine rounds of ten lie within its spread, and a ratio is taken round by
+round. Ratios carry over to another machine; the figures themselves don't. `httpx, once more` is the
+same again, so that what its ratio differs from 1 by is the noise of the measurement.
 
 A run has two halves that share nothing. A figure here is the mean of both, its spread that of both
-together.
+together. The halves agree on a figure where each half's lies within the other's spread.
 """
 
 WHERE = """\

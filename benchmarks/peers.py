@@ -29,13 +29,24 @@ from pipedrive_oauth_client import (
     refresh_tokens,
 )
 
-__all__ = ["CREDENTIALS", "FIRST", "HEADER", "NOTES", "async_ways", "blocking_ways", "expired"]
+__all__ = [
+    "AGAIN",
+    "CREDENTIALS",
+    "FIRST",
+    "HEADER",
+    "NOTES",
+    "async_ways",
+    "blocking_ways",
+    "expired",
+]
 
 CREDENTIALS = AppCredentials(
     "8a2e5b0c4d6f1937", "b1946ac92492d2347c6235b4d2611184a6f1e0c3", "https://example.com/callback"
 )
 HEADER = CREDENTIALS.basic_auth_header
 FIRST = "1:1:" + "0" * 60
+# Whatever its ratio is not 1 by, is noise.
+AGAIN = "httpx, once more"
 FORM = "application/x-www-form-urlencoded"
 
 NOTES = (
@@ -71,6 +82,7 @@ def blocking_ways(url: str, stack: ExitStack) -> list[tuple[str, Refresh]]:
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
     return [
         ("httpx", _httpx(url, stack)),
+        (AGAIN, _httpx(url, stack)),
         ("this package, generated call", _generated(url, stack)),
         ("this package, PipedriveOAuth.refresh", _flow(url, stack)),
         ("openapi-python-client, stock templates", _stock(url, stack)),
@@ -89,6 +101,7 @@ async def async_ways(url: str, stack: AsyncExitStack) -> list[tuple[str, AsyncRe
     """
     return [
         ("httpx", await _async_httpx(url, stack)),
+        (AGAIN, await _async_httpx(url, stack)),
         ("this package, generated call", await _async_generated(url, stack)),
         ("this package, AsyncPipedriveOAuth.refresh", await _async_flow(url, stack)),
         ("openapi-python-client, stock templates", await _async_stock(url, stack)),

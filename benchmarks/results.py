@@ -20,13 +20,13 @@ class Row:
         name: What was measured.
         value: The figure; of several rounds the median.
         unit: Its unit.
-        low: The lower quartile of the rounds, if there were several.
-        high: The upper quartile.
+        low: Where its spread begins, if there were several rounds: nine of ten lie within it.
+        high: Where it ends.
         ratio: How often the first row's figure it is, if the rows are to be compared: the median of
             the rounds' ratios.
-        ratio_low: The lower quartile of the ratios.
-        ratio_high: The upper quartile.
-        halves: What the two halves of the run have found, each by itself, with its quartiles:
+        ratio_low: Where the ratio's spread begins.
+        ratio_high: Where it ends.
+        halves: What the two halves of the run have found, each by itself, with its spread:
             ratios where there are any, and figures otherwise.
     """
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import httpx
 from attrs import field, frozen
 
-from benchmarks.measure import row
+from benchmarks.measure import row, spread
 from benchmarks.peers import CREDENTIALS, FIRST, HEADER, expired
 from benchmarks.results import Row, Table
 from benchmarks.token_server import Server, served
@@ -25,7 +25,7 @@ from pipedrive_oauth_client.stores import MemoryTokenStore
 
 TASKS = (1, 10, 100, 1_000, 5_000)
 THREADS = (1, 10, 100, 1_000)
-ROUNDS = 5
+ROUNDS = 9
 # As many requests at once as a client without a lock of its own is given.
 MOST_REQUESTS = 100
 OURS, ALONE = "this package, PipedriveAuth", "waiting alone, for nothing"
@@ -80,7 +80,12 @@ def measured() -> list[Table]:
                 single = single or ours.milliseconds
                 times.append(_times(f"{size:,} {kind}", taken, ours, single))
                 sent += [
-                    Row(f"{size:,} {kind}: {each.name}", median(each.requests), "")
+                    Row(
+                        f"{size:,} {kind}: {each.name}",
+                        median(each.requests),
+                        "",
+                        *spread(each.requests),
+                    )
                     for each in taken
                     if each.name != ALONE
                 ]

@@ -228,11 +228,12 @@ class Client:
         loop = _running_loop()
         self._forget_after_fork()
         with self._lock:
-            for other in [other for other in self._made_async if _is_closed(other)]:
-                del self._made_async[other]
-            if loop not in self._made_async:
-                self._made_async[loop] = self._make(httpx.AsyncClient)
-            return self._made_async[loop]
+            made = self._made_async.get(loop)
+            if made is None:
+                for other in [other for other in self._made_async if _is_closed(other)]:
+                    del self._made_async[other]
+                made = self._made_async[loop] = self._make(httpx.AsyncClient)
+            return made
 
     def _forget_after_fork(self) -> None:
         # A connection that parent and child both use mixes up their answers, and whoever held the

@@ -31,7 +31,7 @@ def joined(first: Sequence[Table], second: Sequence[Table]) -> list[Table]:
 
 
 def disagreements(tables: Sequence[Table]) -> list[str]:
-    """Name the figures of which a half lies outside the spread that the other half has stated.
+    """Name the figures of which the halves' spreads do not meet.
 
     Args:
         tables: Joined tables.
@@ -51,8 +51,7 @@ def _agree(mine: tuple[float, float, float], yours: tuple[float, float, float]) 
     one, low, high = mine
     other, other_low, other_high = yours
     within = TOLERANCE * max(abs(one), abs(other))
-    each_within = low <= other <= high and other_low <= one <= other_high
-    return abs(one - other) <= within or each_within
+    return abs(one - other) <= within or (low <= other_high and other_low <= high)
 
 
 def _half(row: Row) -> tuple[float, float, float]:

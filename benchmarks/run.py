@@ -89,7 +89,8 @@ def _report(run: Run) -> None:
     for each in targets(run):
         print(f"  {'met   ' if each.is_met else 'MISSED'}  {each.words}")
     apart = disagreements(run.tables)
-    print(f"\nThe halves of the run agree within the stated spread, but for {len(apart)} figures.")
+    but = f", but for {len(apart)} figures" if apart else ""
+    print(f"\nThe halves of the run agree within the stated spread{but}.")
     for line in apart:
         print(f"  {line}")
     print(f"\nWritten to {RESULTS} and {PAGE}.")

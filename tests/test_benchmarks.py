@@ -54,14 +54,14 @@ def test_halves_are_joined() -> None:
 
 
 def test_halves_that_disagree_are_named() -> None:
-    """A half outside of what the other has stated is named with both figures; others are not."""
-    assert disagreements(joined(half(1.0), half(1.09))) == []
-    apart = joined(half(1.0), half(1.15))
+    """Halves whose spreads do not meet are named with both figures; others are not."""
+    assert disagreements(joined(half(1.0), half(1.19))) == []
+    apart = joined(half(1.0), half(1.25))
     table = Table(
         "Counts", (Row("requests", 55.0, "", halves=((10.0, 9.0, 11.0), (100.0, 90.0, 110.0))),)
     )
     assert [line.rpartition(": ")[2] for line in disagreements([*apart, table])] == [
-        "1.000 and 1.150",
+        "1.000 and 1.250",
         "10.000 and 100.000",
     ]
 

@@ -7,11 +7,10 @@ docs/benchmarks.md.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
-from tools.bootstrap import MISLEADING_VARIABLES, ROOT
+from tools.bootstrap import ROOT, straight_variables
 from tools.once import exit_code
 from tools.place import python_of
 
@@ -21,9 +20,8 @@ RUN = ["-W", "ignore::DeprecationWarning", "-m", "benchmarks.run"]
 def main() -> None:
     """Make the environment, and start the run in it."""
     python = python_of(ROOT / ".venv-bench", ROOT / "benchmarks" / "requirements.lock")
-    kept = {name: value for name, value in os.environ.items() if name not in MISLEADING_VARIABLES}
     done = subprocess.run(  # noqa: S603 - this very Python
-        [str(python), *RUN, *sys.argv[1:]], cwd=ROOT, env=kept, check=False
+        [str(python), *RUN, *sys.argv[1:]], cwd=ROOT, env=straight_variables(), check=False
     )
     raise SystemExit(done.returncode)
 

@@ -6,7 +6,6 @@ A child stays in this process's group, so that whatever ends the group ends it, 
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import re
 import subprocess
@@ -14,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import MISLEADING_VARIABLES
+from tools.bootstrap import straight_variables
 from tools.interop.difference import DifferenceError, expect
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ def environment(extra: Mapping[str, str] | None = None, *, network: bool = False
     """
     kept = {
         name: value
-        for name, value in os.environ.items()
-        if name not in MISLEADING_VARIABLES and (network or name.lower() not in PROXIES)
+        for name, value in straight_variables().items()
+        if network or name.lower() not in PROXIES
     }
     loopback = {} if network else {"NO_PROXY": "*", "no_proxy": "*"}
     return {**kept, **loopback, **QUIET, **(extra or {})}

@@ -6,7 +6,6 @@ fetched from another server. `serve` shows it at a port of this machine and foll
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import MISLEADING_VARIABLES, ROOT
+from tools.bootstrap import ROOT, straight_variables
 from tools.once import SetupError, exit_code, held
 from tools.place import python_of
 from tools.site.built import faults
@@ -113,9 +112,8 @@ def sources() -> Mapping[Path, int]:
 
 def variables() -> dict[str, str]:
     """Give the environment variables of MkDocs: none that would change what it builds."""
-    kept = {k: v for k, v in os.environ.items() if k not in MISLEADING_VARIABLES}
     # Material's advice about MkDocs 2; mkdocs.yml says what we think of it.
-    return {**kept, "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
+    return {**straight_variables(), "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
 
 
 if __name__ == "__main__":

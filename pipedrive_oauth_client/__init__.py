@@ -12,10 +12,9 @@ that whoever needs the errors or a Basic header alone does not wait for httpx.
 
 from typing import TYPE_CHECKING
 
-from pipedrive_oauth_client.lazy import lazy_attributes as _lazy_attributes
+from pipedrive_oauth_client._lazy import lazy_attributes as _lazy_attributes
 
 if TYPE_CHECKING:
-    from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
     from pipedrive_oauth_client.auth import PipedriveAuth
     from pipedrive_oauth_client.authorization import NO_STATE, AuthorizationRequest, NoState
     from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
         TransportError,
         UnexpectedStatus,
     )
-    from pipedrive_oauth_client.flow import PipedriveOAuth
     from pipedrive_oauth_client.generated.answer import Response
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
@@ -55,7 +53,8 @@ if TYPE_CHECKING:
         RevokeTokensRequest,
     )
     from pipedrive_oauth_client.generated.types import UNSET, Unset
-    from pipedrive_oauth_client.retries import RetryPolicy
+    from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+    from pipedrive_oauth_client.retry import RetryPolicy
     from pipedrive_oauth_client.tokens import Token
 
 __version__ = "0.1.0"
@@ -107,12 +106,11 @@ __all__ = [
 
 # The same as the imports above.
 _NAMES = {
-    "async_flow": ("AsyncPipedriveOAuth",),
     "auth": ("PipedriveAuth",),
     "authorization": ("NO_STATE", "AuthorizationRequest", "NoState"),
     "credentials": ("AppCredentials", "basic_auth_header"),
     "errors": (*(name for name in __all__ if name.endswith("Error")), "UnexpectedStatus"),
-    "flow": ("PipedriveOAuth",),
+    "generated.answer": ("Response",),
     "generated.client": ("AuthenticatedClient", "Client"),
     "generated.models": (
         "GetTokensRequest",
@@ -121,31 +119,18 @@ _NAMES = {
         "RefreshTokensRequest",
         "RevokeTokensRequest",
     ),
-    "generated.answer": ("Response",),
     "generated.types": ("UNSET", "Unset"),
-    "retries": ("RetryPolicy",),
+    "oauth": ("AsyncPipedriveOAuth", "PipedriveOAuth"),
+    "retry": ("RetryPolicy",),
     "tokens": ("Token",),
 }
 _ENDPOINTS = ("authorize", "get_tokens", "refresh_tokens", "revoke_tokens")
-# Modules that are attributes without being imported by name, as they were when importing the
-# package imported all of them.
-_MODULES = (
-    *("answers", "async_flow", "auth", "authorization", "bearer", "callback_fields", "calls"),
-    *("characters", "clock", "credentials", "destinations", "errors", "extras", "flights", "flow"),
-    *("generated", "origins", "plans", "renewal", "replays", "rest", "retries", "retry_after"),
-    *("stores", "supply", "tokens", "unsaved", "waiting"),
-)
 
 if not TYPE_CHECKING:
     __getattr__ = _lazy_attributes(
-        __name__,
-        _NAMES,
-        {
-            **{name: name for name in _MODULES},
-            **{name: f"generated.api.oauth.{name}" for name in _ENDPOINTS},
-        },
+        __name__, _NAMES, {name: f"generated.api.oauth.{name}" for name in _ENDPOINTS}
     )
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})

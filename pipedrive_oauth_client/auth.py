@@ -7,18 +7,85 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
+from attrs import define, field
 
-from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
-from pipedrive_oauth_client.bearer import Bearer
-from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.flow import PipedriveOAuth
-from pipedrive_oauth_client.replays import can_be_sent_again
-from pipedrive_oauth_client.rest import Rest
+from pipedrive_oauth_client._checks import read_clock
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.supply import TokenSupply
+from pipedrive_oauth_client.token_source import Bearer, TokenSupply
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
 
-__all__ = ["PipedriveAuth"]
+__all__ = ["PipedriveAuth", "Rest", "can_be_sent_again"]
+
+
+def can_be_sent_again(request: httpx.Request, response: httpx.Response) -> bool:
+    """Tell whether a request that was answered with status 401 can be sent once more.
+
+    Args:
+        request: The request, of httpx or httpx2.
+        response: The answer to it, or to where it was redirected.
+
+    Returns:
+        Whether its body is there still, and nothing was done on the way.
+    """
+    # An answer that redirects may say that the request was carried out.
+    if response.request is not request and request.method not in ("GET", "HEAD"):
+        return False
+    stream: Any = request.stream
+    # The parts of a multipart form: what stands in memory, and files that can be rewound.
+    fields = getattr(stream, "fields", None)
+    if fields is not None:
+        # A stream of the user's own may happen to have an attribute of this name.
+        return all(hasattr(field, "render") and _is_there_still(field) for field in fields)
+    try:
+        bytes(request.content)
+    except RuntimeError:  # httpx.RequestNotRead: it came from an iterator, which is used up
+        return False
+    return True
+
+
+def _is_there_still(field: Any) -> bool:
+    file = getattr(field, "file", b"")
+    if isinstance(file, str | bytes):
+        return True
+    try:
+        return bool(file.seekable())
+    except (AttributeError, OSError, ValueError):  # it can't say, or is closed
+        return False
+
+
+_LENGTH: Final = timedelta(seconds=60)
+
+
+@define
+class Rest:
+    """Remembers that the API rejected even a token that had just been renewed.
+
+    Then it is not the token that it minds, and the next answers with status 401 are given to the
+    caller as they are, for a minute: else each of them would cost a renewal.
+    """
+
+    _since: datetime | None = field(default=None, init=False)
+
+    def begin(self, now: datetime) -> None:
+        """Begin it.
+
+        Args:
+            now: The present, aware.
+        """
+        self._since = now
+
+    def is_on(self, now: datetime) -> bool:
+        """Tell whether it goes on.
+
+        Args:
+            now: The present, aware. A clock that was put back does not prolong it.
+
+        Returns:
+            Whether a renewal would be in vain.
+        """
+        since = self._since
+        return since is not None and timedelta(0) <= now - since < _LENGTH
 
 
 class _Need(NamedTuple):
@@ -204,10 +271,10 @@ class PipedriveAuth(httpx.Auth):
         request.headers["Authorization"] = following.header
         response = yield request
         if response.status_code == 401 and _was_shown(response, following):
-            self.rest.begin(read(self.clock))
+            self.rest.begin(read_clock(self.clock))
 
     def _is_worth_renewing(self, response: httpx.Response, bearer: Bearer) -> bool:
-        return _was_shown(response, bearer) and not self.rest.is_on(read(self.clock))
+        return _was_shown(response, bearer) and not self.rest.is_on(read_clock(self.clock))
 
 
 def _was_shown(response: httpx.Response, bearer: Bearer) -> bool:

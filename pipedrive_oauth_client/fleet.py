@@ -8,27 +8,253 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
-from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.due import due
+from pipedrive_oauth_client import _renewal as unsaved
+from pipedrive_oauth_client._checks import read_clock
+from pipedrive_oauth_client._renewal import join, landed, renew
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
+    CorruptTokenError,
+    InvalidClientError,
+    InvalidResponseError,
     PipedriveOAuthError,
+    RateLimitedError,
+    TokenNotFoundError,
+    TransportError,
 )
-from pipedrive_oauth_client.fleet_run import FleetProgress, FleetRun
-from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.pace import Pace
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.stores.leased import aware
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
+__all__ = ["FleetProgress", "FleetReport", "FleetRun", "Pace", "due", "refresh_due"]
+
+_LONGEST_SLEEP_SECONDS: Final = 1.0
+
+
+@define(eq=False)
+class Pace:
+    """Lets so many through in a second, one after the other.
+
+    Attributes:
+        seconds_between: The time from one to the next; zero for no limit.
+        monotonic: A clock in seconds that never goes back.
+        sleep: Waits for a number of seconds.
+    """
+
+    seconds_between: float
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    _next_at: float = field(default=float("-inf"), init=False)
+    _paused_until: float = field(default=float("-inf"), init=False)
+    _is_stopped: bool = field(default=False, init=False)
+    _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+
+    def wait(self) -> None:
+        """Wait for this caller's turn, or until the pace is stopped."""
+        while not self._is_stopped:
+            with self._guard:
+                now = self.monotonic()
+                turn = max(now, self._next_at, self._paused_until)
+                self._next_at = turn + self.seconds_between
+            self._sleep(turn - now)
+            with self._guard:
+                # Whoever had a turn when the pause began waits with the others.
+                if turn >= self._paused_until:
+                    return
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for a time.
+
+        Args:
+            seconds: How long.
+        """
+        with self._guard:
+            self._paused_until = max(self._paused_until, self.monotonic() + seconds)
+
+    def stop(self) -> None:
+        """End all waits, within a second."""
+        self._is_stopped = True
+
+    def _sleep(self, seconds: float) -> None:
+        # In pieces: a pause of an hour must not keep Ctrl-C waiting for an hour.
+        while seconds > 0 and not self._is_stopped:
+            piece = min(seconds, _LONGEST_SLEEP_SECONDS)
+            self.sleep(piece)
+            seconds -= piece
+
+
+def due(store: TokenStore, before: datetime) -> Iterator[str]:
+    """Give the accounts whose access token expires before a time.
+
+    An access token lives for an hour, so that this is when the account was last renewed, with an
+    hour added. Stores that have a method `due` are asked; of others every token is loaded. What is
+    stored and can't be read is due as well, so that somebody looks at it.
+
+    Args:
+        store: The store.
+        before: The time, aware.
+
+    Returns:
+        The accounts, one by one.
+
+    Raises:
+        ConfigurationError: `before` has no time zone, or `store` is none.
+        StoreError: The store does not work.
+    """
+    aware("before", before)
+    checked_store("store", store)
+    own: Callable[[datetime], Iterable[str]] | None = getattr(store, "due", None)
+    return iter(own(before)) if own is not None else _scanned(store, before)
+
+
+def _scanned(store: TokenStore, before: datetime) -> Iterator[str]:
+    for account in store.accounts():
+        try:
+            token = store.load(account)
+        except CorruptTokenError:
+            yield account
+        else:
+            if token is not None and token.expires_at < before:
+                yield account
+
+
+_A_SECOND: Final = timedelta(seconds=1)
+_MOST_LOST_IN_A_ROW: Final = 5
+
+
+@frozen
+class FleetProgress:
+    """How far a run has come, after each account.
+
+    Attributes:
+        account: The account that is done.
+        error: Why it was not renewed, or None.
+        renewed: How many were renewed so far.
+        already_done: How many somebody else had renewed, or deleted, meanwhile.
+        failed: How many could not be renewed.
+    """
+
+    account: str
+    error: PipedriveOAuthError | None
+    renewed: int
+    already_done: int
+    failed: int
+
+
+@define(eq=False)
+class FleetRun:
+    """One run, as its threads share it."""
+
+    flow: PipedriveOAuth
+    store: TokenStore
+    before: datetime
+    accounts: Iterator[str]
+    pace: Pace
+    progress: Callable[[FleetProgress], object] | None
+    renewed: int = 0
+    already_done: int = 0
+    errors: dict[str, PipedriveOAuthError] = field(factory=dict[str, PipedriveOAuthError])
+    failure: BaseException | None = None
+    is_stopped: bool = False
+    _lost_in_a_row: int = 0
+    _guard: threading.Lock = field(factory=threading.Lock)
+
+    def stop(self) -> None:
+        """Begin with no further account."""
+        self.is_stopped = True
+        self.pace.stop()
+
+    def work(self, end: threading.Event) -> None:
+        """Take one account after the other until there is none left."""
+        try:
+            while (account := self._next()) is not None:
+                self.pace.wait()
+                if self.is_stopped:
+                    return
+                self._renew(account)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the run was begun
+            with self._guard:
+                self.failure = self.failure or error
+            self.stop()
+        finally:
+            end.set()
+
+    def _next(self) -> str | None:
+        with self._guard:
+            return None if self.is_stopped else next(self.accounts, None)
+
+    def _renew(self, account: str) -> None:
+        found: list[Token] = []
+        mine: list[Token] = []
+
+        def is_good(token: Token) -> bool:
+            found.append(token)
+            return token.expires_at >= self.before
+
+        def work() -> Token:
+            token = renew(self.flow, self.store, account, is_good=is_good, is_usable=is_good)
+            if token not in found:
+                mine.append(token)
+            return token
+
+        error: PipedriveOAuthError | None = None
+        try:
+            landed(join(self.store, account, work, here=True))
+        except TokenNotFoundError as failure:
+            if self.store.load(account) is not None:
+                error = failure
+            # else it was deleted meanwhile
+        except PipedriveOAuthError as failure:
+            error = failure
+        self._end_if_it_is_for_all(account, error)
+        if isinstance(error, RateLimitedError):
+            self.pace.pause((error.retry_after or _A_SECOND).total_seconds())
+        self._count(account, error, is_mine=bool(mine))
+
+    def _end_if_it_is_for_all(self, account: str, error: PipedriveOAuthError | None) -> None:
+        # What goes wrong after the service has been asked may have cost the refresh token, and
+        # would cost the next account's as well: an answer that can't be read, or can't be saved.
+        is_lost = isinstance(error, TransportError) and error.maybe_sent
+        with self._guard:
+            self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
+            is_too_much = self._lost_in_a_row >= _MOST_LOST_IN_A_ROW
+        if error is not None and (
+            isinstance(error, InvalidClientError | InvalidResponseError)
+            or is_too_much
+            or unsaved.is_kept(self.store, account)
+        ):
+            raise error
+
+    def _count(self, account: str, error: PipedriveOAuthError | None, *, is_mine: bool) -> None:
+        with self._guard:
+            if error is not None:
+                self.errors[account] = _without_frames(error)
+            elif is_mine:
+                self.renewed += 1
+            else:
+                self.already_done += 1
+            if self.progress is not None:
+                failed = len(self.errors)
+                told = FleetProgress(account, error, self.renewed, self.already_done, failed)
+                self.progress(told)
+
+
+def _without_frames(error: PipedriveOAuthError) -> PipedriveOAuthError:
+    # A traceback keeps all that its frames have in their variables: of thousands, gigabytes.
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
 
 _MOST_WORKERS: Final = 64
 
@@ -103,7 +329,7 @@ def refresh_due(
     if per_second is not None and not argument("per_second", per_second, int | float) > 0:
         raise ConfigurationError("per_second must be above zero, or None for no limit.")
     accounts = due(store, before)
-    if before > read(oauth.clock):
+    if before > read_clock(oauth.clock):
         raise ConfigurationError("before must not be in the future: fresh tokens would be due too.")
     pace = Pace(0.0 if per_second is None else 1 / per_second, monotonic, sleep)
     with ExitStack() as at_the_end:

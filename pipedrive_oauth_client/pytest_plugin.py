@@ -73,7 +73,7 @@ class PipedriveSandbox:
         Returns:
             The callback URL that the browser would go to, with `code` or `error`, and the state.
         """
-        from pipedrive_oauth_client.flow import PipedriveOAuth  # noqa: PLC0415 - as below
+        from pipedrive_oauth_client.oauth import PipedriveOAuth  # noqa: PLC0415 - as below
 
         with PipedriveOAuth(self.credentials, base_url=self.base_url, retry=None) as oauth:
             return self.server.visit(oauth.authorization_url(state).url, approve=approve, user=user)

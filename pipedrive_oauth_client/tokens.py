@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import asdict, field, frozen
 
-from pipedrive_oauth_client.characters import is_vschar
+from pipedrive_oauth_client._checks import is_vschar
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,

@@ -23,7 +23,7 @@ from pipedrive_oauth_client import (
     ServerError,
     TokenRequestError,
 )
-from pipedrive_oauth_client.answers import refusal
+from pipedrive_oauth_client._operations import refusal
 from tests.support.samples import CODE, SENT_REFRESH_TOKEN
 from tests.support.sweep import found, visible
 

@@ -20,10 +20,9 @@ from pipedrive_oauth_client import (
     TokenRequestError,
     TransportError,
 )
-from pipedrive_oauth_client.asking import ask, ask_async
-from pipedrive_oauth_client.people import PipedriveUser, whole_number
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
+from pipedrive_oauth_client.users import PipedriveUser, ask, ask_async, whole_number
 from tests.support.driver import MODES, run
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

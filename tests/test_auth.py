@@ -19,8 +19,8 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     PipedriveOAuth,
     TokenNotFoundError,
-    supply,
 )
+from pipedrive_oauth_client import token_source as supply
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY
 from tests.support.auths import (

@@ -17,7 +17,8 @@ import httpx
 import pytest
 import trio
 
-from pipedrive_oauth_client import PipedriveAuth, Token, flights
+from pipedrive_oauth_client import PipedriveAuth, Token
+from pipedrive_oauth_client import _renewal as flights
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import FileTokenStore

@@ -25,11 +25,11 @@ from pipedrive_oauth_client import (
     StoreLockTimeoutError,
     Token,
     TokenNotFoundError,
-    flights,
-    supply,
-    unsaved,
 )
-from pipedrive_oauth_client.flights import join, landed
+from pipedrive_oauth_client import _renewal as flights
+from pipedrive_oauth_client import _renewal as unsaved
+from pipedrive_oauth_client import token_source as supply
+from pipedrive_oauth_client._renewal import join, landed
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore

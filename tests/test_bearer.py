@@ -18,9 +18,9 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     Token,
 )
-from pipedrive_oauth_client.bearer import Bearer
-from pipedrive_oauth_client.origins import user_origins
+from pipedrive_oauth_client._origins import user_origins
 from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.token_source import Bearer
 from tests.support.flows import CREDENTIALS, play
 from tests.support.samples import REFRESH_TOKEN, token_body
 from tests.support.sites import (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import ImmutableMultiDict, MultiDict, QueryParams
 
 from pipedrive_oauth_client import CallbackError
-from pipedrive_oauth_client.callback_fields import callback_fields
+from pipedrive_oauth_client.authorization import callback_fields
 from tests.support.samples import CODE
 from tests.support.sweep import found, visible
 

@@ -19,7 +19,7 @@ from pipedrive_oauth_client import (
     RetryPolicy,
     TransportError,
 )
-from pipedrive_oauth_client.calls import Call, Operation, Plan, make, make_async
+from pipedrive_oauth_client._operations import Call, Operation, Plan, make, make_async
 from tests.support.driver import run
 from tests.support.fake_time import FakeTime
 from tests.support.flows import CLIENT_SECRET, CREDENTIALS, STEPS, AnyFlow, with_flow

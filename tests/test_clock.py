@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipedrive_oauth_client import ConfigurationError
-from pipedrive_oauth_client.clock import read, utc_now
+from pipedrive_oauth_client._checks import read_clock, utc_now
 from tests.support.untyped import untyped
 
 
@@ -25,7 +25,7 @@ def test_present_is_aware() -> None:
 def test_any_zone_will_do(zone: timezone) -> None:
     """An aware time is given as it is, in whatever zone."""
     now = datetime(2026, 3, 1, 12, tzinfo=zone)
-    assert read(lambda: now) is now
+    assert read_clock(lambda: now) is now
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_any_zone_will_do(zone: timezone) -> None:
 def test_anything_else_is_refused(clock: Callable[[], Any], told: str) -> None:
     """What is no clock, or shows a time that can't be reckoned with, is refused."""
     with pytest.raises(ConfigurationError, match=told):
-        untyped(read)(clock)
+        untyped(read_clock)(clock)
 
 
 def test_error_of_a_clock_comes_through() -> None:
@@ -52,4 +52,4 @@ def test_error_of_a_clock_comes_through() -> None:
         raise LookupError("no battery")
 
     with pytest.raises(LookupError, match="no battery"):
-        read(broken)
+        read_clock(broken)

@@ -18,7 +18,7 @@ from pipedrive_oauth_client import (
     InvalidResponseError,
     PipedriveOAuth,
 )
-from pipedrive_oauth_client.destinations import (
+from pipedrive_oauth_client._origins import (
     refuse_other_base_url,
     refuse_plain_http,
     refuse_strange_api_domain,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipedrive_oauth_client import ConfigurationError, CorruptTokenError, StoreError, Token
-from pipedrive_oauth_client.due import due
+from pipedrive_oauth_client.fleet import due
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore
 from tests.support.untyped import untyped
 

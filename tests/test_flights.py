@@ -13,14 +13,9 @@ from typing import Final
 
 import pytest
 
-from pipedrive_oauth_client import (
-    ConfigurationError,
-    ServerError,
-    Token,
-    TransportError,
-    flights,
-)
-from pipedrive_oauth_client.flights import join, landed
+from pipedrive_oauth_client import ConfigurationError, ServerError, Token, TransportError
+from pipedrive_oauth_client import _renewal as flights
+from pipedrive_oauth_client._renewal import join, landed
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.auths import PATIENCE_SECONDS
 

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipedrive_oauth_client import ConfigurationError, CorruptTokenError, Token
-from pipedrive_oauth_client.bearer import Bearer
-from pipedrive_oauth_client.origins import Origin, api_origin, origin, user_origins
+from pipedrive_oauth_client._origins import Origin, api_origin, origin, user_origins
+from pipedrive_oauth_client.token_source import Bearer
 from tests.support.sweep import found, visible
 from tests.support.untyped import untyped
 

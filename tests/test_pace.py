@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipedrive_oauth_client.pace import Pace
+from pipedrive_oauth_client.fleet import Pace
 from tests.support.fake_time import FakeTime
 
 PATIENCE_SECONDS = 20

@@ -26,8 +26,8 @@ from pipedrive_oauth_client import (
     TokenRequestError,
     TransportError,
 )
+from pipedrive_oauth_client._renewal import renew
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
-from pipedrive_oauth_client.renewal import renew
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.auths import (

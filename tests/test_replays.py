@@ -16,7 +16,7 @@ import pytest
 
 from pipedrive_oauth_client import PipedriveAuth, PipedriveOAuth, Token
 from pipedrive_oauth_client.adapters.httpx2 import PipedriveHttpx2Auth
-from pipedrive_oauth_client.replays import can_be_sent_again
+from pipedrive_oauth_client.auth import can_be_sent_again
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.driver import ASYNC_MODES
 from tests.support.flows import CREDENTIALS, play

@@ -33,8 +33,7 @@ from pipedrive_oauth_client import (
     TransportError,
     UnexpectedStatus,
 )
-from pipedrive_oauth_client.retries import default_policy
-from pipedrive_oauth_client.retry_after import read_retry_after
+from pipedrive_oauth_client.retry import default_policy, read_retry_after
 from tests.support.driver import run
 from tests.support.fake_time import FakeTime
 from tests.support.flows import CREDENTIALS

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipedrive_oauth_client.retry_after import read_retry_after
+from pipedrive_oauth_client.retry import read_retry_after
 
 YEAR: Final = timedelta(days=366)
 

@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 from attrs import evolve
 
-from pipedrive_oauth_client import StoreError, Token, unsaved
+from pipedrive_oauth_client import StoreError, Token
+from pipedrive_oauth_client import _renewal as unsaved
+from pipedrive_oauth_client._renewal import keep, resolve
 from pipedrive_oauth_client.stores import MemoryTokenStore
-from pipedrive_oauth_client.unsaved import keep, resolve
 from tests.support.auths import WatchedStore
 
 BEFORE: Final = Token(

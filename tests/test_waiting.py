@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from pipedrive_oauth_client.waiting import until_done
+from pipedrive_oauth_client.token_source import until_done
 from tests.support.auths import PATIENCE_SECONDS
 from tests.support.driver import ASYNC_MODES, run
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import Any
 
+from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.auth import PipedriveAuth
-from pipedrive_oauth_client.extras import refuse_without
 from pipedrive_oauth_client.generated.encode import argument
 
 try:
     import httpx2
 except ModuleNotFoundError as missing:
-    refuse_without(missing, "PipedriveHttpx2Auth", package="httpx2", extra="httpx2")
+    raise_missing_extra(missing, "PipedriveHttpx2Auth", package="httpx2", extra="httpx2")
 
 __all__ = ["PipedriveHttpx2Auth"]
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import httpx
 
+from pipedrive_oauth_client._checks import read_clock
+from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.auth import PipedriveAuth
-from pipedrive_oauth_client.bearer import Bearer
-from pipedrive_oauth_client.clock import read
-from pipedrive_oauth_client.extras import refuse_without
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.token_source import Bearer
 
 try:
     from requests import PreparedRequest, Response
     from requests.auth import AuthBase
 except ModuleNotFoundError as missing:
-    refuse_without(missing, "PipedriveRequestsAuth", package="requests", extra="requests")
+    raise_missing_extra(missing, "PipedriveRequestsAuth", package="requests", extra="requests")
 
 __all__ = ["PipedriveRequestsAuth"]
 
@@ -65,7 +65,7 @@ class PipedriveRequestsAuth(AuthBase):
         self, response: Response, bearer: Bearer, start: int | None, settings: dict[str, Any]
     ) -> Response:
         request = response.request
-        now = read(self._auth.clock)
+        now = read_clock(self._auth.clock)
         if (
             response.status_code != 401
             # A redirect took it off, or led to somebody who was not shown it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.extras import refuse_without
 
 __all__ = ["main"]
 
@@ -22,10 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         # The script is installed without the extra as well.
-        from pipedrive_oauth_client.cli.running import run  # noqa: PLC0415
+        from pipedrive_oauth_client.cli.main import run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         try:
-            refuse_without(error, "pipedrive-oauth", package="typer", extra="cli")
+            raise_missing_extra(error, "pipedrive-oauth", package="typer", extra="cli")
         except ConfigurationError as refusal:
             if sys.stderr is not None:
                 sys.stderr.write(f"Error: {refusal}\n")

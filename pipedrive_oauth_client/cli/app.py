@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pipedrive_oauth_client.cli.commands import connect, end, try_out, use
-from pipedrive_oauth_client.cli.exits import ExitCode
-from pipedrive_oauth_client.cli.terminal import write
+from pipedrive_oauth_client.cli.exit_codes import ExitCode
+from pipedrive_oauth_client.cli.output import write
 
 __all__ = ["app"]
 

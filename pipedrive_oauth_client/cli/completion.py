@@ -26,7 +26,7 @@ def complete_account(context: typer.Context, incomplete: str) -> list[str]:
     Returns:
         The names.
     """
-    from pipedrive_oauth_client.cli.places import default_url, folder_of  # noqa: PLC0415
+    from pipedrive_oauth_client.cli.store_url import default_url, folder_of  # noqa: PLC0415
 
     given: Any = context.params.get("store") or os.environ.get("PIPEDRIVE_OAUTH_STORE")
     try:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, Protocol
 
 from attrs import frozen
 
-from pipedrive_oauth_client.asking import ask
-from pipedrive_oauth_client.cli.arrivals import Arrival
-from pipedrive_oauth_client.cli.callback_page import Page
-from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
+from pipedrive_oauth_client.authorization import AuthorizationRequest
+from pipedrive_oauth_client.cli.accounts import until_saved
+from pipedrive_oauth_client.cli.callback_server import CallbackServer, Page, loopback_of
+from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
+from pipedrive_oauth_client.cli.output import ask_hidden, can_ask, say
 from pipedrive_oauth_client.cli.reports import one_line
-from pipedrive_oauth_client.cli.saving import until_saved
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
     CallbackError,
@@ -19,13 +26,178 @@ from pipedrive_oauth_client.errors import (
     PipedriveOAuthError,
     StoreError,
 )
-from pipedrive_oauth_client.flow import PipedriveOAuth
-from pipedrive_oauth_client.people import PipedriveUser
-from pipedrive_oauth_client.stores.accounts import checked_account
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.oauth import PipedriveOAuth
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
 from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.users import PipedriveUser, ask
 
-__all__ = ["Connected", "Login", "check_store"]
+__all__ = ["Arrival", "Connected", "Login", "arrival", "check_store", "open_browser"]
+
+_PROGRAM: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
+_PATIENCE_SECONDS: Final = 1
+# Some stay as long as the browser does, and nobody waits for them.
+_openers: Final[list[subprocess.Popen[str]]] = []
+
+
+def open_browser(url: str) -> bool:
+    """Open an address in the person's browser.
+
+    Args:
+        url: The address.
+
+    Returns:
+        False where there is no browser with a window of its own. One that draws in the terminal
+        would take it over.
+    """
+    if not _has_windows():
+        return False
+    # In a process of its own: browsers write to the terminal, and Ctrl-C in it would end them.
+    try:
+        opener = subprocess.Popen(
+            [sys.executable, "-I", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            # A browser, and what it starts, has no use for the app's secret.
+            env={name: value for name, value in os.environ.items() if "PIPEDRIVE" not in name},
+            text=True,
+        )
+    except OSError:
+        return False
+    _openers.append(opener)
+    try:
+        opener.communicate(url, timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    except OSError:
+        return False
+    return opener.returncode == 0
+
+
+def _has_windows() -> bool:
+    if sys.platform in ("win32", "darwin") or os.environ.get("BROWSER"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+_PROMPT = "The address that the browser shows afterwards (it is not shown here):"
+
+
+class Arrival(Protocol):
+    """How the person gets to the consent page, and their answer to the command."""
+
+    def code(self) -> str:
+        """Send the person to the page, and give the code that comes back."""
+        ...
+
+    def finish(self, page: Page) -> None:
+        """Show the person in the browser how it went, where that can be done."""
+        ...
+
+
+@contextmanager
+def arrival(
+    oauth: PipedriveOAuth, *, timeout: float, opens: bool, paste: bool
+) -> Generator[Arrival]:
+    """Prepare for a callback, which for a redirect URI of this machine means: listen.
+
+    Args:
+        oauth: The flow of the app.
+        timeout: How long to wait, in seconds.
+        opens: Whether to open the browser, or leave that to the person.
+        paste: Whether to ask for the address in any case.
+
+    Yields:
+        The way on which it comes.
+
+    Raises:
+        CommandError: The port can't be listened on.
+    """
+    request = oauth.authorization_url()
+    redirect_uri = oauth.credentials.redirect_uri
+
+    def read(callback: str) -> str:
+        return oauth.read_callback(callback, request.state)
+
+    loopback = None if paste else loopback_of(redirect_uri)
+    if loopback is None:
+        yield _Pasted(request, redirect_uri, timeout, read)
+        return
+    with CallbackServer(loopback, read) as server:
+        yield _CameBack(request, server, timeout, opens)
+
+
+@frozen
+class _CameBack:
+    request: AuthorizationRequest
+    server: CallbackServer
+    timeout: float
+    opens: bool
+
+    def code(self) -> str:
+        if self.opens and open_browser(self.request.url):
+            say("Waiting for your answer in the browser. If it shows no page, open:")
+        else:
+            say("Open this address in a browser on this machine:")
+        say(f"\n  {self.request.url}\n")
+        return self.server.code(self.timeout)
+
+    def finish(self, page: Page) -> None:
+        self.server.finish(page)
+
+
+@frozen
+class _Pasted:
+    request: AuthorizationRequest
+    redirect_uri: str
+    timeout: float
+    read: Callable[[str], str]
+
+    def code(self) -> str:
+        say(f"Open this address in any browser:\n\n  {self.request.url}\n")
+        say(
+            f"After your answer it goes to {self.redirect_uri}?..., which may show an error: copy"
+            " the whole address from there."
+        )
+        with _at_most(self.timeout):
+            pasted = ask_hidden(_PROMPT) if can_ask() else _line()
+        if not pasted:
+            raise CommandError(
+                "No address was pasted; nothing was changed. Run the command again.", ExitCode.USAGE
+            )
+        return self.read(pasted)
+
+    def finish(self, page: Page) -> None:
+        del page  # the browser is elsewhere
+
+
+def _line() -> str:
+    return sys.stdin.readline().strip() if sys.stdin is not None else ""
+
+
+@contextmanager
+def _at_most(seconds: float) -> Generator[None]:
+    # Windows has no such signal, and waits for as long as the person does.
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def too_late(_signal: int, _frame: FrameType | None) -> None:
+        raise CommandError(
+            f"No address was pasted within {seconds:g} seconds; nothing was changed. Run the"
+            " command again, with a longer --timeout if need be.",
+            ExitCode.TIMED_OUT,
+        )
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
 
 _PROBE = "pipedrive-oauth login"
 _LOST = (

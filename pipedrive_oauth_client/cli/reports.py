@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from attrs import define, field
 
-from pipedrive_oauth_client.cli.exits import ExitCode
+from pipedrive_oauth_client.cli.exit_codes import ExitCode
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 
 __all__ = ["Manners", "described", "one_line"]

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipedrive_oauth_client.cli.places import Place, default_url
+from pipedrive_oauth_client.cli.output import ask, ask_hidden, can_ask
 from pipedrive_oauth_client.cli.reports import Manners
 from pipedrive_oauth_client.cli.settings import AppSettings, read_secret_file
-from pipedrive_oauth_client.cli.terminal import ask, ask_hidden, can_ask
-from pipedrive_oauth_client.flow import PipedriveOAuth
+from pipedrive_oauth_client.cli.store_url import Place, default_url
+from pipedrive_oauth_client.oauth import PipedriveOAuth
 
 __all__ = ["app_settings", "opened_flow", "place_of"]
 

@@ -21,21 +21,19 @@ is uninstalled).
 from __future__ import annotations
 
 try:
-    from pipedrive_oauth_client.sandbox.application import create_app
+    from pipedrive_oauth_client.sandbox.app import Sandbox, create_app
     from pipedrive_oauth_client.sandbox.clock import Clock
-    from pipedrive_oauth_client.sandbox.fault import Fault
-    from pipedrive_oauth_client.sandbox.faults import Faults
-    from pipedrive_oauth_client.sandbox.notices import UninstallNotice
-    from pipedrive_oauth_client.sandbox.records import (
+    from pipedrive_oauth_client.sandbox.error_responses import REFUSALS, Refusal
+    from pipedrive_oauth_client.sandbox.faults import Fault, Faults
+    from pipedrive_oauth_client.sandbox.models import (
         DEFAULT_APP,
         DEFAULT_USER,
         OTHER_USER,
         App,
         User,
     )
-    from pipedrive_oauth_client.sandbox.refusals import REFUSALS, Refusal
+    from pipedrive_oauth_client.sandbox.notices import UninstallNotice
     from pipedrive_oauth_client.sandbox.request_log import RequestLog, RequestRecord
-    from pipedrive_oauth_client.sandbox.sandbox import Sandbox
     from pipedrive_oauth_client.sandbox.server import SandboxServer, run, serve
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "jinja2"}:

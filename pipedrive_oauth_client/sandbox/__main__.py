@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.addresses import AUTHORIZE_PATH, HOME_PATH, ISSUE_PATH
-from pipedrive_oauth_client.sandbox.application import create_app
+from pipedrive_oauth_client.sandbox.app import create_app
 from pipedrive_oauth_client.sandbox.server import SandboxServer, serve
+from pipedrive_oauth_client.sandbox.urls import AUTHORIZE_PATH, HOME_PATH, ISSUE_PATH
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

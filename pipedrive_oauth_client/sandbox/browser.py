@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.uris import is_absolute_uri
+from pipedrive_oauth_client.sandbox.urls import is_absolute_uri
 
 _TIMEOUT_SECONDS = 10
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.records import App, User
+from pipedrive_oauth_client.sandbox.models import App, User
 
 _PATIENCE_SECONDS = 5
 

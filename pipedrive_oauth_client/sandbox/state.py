@@ -12,23 +12,15 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+
+import attrs
 
 from pipedrive_oauth_client.sandbox.clock import Now
-from pipedrive_oauth_client.sandbox.grants import (
-    Code,
-    Grant,
-    IssuedToken,
-    Lifetimes,
-    LiveToken,
-    Ticket,
-    TokenPair,
-)
-from pipedrive_oauth_client.sandbox.installs import Installations
-from pipedrive_oauth_client.sandbox.listings import Listing
-from pipedrive_oauth_client.sandbox.records import App, User
-from pipedrive_oauth_client.sandbox.refusals import (
+from pipedrive_oauth_client.sandbox.error_responses import (
     CODE_EXPIRED,
     CODE_INVALID,
     FOREIGN_TOKEN,
@@ -36,7 +28,148 @@ from pipedrive_oauth_client.sandbox.refusals import (
     REFRESH_TOKEN_INVALID,
     RefusedError,
 )
-from pipedrive_oauth_client.sandbox.shelf import Shelf
+from pipedrive_oauth_client.sandbox.models import (
+    App,
+    Code,
+    Grant,
+    Installation,
+    IssuedToken,
+    Lifetimes,
+    LiveToken,
+    Ticket,
+    TokenPair,
+    User,
+)
+
+
+class Ending(Protocol):
+    """Anything with an end."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it ends; an aware UTC datetime."""
+        ...
+
+
+RecordT = TypeVar("RecordT", bound=Ending)
+
+
+class Shelf(Generic[RecordT]):
+    """Records by a secret key; the secret is in no `repr`.
+
+    All records of one shelf live equally long, so the oldest one is the first to end, and each
+    new record makes room by taking the ended ones off the front. The shelf therefore never holds
+    more than what came in during one lifetime and the time that ended records are kept.
+
+    Reading does not look at the time: whoever reads a record decides whether it has ended.
+
+    Args:
+        keep_ended: How long a record stays after its end.
+    """
+
+    def __init__(self, keep_ended: timedelta = timedelta(0)) -> None:
+        self._keep_ended = keep_ended
+        self._records: OrderedDict[str, RecordT] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        return f"<Shelf of {len(self)} records>"
+
+    def put(self, key: str, record: RecordT, *, now: datetime) -> None:
+        """Add a record, or move a known one to the end, and drop those whose time is over."""
+        self.drop_ended(now)
+        self._records[key] = record
+        self._records.move_to_end(key)
+
+    def drop_ended(self, now: datetime) -> None:
+        """Drop the records whose time is over."""
+        while self._records:
+            oldest = next(iter(self._records.values()))
+            if oldest.expires_at + self._keep_ended > now:
+                break
+            self._records.popitem(last=False)
+
+    def drop_all_but(self, count: int) -> None:
+        """Drop the oldest records until there are no more than so many."""
+        while len(self._records) > count:
+            self._records.popitem(last=False)
+
+    def newest_first(self) -> Iterator[tuple[str, RecordT]]:
+        """Return keys and records, those not yet dropped; change nothing while they are read."""
+        return reversed(self._records.items())
+
+    def get(self, key: str) -> RecordT | None:
+        """Return the record, ended or not, or None."""
+        return self._records.get(key)
+
+    def pop(self, key: str) -> RecordT | None:
+        """Take the record off the shelf and return it, or None."""
+        return self._records.pop(key, None)
+
+
+RowT = TypeVar("RowT")
+ShownT = TypeVar("ShownT")
+
+
+@attrs.frozen
+class Listing(Generic[RowT]):
+    """A bounded number of rows.
+
+    Attributes:
+        rows: Those that are shown.
+        total: How many there are.
+        is_exact: Whether there are just so many; otherwise at most.
+    """
+
+    rows: tuple[RowT, ...]
+    total: int
+    is_exact: bool = True
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more than those shown."""
+        return self.total > len(self.rows)
+
+    def shown_as(self, show: Callable[[RowT], ShownT]) -> Listing[ShownT]:
+        """Return the same listing with each row in another form."""
+        return Listing(tuple(map(show, self.rows)), self.total, self.is_exact)
+
+
+def first_of(records: Collection[RowT], most: int) -> Listing[RowT]:
+    """List the first records, at most so many."""
+    return Listing(tuple(itertools.islice(records, most)), len(records))
+
+
+class Installations:
+    """The installations that have not ended; at most one of an app for a user.
+
+    It is not safe for threads: `State` looks after that.
+    """
+
+    def __init__(self) -> None:
+        self._current: dict[tuple[str, str], Installation] = {}
+
+    def begun(self, app: App, user: User) -> Installation:
+        """Return the installation of an app for a user, a new one if there is none."""
+        return self._current.setdefault(_key(app, user), Installation())
+
+    def is_complete(self, app: App, user: User) -> bool:
+        """Tell whether there is an installation whose app has taken its tokens."""
+        installation = self._current.get(_key(app, user))
+        return installation is not None and installation.is_complete
+
+    def end(self, app: App, user: User) -> None:
+        """End the installation, if there is one, and with it all that came of it."""
+        installation = self._current.pop(_key(app, user), None)
+        if installation is not None:
+            installation.has_ended = True
+
+
+def _key(app: App, user: User) -> tuple[str, str]:
+    return app.client_id, user.account
+
 
 TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
 

@@ -11,24 +11,86 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias, get_args
 
+import attrs
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from pipedrive_oauth_client.sandbox.addresses import base_url
-from pipedrive_oauth_client.sandbox.answers import json_answer
-from pipedrive_oauth_client.sandbox.bodies import need, read_form
-from pipedrive_oauth_client.sandbox.clients import Clients
-from pipedrive_oauth_client.sandbox.grants import TokenPair
-from pipedrive_oauth_client.sandbox.peeking import GRANT_TYPES
-from pipedrive_oauth_client.sandbox.records import App
-from pipedrive_oauth_client.sandbox.refusals import (
+from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.sandbox.error_responses import (
     REDIRECT_URI_MALFORMED,
     UNSUPPORTED_GRANT_TYPE,
     RefusedError,
 )
+from pipedrive_oauth_client.sandbox.models import GRANT_TYPES, App, TokenPair
+from pipedrive_oauth_client.sandbox.request_log import NOTHING_WAS_DONE
+from pipedrive_oauth_client.sandbox.requests import Clients, need, read_form
+from pipedrive_oauth_client.sandbox.responses import PRIVATE, json_answer
 from pipedrive_oauth_client.sandbox.state import State
-from pipedrive_oauth_client.sandbox.uris import is_absolute_uri
+from pipedrive_oauth_client.sandbox.urls import ISSUE_PATH, base_path, base_url, is_absolute_uri
+
+SlashedTokenPath: TypeAlias = Literal["serve", 301, 302, 303, 307, 308]
+SlashedTokenLocation: TypeAlias = Literal["absolute", "relative"]
+
+
+@attrs.frozen
+class Redirect:
+    """Sends whoever posts to the path with the slash to the one without.
+
+    Args:
+        status: The redirect's status.
+        location: Whether its Location names the host (`absolute`) or only the path (`relative`).
+    """
+
+    status: int
+    location: SlashedTokenLocation
+
+    async def answer(self, request: Request) -> Response:
+        """Answer any POST with the redirect, and do nothing else."""
+        request.scope[NOTHING_WAS_DONE] = True
+        base = base_url(request) if self.location == "absolute" else base_path(request)
+        return RedirectResponse(base + ISSUE_PATH, status_code=self.status, headers=PRIVATE)
+
+
+def check_settings(path: SlashedTokenPath, location: SlashedTokenLocation) -> None:
+    """Refuse settings that are none of those there are.
+
+    Raises:
+        ConfigurationError: One is another.
+    """
+    if path not in get_args(SlashedTokenPath):
+        raise ConfigurationError('slashed_token_path must be "serve", 301, 302, 303, 307 or 308.')
+    if location not in get_args(SlashedTokenLocation):
+        raise ConfigurationError('slashed_token_location must be "absolute" or "relative".')
+
+
+class RevocationEndpoint:
+    """The requests of an app's server to end a token.
+
+    Args:
+        state: The sandbox's memory.
+        clients: The registered apps.
+    """
+
+    def __init__(self, *, state: State, clients: Clients) -> None:
+        self._state = state
+        self._clients = clients
+
+    async def revoke(self, request: Request) -> Response:
+        """Answer POST /oauth/revoke: 200 without a body, for a token that nobody knows as well.
+
+        A token of another client is refused (RFC 7009 section 2.1) and lives on.
+        """
+        form = await read_form(request)
+        app = self._clients.authenticate(request, form)
+        is_refresh_token = form.get("token_type_hint") == "refresh_token"
+        self._state.revoke(
+            need(form, "token"),
+            app=app,
+            kind="refresh_token" if is_refresh_token else "access_token",
+        )
+        return Response(headers=PRIVATE)
 
 
 class TokenEndpoint:

@@ -9,17 +9,14 @@ a store of your own has to do, and `stores.conformance` has the tests for it.
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pipedrive_oauth_client.extras import refuse_without
-from pipedrive_oauth_client.lazy import lazy_attributes
-from pipedrive_oauth_client.stores.accounts import checked_account
-from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client._lazy import lazy_attributes, raise_missing_extra
 
 if TYPE_CHECKING:
-    from pipedrive_oauth_client.stores.base import LeasedStore
     from pipedrive_oauth_client.stores.encrypted import EncryptedTokenStore
     from pipedrive_oauth_client.stores.file import FileTokenStore
+    from pipedrive_oauth_client.stores.leased import DEFAULT_LEASE, Lease, LeasedStore
     from pipedrive_oauth_client.stores.memory import MemoryTokenStore
+    from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
     from pipedrive_oauth_client.stores.redis import RedisTokenStore
     from pipedrive_oauth_client.stores.sql import SQLTokenStore
 
@@ -38,10 +35,11 @@ __all__ = [
 
 # What is imported when it is first asked for.
 _NAMES = {
-    "base": ["LeasedStore"],
     "encrypted": ["EncryptedTokenStore"],
     "file": ["FileTokenStore"],
+    "leased": ["DEFAULT_LEASE", "Lease", "LeasedStore"],
     "memory": ["MemoryTokenStore"],
+    "protocol": ["TokenStore", "checked_account"],
     "redis": ["RedisTokenStore"],
     "sql": ["SQLTokenStore"],
 }
@@ -61,7 +59,7 @@ if not TYPE_CHECKING:
             return _find(name)
         except ModuleNotFoundError as error:
             package, extra = _EXTRAS.get(name, ("", ""))
-            refuse_without(error, name, package=package, extra=extra)
+            raise_missing_extra(error, name, package=package, extra=extra)
 
 
 def __dir__() -> list[str]:

@@ -10,9 +10,14 @@ from datetime import datetime, timedelta
 
 from attrs import define
 
-from pipedrive_oauth_client.stores.base import AnyVersion, Kept, LeasedStore
-from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Taken
-from pipedrive_oauth_client.stores.times import aware
+from pipedrive_oauth_client.stores.leased import (
+    DEFAULT_LEASE,
+    AnyVersion,
+    Kept,
+    LeasedStore,
+    Taken,
+    aware,
+)
 
 __all__ = ["MemoryTokenStore"]
 

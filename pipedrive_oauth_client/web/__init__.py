@@ -9,11 +9,11 @@ bound to the browser), `returns` (where the browser may go), `notices` (uninstal
 `explanations` (what a person reads when it goes wrong).
 """
 
-from pipedrive_oauth_client.people import PipedriveUser
-from pipedrive_oauth_client.web.explanations import ReplayedCallbackError
+from pipedrive_oauth_client.users import PipedriveUser
+from pipedrive_oauth_client.web.disconnecting import disconnect
+from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError
 from pipedrive_oauth_client.web.notices import UninstallNotice
 from pipedrive_oauth_client.web.settings import Connection, WebSettings
-from pipedrive_oauth_client.web.uninstalling import disconnect
 
 __all__ = [
     "Connection",

@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.web.attempts import Attempts
-from pipedrive_oauth_client.web.firsts import FirstUses
-from pipedrive_oauth_client.web.returns import Returns
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.web.login_state import Attempts, FirstUses
+from pipedrive_oauth_client.web.redirect_targets import Returns
+from pipedrive_oauth_client.web.runner import is_asynchronous
 from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
-from pipedrive_oauth_client.web.steps import is_asynchronous
 
 __all__ = ["WebCore"]
 

@@ -14,16 +14,16 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.web.connect import METHODS, at_callback, at_start, checked_paths
 from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.disconnecting import disconnect
 from pipedrive_oauth_client.web.messages import Incoming
-from pipedrive_oauth_client.web.routes import METHODS, at_callback, at_start, checked_paths
+from pipedrive_oauth_client.web.runner import Carrier, Plan, carry
 from pipedrive_oauth_client.web.settings import WebSettings
-from pipedrive_oauth_client.web.steps import Carrier, Plan, carry
-from pipedrive_oauth_client.web.uninstalling import disconnect
 
 __all__ = ["PipedriveWeb"]
 

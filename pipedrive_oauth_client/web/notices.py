@@ -17,7 +17,7 @@ from attrs import frozen
 
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from pipedrive_oauth_client.people import account_key, whole_number
+from pipedrive_oauth_client.users import account_key, whole_number
 
 __all__ = ["MOST_BYTES", "NoticeError", "UninstallNotice", "is_from_service", "read_notice"]
 

@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.people import PipedriveUser
 from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web.notices import UninstallNotice
 
 __all__ = ["HOOKS", "Connection", "WebSettings"]

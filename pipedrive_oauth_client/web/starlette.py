@@ -12,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 
-from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
+from pipedrive_oauth_client.web.connect import METHODS, at_callback, at_start, checked_paths
 from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.disconnecting import disconnect
 from pipedrive_oauth_client.web.messages import Incoming
-from pipedrive_oauth_client.web.routes import METHODS, at_callback, at_start, checked_paths
+from pipedrive_oauth_client.web.runner import AsyncCarrier, Plan, carry_async
 from pipedrive_oauth_client.web.settings import WebSettings
-from pipedrive_oauth_client.web.steps import AsyncCarrier, Plan, carry_async
-from pipedrive_oauth_client.web.uninstalling import disconnect
 
 __all__ = ["PipedriveWeb"]
 

@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from pipedrive_oauth_client import ConfigurationError
-from pipedrive_oauth_client.extras import refuse_without
+from pipedrive_oauth_client._lazy import raise_missing_extra
 
 NAMES = {"requests": "PipedriveRequestsAuth", "httpx2": "PipedriveHttpx2Auth"}
 
@@ -34,5 +34,5 @@ def test_another_missing_package_is_not_taken_for_it() -> None:
     """What a library itself lacks is not put right by an extra, so that its own error comes out."""
     error = ModuleNotFoundError("No module named 'urllib3'", name="urllib3")
     with pytest.raises(ModuleNotFoundError) as caught:
-        refuse_without(error, "PipedriveRequestsAuth", package="requests", extra="requests")
+        raise_missing_extra(error, "PipedriveRequestsAuth", package="requests", extra="requests")
     assert caught.value is error

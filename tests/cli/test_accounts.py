@@ -18,7 +18,8 @@ from attrs import evolve
 from cryptography.fernet import Fernet
 
 from pipedrive_oauth_client import StoreError, StoreLockTimeoutError, Token, basic_auth_header
-from pipedrive_oauth_client.cli import renewals, terminal
+from pipedrive_oauth_client.cli import accounts as renewals
+from pipedrive_oauth_client.cli import output as terminal
 from pipedrive_oauth_client.fleet import FleetProgress
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault, SandboxServer
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore

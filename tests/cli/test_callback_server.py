@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipedrive_oauth_client import StateMismatchError
-from pipedrive_oauth_client.cli import callback_server, opening
-from pipedrive_oauth_client.cli.callback_page import Page
-from pipedrive_oauth_client.cli.callback_server import CallbackServer
-from pipedrive_oauth_client.cli.exits import CommandError
-from pipedrive_oauth_client.cli.loopback import Loopback
+from pipedrive_oauth_client.cli import callback_server
+from pipedrive_oauth_client.cli import login as opening
+from pipedrive_oauth_client.cli.callback_server import CallbackServer, Loopback, Page
+from pipedrive_oauth_client.cli.exit_codes import CommandError
 from tests.cli.conftest import free_port
 
 

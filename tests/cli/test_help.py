@@ -15,7 +15,7 @@ import typer
 
 from pipedrive_oauth_client import Token
 from pipedrive_oauth_client.cli.app import app
-from pipedrive_oauth_client.cli.exits import ExitCode
+from pipedrive_oauth_client.cli.exit_codes import ExitCode
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import Ran
 

@@ -15,9 +15,9 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import PipedriveOAuth, StoreError, Token
-from pipedrive_oauth_client.cli import arrivals, login
-from pipedrive_oauth_client.cli.callback_page import Page
-from pipedrive_oauth_client.cli.loopback import listen, loopback_of
+from pipedrive_oauth_client.cli import login
+from pipedrive_oauth_client.cli import login as arrivals
+from pipedrive_oauth_client.cli.callback_server import Page, listen, loopback_of
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
 from tests.cli.conftest import Person, Ran, free_port

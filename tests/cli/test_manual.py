@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipedrive_oauth_client.cli.exits import ExitCode
-from pipedrive_oauth_client.cli.places import shown_url
-from pipedrive_oauth_client.cli.standing import State
+from pipedrive_oauth_client.cli.exit_codes import ExitCode
+from pipedrive_oauth_client.cli.status import State
+from pipedrive_oauth_client.cli.store_url import shown_url
 from pipedrive_oauth_client.sandbox import SandboxServer
 
 ROOT = Path(__file__).parents[2]

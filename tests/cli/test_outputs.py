@@ -19,7 +19,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import Token
-from pipedrive_oauth_client.cli import places
+from pipedrive_oauth_client.cli import store_url as places
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND, Ran, spawned

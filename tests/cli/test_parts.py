@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipedrive_oauth_client import errors
-from pipedrive_oauth_client.cli import terminal
-from pipedrive_oauth_client.cli.exits import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.loopback import Loopback, loopback_of
-from pipedrive_oauth_client.cli.places import Place, folder_of, shown_url
+from pipedrive_oauth_client.cli import output as terminal
+from pipedrive_oauth_client.cli.callback_server import Loopback, loopback_of
+from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
 from pipedrive_oauth_client.cli.reports import Manners, described, one_line
 from pipedrive_oauth_client.cli.sessions import app_settings, place_of
-from pipedrive_oauth_client.cli.words import read_span, span_in_words, until_in_words
+from pipedrive_oauth_client.cli.status import read_span, span_in_words, until_in_words
+from pipedrive_oauth_client.cli.store_url import Place, folder_of, shown_url
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores import MemoryTokenStore
 

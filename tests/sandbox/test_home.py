@@ -20,7 +20,7 @@ from pipedrive_oauth_client.sandbox import (
     User,
     create_app,
 )
-from pipedrive_oauth_client.sandbox.spans import span_in_words
+from pipedrive_oauth_client.sandbox.pages import span_in_words
 from tests.sandbox.support import BASE_URL, OTHER_APP, Clock, Wire, success
 
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipedrive_oauth_client.sandbox.refusals import MALFORMED, REPEATED_PARAMETER, RefusedError
+from pipedrive_oauth_client.sandbox.error_responses import (
+    MALFORMED,
+    REPEATED_PARAMETER,
+    RefusedError,
+)
 from pipedrive_oauth_client.sandbox.requests import (
     Credentials,
     basic_credentials,
@@ -15,7 +19,7 @@ from pipedrive_oauth_client.sandbox.requests import (
     parse_form,
     parse_query,
 )
-from pipedrive_oauth_client.sandbox.uris import with_query
+from pipedrive_oauth_client.sandbox.urls import with_query
 
 
 def encoded(pair: bytes) -> str:

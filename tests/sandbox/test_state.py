@@ -9,16 +9,9 @@ import attrs
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER
-from pipedrive_oauth_client.sandbox.grants import (
-    Grant,
-    IssuedToken,
-    Lifetimes,
-    Ticket,
-    TokenPair,
-)
-from pipedrive_oauth_client.sandbox.refusals import RefusedError
-from pipedrive_oauth_client.sandbox.shelf import Shelf
-from pipedrive_oauth_client.sandbox.state import State
+from pipedrive_oauth_client.sandbox.error_responses import RefusedError
+from pipedrive_oauth_client.sandbox.models import Grant, IssuedToken, Lifetimes, Ticket, TokenPair
+from pipedrive_oauth_client.sandbox.state import Shelf, State
 from tests.sandbox.support import Clock
 
 LIFETIMES = Lifetimes()

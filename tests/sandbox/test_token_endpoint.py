@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, OTHER_USER, create_app
-from pipedrive_oauth_client.sandbox.bodies import MAX_BODY_BYTES
+from pipedrive_oauth_client.sandbox.requests import MAX_BODY_BYTES
 from tests.sandbox.support import (
     BASE_URL,
     FORM,

@@ -2,11 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipedrive_oauth_client.sandbox.uris import (
-    content_security_source,
-    is_absolute_uri,
-    with_query,
-)
+from pipedrive_oauth_client.sandbox.urls import content_security_source, is_absolute_uri, with_query
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,16 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.stores import LeasedStore
-from pipedrive_oauth_client.stores.base import AnyVersion, Kept
-from pipedrive_oauth_client.stores.conformance.samples import a_token
-from pipedrive_oauth_client.stores.leases import DEFAULT_LEASE, Lease, Taken
-from pipedrive_oauth_client.stores.texts import from_text, to_text
+from pipedrive_oauth_client.stores.conformance import a_token
+from pipedrive_oauth_client.stores.leased import (
+    DEFAULT_LEASE,
+    AnyVersion,
+    Kept,
+    Lease,
+    Taken,
+    from_text,
+    to_text,
+)
 from tests.support.samples import ACCESS_TOKEN
 from tests.support.sweep import found, visible
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipedrive_oauth_client.stores import FileTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork.")
 

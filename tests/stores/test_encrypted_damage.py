@@ -22,7 +22,7 @@ from pipedrive_oauth_client.errors import (
     StoreError,
 )
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore, MemoryTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from pipedrive_oauth_client.tokens import Token
 from tests.stores.test_encrypted import KEY, DictStore
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN

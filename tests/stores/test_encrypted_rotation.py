@@ -18,7 +18,7 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore, MemoryTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from pipedrive_oauth_client.tokens import Token
 from tests.stores.test_encrypted import DictStore
 from tests.support.sweep import found, visible

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipedrive_oauth_client.stores import FileTokenStore
-from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.conformance import (
+    START,
+    LeaseConformance,
+    TokenStoreConformance,
+    a_token,
+)
 
 
 class TestConformance(TokenStoreConformance, LeaseConformance):

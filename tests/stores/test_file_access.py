@@ -13,8 +13,8 @@ import pytest
 
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.stores import FileTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
-from pipedrive_oauth_client.stores.file_names import token_file
+from pipedrive_oauth_client.stores.conformance import a_token
+from pipedrive_oauth_client.stores.file import token_file
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 
@@ -64,7 +64,7 @@ def test_files_are_private_from_the_beginning(tmp_path: Path, umask: int) -> Non
         "import os, sys\n"
         "from pathlib import Path\n"
         "from pipedrive_oauth_client.stores import FileTokenStore\n"
-        "from pipedrive_oauth_client.stores.conformance.samples import a_token\n"
+        "from pipedrive_oauth_client.stores.conformance import a_token\n"
         "os.umask(int(sys.argv[2]))\n"
         "store = FileTokenStore(Path(sys.argv[1]))\n"
         "with store.lock('acme'):\n"

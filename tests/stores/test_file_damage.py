@@ -16,10 +16,9 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.stores import FileTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
-from pipedrive_oauth_client.stores.file_entries import BOOT
-from pipedrive_oauth_client.stores.file_names import lease_file, token_file
-from pipedrive_oauth_client.stores.private_files import MOST_BYTES
+from pipedrive_oauth_client.stores._private_files import MOST_BYTES
+from pipedrive_oauth_client.stores.conformance import START, a_token
+from pipedrive_oauth_client.stores.file import BOOT, lease_file, token_file
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 

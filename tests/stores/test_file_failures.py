@@ -17,9 +17,10 @@ import pytest
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
 from pipedrive_oauth_client.errors import StoreError, StoreLockTimeoutError
-from pipedrive_oauth_client.stores import FileTokenStore, file, file_steps
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
-from pipedrive_oauth_client.stores.file_names import lock_file, token_file
+from pipedrive_oauth_client.stores import FileTokenStore, file
+from pipedrive_oauth_client.stores import file as file_steps
+from pipedrive_oauth_client.stores.conformance import START, a_token
+from pipedrive_oauth_client.stores.file import lock_file, token_file
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 
@@ -198,7 +199,7 @@ def test_file_that_grows_too_large(folder: Path, store: FileTokenStore) -> None:
         "import resource, sys\n"
         "from pipedrive_oauth_client.errors import StoreError\n"
         "from pipedrive_oauth_client.stores import FileTokenStore\n"
-        "from pipedrive_oauth_client.stores.conformance.samples import a_token\n"
+        "from pipedrive_oauth_client.stores.conformance import a_token\n"
         "store = FileTokenStore(sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))\n"
         "try:\n"

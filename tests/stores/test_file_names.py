@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.stores.accounts import MOST_CHARACTERS, checked_account
-from pipedrive_oauth_client.stores.conformance.samples import NAMES
-from pipedrive_oauth_client.stores.file_names import (
+from pipedrive_oauth_client.stores.conformance import NAMES
+from pipedrive_oauth_client.stores.file import (
     is_token_file,
     lease_file,
     lock_file,
     spelled_account,
     token_file,
 )
+from pipedrive_oauth_client.stores.protocol import MOST_CHARACTERS, checked_account
 
 SAFE = re.compile(r"[a-z0-9=~._-]+")
 LONG = (

@@ -19,7 +19,7 @@ import pytest
 
 from pipedrive_oauth_client.errors import StoreLockTimeoutError
 from pipedrive_oauth_client.stores import FileTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.conformance import START, a_token
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork.")
 
@@ -232,7 +232,7 @@ def holder(folder: Path, lease: float) -> Generator[subprocess.Popen[str]]:
         "from datetime import timedelta\n"
         "from pipedrive_oauth_client.errors import StoreLockTimeoutError\n"
         "from pipedrive_oauth_client.stores import FileTokenStore\n"
-        "from pipedrive_oauth_client.stores.conformance.samples import a_token\n"
+        "from pipedrive_oauth_client.stores.conformance import a_token\n"
         "store = FileTokenStore(sys.argv[1], lease=timedelta(seconds=float(sys.argv[2])))\n"
         "with store.lock('acme'):\n"
         "    store.load('acme')\n"

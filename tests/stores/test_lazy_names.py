@@ -87,14 +87,14 @@ def test_broken_extra_is_not_called_missing() -> None:
     """Where something else is missing, its own error comes out."""
     program = (
         "import sys\n"
-        "sys.modules['pipedrive_oauth_client.stores.file_steps'] = None\n"
+        "sys.modules['pipedrive_oauth_client.stores.file'] = None\n"
         "from pipedrive_oauth_client import stores\n"
         "try:\n"
         "    stores.FileTokenStore\n"
         "except ModuleNotFoundError as error:\n"
         "    print(error.name)\n"
     )
-    assert python(program) == "pipedrive_oauth_client.stores.file_steps\n"
+    assert python(program) == "pipedrive_oauth_client.stores.file\n"
 
 
 def test_unknown_name_is_none() -> None:

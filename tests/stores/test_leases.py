@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from pipedrive_oauth_client.errors import StoreLockTimeoutError
-from pipedrive_oauth_client.stores.leases import Lease, Taken, take_in_time
+from pipedrive_oauth_client.stores.leased import Lease, Taken, take_in_time
 from tests.support.fake_time import FakeTime
 
 LEASE, WAIT = timedelta(seconds=60), timedelta(seconds=75)

@@ -14,8 +14,12 @@ import pytest
 
 from pipedrive_oauth_client.errors import ConfigurationError, StoreLockTimeoutError
 from pipedrive_oauth_client.stores import MemoryTokenStore
-from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.conformance import (
+    START,
+    LeaseConformance,
+    TokenStoreConformance,
+    a_token,
+)
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found
 

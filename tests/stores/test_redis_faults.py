@@ -14,7 +14,7 @@ import redis
 from pipedrive_oauth_client import ConfigurationError
 from pipedrive_oauth_client.errors import CorruptTokenError, StoreError
 from pipedrive_oauth_client.stores import RedisTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from tests.support.backends import address, redis_client, redis_url, through, throwaway_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN

@@ -20,8 +20,12 @@ from redis.crc import key_slot
 
 from pipedrive_oauth_client.errors import StoreError
 from pipedrive_oauth_client.stores import RedisTokenStore
-from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.conformance import (
+    START,
+    LeaseConformance,
+    TokenStoreConformance,
+    a_token,
+)
 from tests.support.backends import redis_client, redis_url, throwaway_prefix
 from tests.support.forks import in_child
 from tests.support.redis_server import RedisServer, free_port

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from pipedrive_oauth_client.errors import CorruptTokenError, StoreError
 from pipedrive_oauth_client.stores import SQLTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from tests.support.backends import (
     SQL_KINDS,
     address,

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from pipedrive_oauth_client.stores import SQLTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from tests.support.backends import SQL_KINDS, sql_url, throwaway_table
 from tests.support.forks import in_child, in_children
 

@@ -13,7 +13,7 @@ from sqlalchemy.pool import AssertionPool, NullPool, Pool, SingletonThreadPool, 
 
 from pipedrive_oauth_client import ConfigurationError
 from pipedrive_oauth_client.stores import SQLTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from pipedrive_oauth_client.stores.sql import token_table
 from tests.support.sweep import found, visible
 from tests.support.untyped import untyped

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, event
 
 from pipedrive_oauth_client.errors import CorruptTokenError, StoreError
 from pipedrive_oauth_client.stores import SQLTokenStore
-from pipedrive_oauth_client.stores.conformance.samples import a_token
+from pipedrive_oauth_client.stores.conformance import a_token
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 

@@ -20,11 +20,11 @@ from sqlalchemy.schema import CreateTable
 
 from pipedrive_oauth_client.errors import StoreError
 from pipedrive_oauth_client.stores import SQLTokenStore
+from pipedrive_oauth_client.stores.conformance import START, a_token
 from pipedrive_oauth_client.stores.conformance import LeaseConformance as Leased
 from pipedrive_oauth_client.stores.conformance import TokenStoreConformance as Every
-from pipedrive_oauth_client.stores.conformance.samples import START, a_token
+from pipedrive_oauth_client.stores.leased import to_text
 from pipedrive_oauth_client.stores.sql import token_table
-from pipedrive_oauth_client.stores.texts import to_text
 from tests.support.backends import SQL_KINDS, sql_url, throwaway_table
 from tests.support.forks import in_children
 

@@ -20,15 +20,9 @@ import anyio
 import httpx
 from attrs import evolve, field, frozen
 
-from pipedrive_oauth_client import (
-    NO_STATE,
-    PipedriveAuth,
-    PipedriveOAuth,
-    Token,
-    flights,
-    sandbox,
-    waiting,
-)
+from pipedrive_oauth_client import NO_STATE, PipedriveAuth, PipedriveOAuth, Token, sandbox
+from pipedrive_oauth_client import _renewal as flights
+from pipedrive_oauth_client import token_source as waiting
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import User
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore

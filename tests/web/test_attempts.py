@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from pipedrive_oauth_client.sandbox import Clock
-from pipedrive_oauth_client.web import firsts
-from pipedrive_oauth_client.web.attempts import Attempts
-from pipedrive_oauth_client.web.firsts import FirstUses
-from pipedrive_oauth_client.web.pages import html
+from pipedrive_oauth_client.web import login_state as firsts
+from pipedrive_oauth_client.web.error_pages import html
+from pipedrive_oauth_client.web.login_state import Attempts, FirstUses
 from tests.web.sites import KEY
 
 TEN_MINUTES = timedelta(minutes=10)

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token
 from pipedrive_oauth_client.stores import MemoryTokenStore
-from pipedrive_oauth_client.stores.leases import Lease
+from pipedrive_oauth_client.stores.leased import Lease
 from pipedrive_oauth_client.web import disconnect
 
 TOKEN = Token(

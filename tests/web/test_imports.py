@@ -34,7 +34,7 @@ def imported_by(module: str) -> set[str]:
     ("module", "own"),
     [
         ("pipedrive_oauth_client.web", set[str]()),
-        ("pipedrive_oauth_client.web.routes", set[str]()),
+        ("pipedrive_oauth_client.web.connect", set[str]()),
         ("pipedrive_oauth_client.web.starlette", {"starlette"}),
         ("pipedrive_oauth_client.web.flask", {"flask"}),
         ("pipedrive_oauth_client.web.django", {"django"}),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipedrive_oauth_client import ConfigurationError
-from pipedrive_oauth_client.web.returns import Returns
+from pipedrive_oauth_client.web.redirect_targets import Returns
 from tests.support.untyped import untyped
 
 ELSEWHERE = [

@@ -12,7 +12,7 @@ import pytest
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, StoreError
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.web.messages import Answer
-from pipedrive_oauth_client.web.steps import AsyncCarrier, Plan, Step, carry_async
+from pipedrive_oauth_client.web.runner import AsyncCarrier, Plan, Step, carry_async
 from tests.support.auths import WatchedStore
 from tests.support.driver import ASYNC_MODES, run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 # A new extra needs a line here: the check refuses one that it can't try.
 PROGRAMS = {
     "cli": (
-        "from pipedrive_oauth_client.cli.running import run; import sys;"
+        "from pipedrive_oauth_client.cli.main import run; import sys;"
         " sys.exit(run(['--help']) or run(['status', '--store', 'file:tokens']))"
     ),
     "encryption": "from pipedrive_oauth_client.stores import EncryptedTokenStore",
@@ -21,7 +21,7 @@ PROGRAMS = {
     "sql": (
         "from pipedrive_oauth_client.stores import SQLTokenStore; SQLTokenStore('sqlite:///t.db')"
     ),
-    "web": "import pipedrive_oauth_client.web, pipedrive_oauth_client.web.attempts",
+    "web": "import pipedrive_oauth_client.web, pipedrive_oauth_client.web.login_state",
 }
 
 # What can be imported in an environment, and what the core loads there. What httpx loads by itself

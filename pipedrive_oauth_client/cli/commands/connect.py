@@ -124,12 +124,11 @@ def login(
     debug: Debug = False,
 ) -> None:
     """Connect an account."""
-    from pipedrive_oauth_client.cli.arrivals import arrival
-    from pipedrive_oauth_client.cli.login import Login, check_store
+    from pipedrive_oauth_client._checks import utc_now
+    from pipedrive_oauth_client.cli.login import Login, arrival, check_store
+    from pipedrive_oauth_client.cli.output import ask, can_ask, say, write, write_json
     from pipedrive_oauth_client.cli.sessions import app_settings, opened_flow, place_of
-    from pipedrive_oauth_client.cli.standing import standing_of
-    from pipedrive_oauth_client.cli.terminal import ask, can_ask, say, write, write_json
-    from pipedrive_oauth_client.clock import utc_now
+    from pipedrive_oauth_client.cli.status import standing_of
 
     manners: Manners = context.obj
     if not math.isfinite(timeout):
@@ -164,9 +163,9 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Show the accounts of a store."""
+    from pipedrive_oauth_client.cli.output import write_json
     from pipedrive_oauth_client.cli.sessions import place_of
     from pipedrive_oauth_client.cli.status import print_status, standings
-    from pipedrive_oauth_client.cli.terminal import write_json
 
     place = place_of(context.obj, store, store_name, store_keys_file)
     with place.opened() as tokens:

@@ -60,11 +60,10 @@ def revoke(
     debug: Debug = False,
 ) -> None:
     """End an account's grant."""
-    from pipedrive_oauth_client.cli.exits import CommandError, ExitCode
-    from pipedrive_oauth_client.cli.revoking import end_grant
+    from pipedrive_oauth_client.cli.accounts import chosen_account, end_grant
+    from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
+    from pipedrive_oauth_client.cli.output import ask, can_ask, write, write_json
     from pipedrive_oauth_client.cli.sessions import app_settings, opened_flow, place_of
-    from pipedrive_oauth_client.cli.terminal import ask, can_ask, write, write_json
-    from pipedrive_oauth_client.cli.tokens import chosen_account
 
     place = place_of(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)

@@ -56,8 +56,8 @@ def sandbox(
     debug: Debug = False,
 ) -> None:
     """Serve a sandbox."""
+    from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.sandbox_run import announcement, exports, serve_sandbox
-    from pipedrive_oauth_client.cli.terminal import write, write_json
 
     serve_sandbox(
         port,

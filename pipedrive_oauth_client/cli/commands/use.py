@@ -83,9 +83,9 @@ def token(
     debug: Debug = False,
 ) -> None:
     """Print a valid access token."""
+    from pipedrive_oauth_client.cli.accounts import chosen_account, valid_token
+    from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.sessions import app_settings, opened_flow, place_of
-    from pipedrive_oauth_client.cli.terminal import write, write_json
-    from pipedrive_oauth_client.cli.tokens import chosen_account, valid_token
 
     place = place_of(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
@@ -116,8 +116,8 @@ def header(
     debug: Debug = False,
 ) -> None:
     """Print the Basic header of the app."""
+    from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.sessions import app_settings
-    from pipedrive_oauth_client.cli.terminal import write, write_json
 
     value = app_settings(context.obj, client_id, client_secret_file).header()
     if json:
@@ -175,10 +175,9 @@ def refresh(
     debug: Debug = False,
 ) -> None:
     """Renew tokens now."""
-    from pipedrive_oauth_client.cli.refreshing import refresh_many, refresh_one
+    from pipedrive_oauth_client.cli.accounts import chosen_account, refresh_many, refresh_one
     from pipedrive_oauth_client.cli.sessions import app_settings, opened_flow, place_of
-    from pipedrive_oauth_client.cli.tokens import chosen_account
-    from pipedrive_oauth_client.cli.words import read_span
+    from pipedrive_oauth_client.cli.status import read_span
 
     if all_accounts and account == os.environ.get("PIPEDRIVE_OAUTH_ACCOUNT"):
         account = None  # what was said now counts more

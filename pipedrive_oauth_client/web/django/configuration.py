@@ -20,15 +20,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
-from pipedrive_oauth_client.async_flow import AsyncPipedriveOAuth
+from pipedrive_oauth_client._checks import utc_now
 from pipedrive_oauth_client.auth import PipedriveAuth
-from pipedrive_oauth_client.clock import utc_now
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.flow import PipedriveOAuth
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web import uninstalling
+from pipedrive_oauth_client.web import disconnecting as uninstalling
 from pipedrive_oauth_client.web.core import WebCore
 from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
 

@@ -12,10 +12,10 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from pipedrive_oauth_client.web.connect import at_callback, at_start
 from pipedrive_oauth_client.web.django.configuration import blocking_core, site
 from pipedrive_oauth_client.web.messages import Answer, Incoming
-from pipedrive_oauth_client.web.routes import at_callback, at_start
-from pipedrive_oauth_client.web.steps import AsyncCarrier, Carrier, carry, carry_async
+from pipedrive_oauth_client.web.runner import AsyncCarrier, Carrier, carry, carry_async
 
 __all__ = ["acallback", "aconnect", "callback", "connect"]
 

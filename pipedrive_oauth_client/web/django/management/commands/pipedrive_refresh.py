@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from pipedrive_oauth_client.clock import read
+from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.fleet import refresh_due
 from pipedrive_oauth_client.web.django.configuration import site
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             report = refresh_due(
                 site().oauth,
                 site().store,
-                read(site().oauth.clock) - timedelta(days=options["days"]),
+                read_clock(site().oauth.clock) - timedelta(days=options["days"]),
                 concurrency=options["concurrency"],
                 per_second=options["per_second"],
             )

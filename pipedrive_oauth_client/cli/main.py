@@ -1,0 +1,114 @@
+"""Running a command: its exit code, its signals, and what is said when it fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import typer
+
+from pipedrive_oauth_client.cli.app import app
+from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
+from pipedrive_oauth_client.cli.output import can_ask, discard_output, prepare, say, write
+from pipedrive_oauth_client.cli.reports import Manners, described
+
+__all__ = ["run"]
+
+_COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
+# Where a message repeats a value, and the same without it. A short word is a misspelled command.
+_VALUES = (
+    (r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1"),
+    (r"^(Invalid value for '[^']*'(?: \(env var: '\w+'\))?): .* is not ", r"\1: this is not "),
+    (r"(No such command)(?! '[a-z-]{1,16}'\.) '.*'", r"\1"),
+    (r"(No such option: --?[a-z-]{1,24})[^ ]*", r"\1"),
+)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM has come."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The command and its arguments.
+
+    Returns:
+        The exit code.
+    """
+    prepare()
+    # What is wrong with the command line may be found before its options are read.
+    manners = Manners(json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON")))
+    error: BaseException | None = None
+    try:
+        with _sigterm():
+            code = _called(list(arguments), manners)
+            write("")
+    except _TerminatedError:
+        code = ExitCode.TERMINATED
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - one line, and the code
+        code, error = exit_code_of(failure), failure
+    if code is ExitCode.OUTPUT_CLOSED:
+        discard_output()
+        return int(code)
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        error = CommandError(code.meaning, code)
+        if can_ask():
+            say("")  # the terminal has written ^C
+    if error is not None:
+        say(described(error, code, manners).removesuffix("\n"))
+    return int(code)
+
+
+def _called(arguments: list[str], manners: Manners) -> ExitCode:
+    command: Any = typer.main.get_command(app)
+    try:
+        result = command.main(
+            args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=manners
+        )
+    except SystemExit as ended:
+        # Typer exits by itself when a shell has what it asked for, when it has shown or installed
+        # the completion, and when nobody reads the help.
+        if os.environ.get(_COMPLETING):
+            raise
+        if not ended.code:
+            return ExitCode.DONE
+        return ExitCode.OUTPUT_CLOSED
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except typer.TyperException as wrong:
+        raise CommandError(_without_values(wrong.format_message()), ExitCode.USAGE) from None
+    return ExitCode(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _without_values(message: str) -> str:
+    # Somebody may have written a secret on the command line; it is enough there.
+    for pattern, without in _VALUES:
+        message = re.sub(pattern, without, message, flags=re.DOTALL)
+    return message
+
+
+def _is_on(value: str | None) -> bool:
+    return (value or "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+@contextmanager
+def _sigterm() -> Generator[None]:
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # a program that calls this in a thread has its own way
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

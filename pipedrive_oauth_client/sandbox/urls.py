@@ -1,0 +1,133 @@
+"""Redirect URIs: what counts as one, how a callback is added to it, how a page may name it.
+
+Source:
+    RFC 3986 (syntax); RFC 6749 section 3.1.2 (redirection endpoint).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from urllib.parse import SplitResult, quote, urlsplit
+
+from starlette.datastructures import URL
+from starlette.requests import Request
+
+HOME_PATH = "/"
+ICON_PATH = "/favicon.ico"
+AUTHORIZE_PATH = "/oauth/authorize"
+ISSUE_PATH = "/oauth/token"
+SLASHED_ISSUE_PATH = "/oauth/token/"
+REVOKE_PATH = "/oauth/revoke"
+DECIDE_PATH = "/sandbox/consent"
+CURRENT_USER_PATH = "/api/v1/users/me"
+DEALS_PATH = "/api/v2/deals"
+PATHS = (
+    AUTHORIZE_PATH,
+    ISSUE_PATH,
+    SLASHED_ISSUE_PATH,
+    REVOKE_PATH,
+    DECIDE_PATH,
+    CURRENT_USER_PATH,
+    DEALS_PATH,
+)
+# What a person looks at while they test: a look must not push out of the log what it is for, and
+# must not change what a test counts.
+UNNOTED_PATHS = (HOME_PATH, ICON_PATH)
+
+
+def origin(request: Request) -> str:
+    """Return scheme, host and port that the request was sent to."""
+    scope = request.scope
+    server = scope.get("server")
+    return _origin(
+        scope.get("scheme", "http"),
+        request.headers.get("host"),
+        tuple(server) if server is not None else None,
+    )
+
+
+def base_path(request: Request) -> str:
+    """Return the path under which the sandbox was mounted in another application, or nothing."""
+    root_path: str = request.scope.get("root_path", "")
+    return root_path.rstrip("/")
+
+
+def base_url(request: Request) -> str:
+    """Return the address that all of the sandbox's paths continue, without a slash at its end."""
+    return origin(request) + base_path(request)
+
+
+@functools.lru_cache(maxsize=64)
+def _origin(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
+    """Let the framework judge a Host header; what the server's own address is counts without it."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    url = URL(scope={"scheme": scheme, "path": "/", "headers": headers, "server": server})
+    return f"{url.scheme}://{url.netloc}"
+
+
+_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
+_HOST = re.compile(r"[A-Za-z0-9.\-]+|[0-9A-Fa-f:.]+")
+
+
+def is_absolute_uri(text: str) -> bool:
+    """Tell whether the text is a URI with a scheme, written in the characters of RFC 3986."""
+    return _SCHEME.fullmatch(text) is not None and _split(text) is not None
+
+
+def is_redirect_uri(text: str) -> bool:
+    """Tell whether an app may be registered with this redirect URI.
+
+    It must be an absolute http or https URI with a host, without user information and without a
+    fragment (RFC 6749 section 3.1.2).
+    """
+    parts = _split(text) if is_absolute_uri(text) else None
+    return (
+        parts is not None
+        and parts.scheme in {"http", "https"}
+        and "#" not in text
+        and "@" not in parts.netloc
+        and _HOST.fullmatch(parts.hostname or "") is not None
+    )
+
+
+def with_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """Return the URI with the parameters added to the query that it may have already.
+
+    Args:
+        uri: A redirect URI; its own query is kept as it is (RFC 6749 section 3.1.2).
+        parameters: Names and values. A value read with `parse_query` is written back to the same
+            bytes, whatever they are.
+    """
+    added = "&".join(
+        f"{quote(name, safe='')}={quote(value, safe='', errors='surrogateescape')}"
+        for name, value in parameters
+    )
+    if "?" not in uri:
+        return f"{uri}?{added}"
+    return f"{uri}{added}" if uri.endswith(("?", "&")) else f"{uri}&{added}"
+
+
+def content_security_source(uri: str) -> str:
+    """Return the origin of a redirect URI the way a Content-Security-Policy names it.
+
+    The policy's grammar has no IPv6 addresses, so for such a host only the scheme can be named.
+    """
+    parts = urlsplit(uri)
+    if ":" in (parts.hostname or ""):
+        return f"{parts.scheme}:"
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return the URI's parts, or None when it has characters or a port that no URI has."""
+    if _CHARACTERS.fullmatch(text) is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        return None
+    return parts

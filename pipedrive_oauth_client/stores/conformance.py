@@ -1,0 +1,368 @@
+"""Tests that every store has to pass; a store of your own, too.
+
+    from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
+
+    class TestMyStore(TokenStoreConformance):  # and LeaseConformance, if its locks can be lost
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return lambda **settings: MyStore(tmp_path / "tokens", **settings)
+
+`open_store` gives another handle on the same place at each call, as another process would have it.
+Only `LeaseConformance` passes settings: `lease` and `wait`, as timedeltas. pytest is needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from pipedrive_oauth_client.errors import PipedriveOAuthError, StoreLockTimeoutError
+from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.tokens import Token
+
+__all__ = ["NAMES", "NO_NAMES", "START", "LeaseConformance", "TokenStoreConformance", "a_token"]
+
+START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+
+# Pairs that a file system, a database or a URL takes for the same, or for something else.
+NAMES: Final = (
+    *("acme", "Acme", "acme:1", "acme/1", "acme\\1", "../acme", ".", "..", "acme.", "acme.json"),
+    *("caf\u00e9", "cafe\u0301", "stra\u00dfe", "strasse", "%61cme", "a%", "a_", "a*", "'; --"),
+    *("con", "{acme}", "[acme]", "123", "0123", "a b", "\U0001f980", "x" * 200),
+)
+NO_NAMES: Final = ("", " acme", "acme ", "ac\nme", "ac\0me", "x" * 201, "\ud800", 5, None, b"acme")
+
+
+def a_token(number: int = 0, **changes: Any) -> Token:
+    """Make a token of a number, with changes."""
+    given: dict[str, Any] = {
+        "access_token": f"v1u:access-{number}",
+        "refresh_token": f"1:1:refresh-{number}",
+        "scope": "deals:full,base",
+        "api_domain": "https://acme.pipedrive.com",
+        "expires_at": START + timedelta(seconds=number),
+    }
+    return Token(**{**given, **changes})
+
+
+class TokenStoreConformance:
+    """What holds for every store."""
+
+    @pytest.fixture
+    def open_store(self) -> Callable[..., TokenStore]:
+        """Give a function that opens the place under test once more."""
+        raise NotImplementedError("Define the fixture open_store in your class.")
+
+    @pytest.fixture
+    def store(self, open_store: Callable[..., TokenStore]) -> TokenStore:
+        """Give one handle."""
+        return open_store()
+
+    def test_it_is_a_token_store(self, store: TokenStore) -> None:
+        """It has the methods of the protocol."""
+        assert isinstance(store, TokenStore)
+
+    def test_unknown_account_has_no_token(self, store: TokenStore) -> None:
+        """An account that was never saved has no token and is not listed."""
+        assert store.load("nobody") is None
+        assert list(store.accounts()) == []
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            a_token(),
+            a_token(refresh_token=None, api_domain=None, scope=""),
+            a_token(access_token="a" * 4096, refresh_token="r" * 4096),
+            a_token(scope="\u00e4 \u20ac \U0001f980 ' \" \\ \n"),
+            a_token(expires_at=START + timedelta(microseconds=1)),
+            a_token(expires_at=datetime(1969, 12, 31, tzinfo=UTC)),
+            a_token(expires_at=datetime.max.replace(tzinfo=UTC)),
+        ],
+        ids=["whole", "sparse", "long", "odd characters", "microsecond", "long ago", "never"],
+    )
+    def test_token_comes_back_as_it_was(
+        self, open_store: Callable[..., TokenStore], token: Token
+    ) -> None:
+        """What is saved is what another handle loads."""
+        open_store().save("acme", token)
+        assert open_store().load("acme") == token
+
+    def test_save_replaces(self, store: TokenStore) -> None:
+        """The last token that was saved counts, and the account is listed once."""
+        store.save("acme", a_token(1))
+        store.save("acme", a_token(2))
+        assert store.load("acme") == a_token(2)
+        assert list(store.accounts()) == ["acme"]
+
+    def test_accounts_are_told_apart(self, open_store: Callable[..., TokenStore]) -> None:
+        """Names that are nearly the same have tokens of their own, and come back as they were."""
+        store = open_store()
+        for number, name in enumerate(NAMES):
+            store.save(name, a_token(number))
+        other = open_store()
+        assert [other.load(name) for name in NAMES] == [a_token(n) for n in range(len(NAMES))]
+        assert sorted(other.accounts()) == sorted(NAMES)
+
+    def test_delete_forgets(self, store: TokenStore) -> None:
+        """A deleted token is gone, the others stay, and deleting again does no harm."""
+        store.save("acme", a_token(1))
+        store.save("umbrella", a_token(2))
+        for _ in range(2):
+            store.delete("acme")
+            assert store.load("acme") is None
+            assert list(store.accounts()) == ["umbrella"]
+        store.save("acme", a_token(3))
+        assert store.load("acme") == a_token(3)
+
+    def test_every_account_is_listed_once(self, store: TokenStore) -> None:
+        """However many there are, each comes once."""
+        names = [f"account {number}" for number in range(230)]
+        for name in names:
+            store.save(name, a_token())
+        assert sorted(store.accounts()) == sorted(names)
+
+    def test_lock_leaves_nothing(self, store: TokenStore) -> None:
+        """Locking an account that has no token makes none, and can be done again."""
+        for _ in range(2):
+            with store.lock("acme"):
+                assert store.load("acme") is None
+        assert list(store.accounts()) == []
+
+    def test_work_under_the_lock(self, store: TokenStore) -> None:
+        """Under the lock a token is loaded, saved and deleted as without."""
+        store.save("acme", a_token(1))
+        with store.lock("acme"):
+            assert store.load("acme") == a_token(1)
+            store.save("acme", a_token(2))
+            store.save("acme", a_token(3))
+            assert store.load("acme") == a_token(3)
+        with store.lock("acme"):
+            store.delete("acme")
+            store.save("acme", a_token(4))
+        assert store.load("acme") == a_token(4)
+
+    def test_lock_is_let_go_after_an_error(self, store: TokenStore) -> None:
+        """An error inside of the block comes out, and the lock is free."""
+        with pytest.raises(ZeroDivisionError), store.lock("acme"):
+            raise ZeroDivisionError
+        with store.lock("acme"):
+            store.save("acme", a_token())
+
+    def test_locks_of_two_accounts_are_two(self, open_store: Callable[..., TokenStore]) -> None:
+        """Whoever has one account's lock does not keep others from another's."""
+        with open_store().lock("acme"), open_store().lock("umbrella"):
+            pass
+
+    def test_nothing_is_lost_between_callers(self, open_store: Callable[..., TokenStore]) -> None:
+        """Several callers that load, change and save under the lock lose no change."""
+        callers, rounds = 4, 6
+
+        def change(store: TokenStore) -> None:
+            for _ in range(rounds):
+                with store.lock("acme"):
+                    before = store.load("acme")
+                    assert before is not None
+                    later = before.expires_at + timedelta(seconds=1)
+                    store.save("acme", a_token(expires_at=later))
+
+        open_store().save("acme", a_token())
+        with ThreadPoolExecutor(callers) as threads:
+            for done in [threads.submit(change, open_store()) for _ in range(callers)]:
+                done.result()
+        after = open_store().load("acme")
+        assert after is not None
+        assert after.expires_at - START == timedelta(seconds=callers * rounds)
+
+    def test_lock_has_one_holder(self, open_store: Callable[..., TokenStore]) -> None:
+        """Never do two callers hold the lock of one account."""
+        inside: list[int] = []
+        most: list[int] = []
+
+        def hold(store: TokenStore, number: int) -> None:
+            for _ in range(6):
+                with store.lock("acme"):
+                    inside.append(number)
+                    store.load("acme")  # time for somebody else to come in
+                    most.append(len(inside))
+                    inside.remove(number)
+
+        with ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(hold, open_store(), number) for number in range(4)]:
+                done.result()
+        assert set(most) == {1}
+        assert len(most) == 24
+
+    def test_held_lock_keeps_others_out(self, open_store: Callable[..., TokenStore]) -> None:
+        """Whoever asks for a lock that somebody else has gets it when that one lets go."""
+        came_in = threading.Event()
+
+        def come_in() -> None:
+            with open_store().lock("acme"):
+                came_in.set()
+
+        with ThreadPoolExecutor(1) as threads:
+            with open_store().lock("acme"):
+                done = threads.submit(come_in)
+                assert not came_in.wait(0.5)
+            done.result()
+        assert came_in.is_set()
+
+    def test_repr_holds_no_token(self, store: TokenStore) -> None:
+        """The store's `repr` shows no token."""
+        store.save("acme", a_token(7))
+        assert "access-7" not in repr(store)
+        assert "refresh-7" not in repr(store)
+
+
+SHORT: Final = timedelta(milliseconds=250)
+LONG: Final = timedelta(seconds=30)
+
+
+class LeaseConformance:
+    """What holds for a store whose locks end by themselves."""
+
+    @pytest.fixture
+    def open_store(self) -> Callable[..., TokenStore]:
+        """Give a function that opens the place under test once more."""
+        raise NotImplementedError("Define the fixture open_store in your class.")
+
+    @pytest.fixture
+    def store(self, open_store: Callable[..., TokenStore]) -> TokenStore:
+        """Give one handle."""
+        return open_store()
+
+    def test_waiting_has_an_end(self, open_store: Callable[..., TokenStore]) -> None:
+        """Whoever waits for longer than `wait` gets an error, and the holder keeps the lock."""
+        holder = open_store(lease=LONG)
+        with holder.lock("acme"):
+            impatient = open_store(lease=LONG, wait=SHORT)
+            with pytest.raises(StoreLockTimeoutError), impatient.lock("acme"):
+                pass
+            holder.save("acme", a_token())
+
+    def test_lease_ends(self, open_store: Callable[..., TokenStore]) -> None:
+        """A holder that never lets go loses the lock after its lease."""
+        dead = open_store(lease=SHORT, wait=LONG).lock("acme")
+        dead.__enter__()
+        with open_store(lease=LONG, wait=LONG).lock("acme"):
+            pass
+        dead.__exit__(None, None, None)
+
+    def test_late_holder_lets_go_of_nothing(self, open_store: Callable[..., TokenStore]) -> None:
+        """A late holder's end does not end the lock of the next."""
+        late = open_store(lease=SHORT, wait=LONG).lock("acme")
+        late.__enter__()
+        with open_store(lease=LONG, wait=LONG).lock("acme"):
+            late.__exit__(None, None, None)
+            third = open_store(lease=LONG, wait=SHORT)
+            with pytest.raises(StoreLockTimeoutError), third.lock("acme"):
+                pass
+
+    def test_late_save_is_refused(self, open_store: Callable[..., TokenStore]) -> None:
+        """What a late holder brings after the next has saved is not written."""
+        late, nxt = open_store(lease=SHORT, wait=LONG), open_store(lease=LONG, wait=LONG)
+        late.save("acme", a_token(1))
+        with late.lock("acme"):
+            with nxt.lock("acme"):
+                nxt.save("acme", a_token(2))
+            with pytest.raises(StoreLockTimeoutError):
+                late.save("acme", a_token(3))
+        assert nxt.load("acme") == a_token(2)
+
+    def test_late_save_is_taken_where_nobody_else_saved(
+        self, open_store: Callable[..., TokenStore]
+    ) -> None:
+        """A late holder's token is kept while the stored one is the one that it has renewed."""
+        late, nxt = open_store(lease=SHORT, wait=LONG), open_store(lease=LONG, wait=LONG)
+        late.save("acme", a_token(1))
+        with late.lock("acme"):
+            with nxt.lock("acme"):
+                assert nxt.load("acme") == a_token(1)
+            late.save("acme", a_token(2))
+        assert nxt.load("acme") == a_token(2)
+
+    def test_save_without_the_lock_wins(self, open_store: Callable[..., TokenStore]) -> None:
+        """A person who authorizes anew during a renewal is not overwritten by it."""
+        renewing, authorizing = open_store(), open_store()
+        renewing.save("acme", a_token(1))
+        with renewing.lock("acme"):
+            assert renewing.load("acme") == a_token(1)
+            authorizing.save("acme", a_token(2))
+            with pytest.raises(StoreLockTimeoutError):
+                renewing.save("acme", a_token(3))
+        assert authorizing.load("acme") == a_token(2)
+
+    def test_first_save_is_fenced_too(self, open_store: Callable[..., TokenStore]) -> None:
+        """A lock on an account without a token refuses a save after somebody else's first one."""
+        slow, quick = open_store(), open_store()
+        with slow.lock("acme"):
+            quick.save("acme", a_token(1))
+            with pytest.raises(StoreLockTimeoutError):
+                slow.save("acme", a_token(2))
+        assert quick.load("acme") == a_token(1)
+
+    def test_deleted_token_does_not_come_back(self, open_store: Callable[..., TokenStore]) -> None:
+        """An account that was deleted during a renewal stays deleted."""
+        renewing, deleting = open_store(), open_store()
+        renewing.save("acme", a_token(1))
+        with renewing.lock("acme"):
+            deleting.delete("acme")
+            with pytest.raises(StoreLockTimeoutError):
+                renewing.save("acme", a_token(2))
+        assert deleting.load("acme") is None
+        assert list(deleting.accounts()) == []
+
+    def test_what_was_loaded_counts(self, open_store: Callable[..., TokenStore]) -> None:
+        """A holder that has loaded somebody else's newer token may save what it makes of it."""
+        renewing, authorizing = open_store(), open_store()
+        renewing.save("acme", a_token(1))
+        with renewing.lock("acme"):
+            authorizing.save("acme", a_token(2))
+            assert renewing.load("acme") == a_token(2)
+            renewing.save("acme", a_token(3))
+        assert authorizing.load("acme") == a_token(3)
+
+    def test_lock_is_not_taken_twice(self, open_store: Callable[..., TokenStore]) -> None:
+        """A thread that asks for a lock that it has is told so, and keeps it."""
+        store = open_store(lease=LONG)
+        with store.lock("acme"):
+            with pytest.raises(PipedriveOAuthError), store.lock("acme"):
+                pass
+            store.save("acme", a_token())
+
+    @pytest.mark.parametrize("name", NO_NAMES, ids=repr)
+    def test_bad_name_is_refused(self, store: TokenStore, name: Any) -> None:
+        """A name that no account can have is an error of this package, in whatever is asked."""
+        with pytest.raises(PipedriveOAuthError):
+            store.save(name, a_token())
+        with pytest.raises(PipedriveOAuthError):
+            store.load(name)
+        with pytest.raises(PipedriveOAuthError):
+            store.delete(name)
+        with pytest.raises(PipedriveOAuthError), store.lock(name):
+            pass
+        assert list(store.accounts()) == []
+
+    def test_what_is_no_token_is_refused(self, store: TokenStore) -> None:
+        """Saving something else is an error, and the token before is still there."""
+        store.save("acme", a_token())
+        wrong: Any = {"access_token": "a"}
+        with pytest.raises(PipedriveOAuthError):
+            store.save("acme", wrong)
+        assert store.load("acme") == a_token()
+
+    def test_due_tokens_are_found(self, open_store: Callable[..., TokenStore]) -> None:
+        """`due` gives each account whose access token expires before a time, and no other."""
+        store: Any = open_store()
+        for number in range(230):
+            store.save(f"account {number}", a_token(number))
+        store.delete("account 3")
+        with store.lock("locked, without a token"):
+            due = list(store.due(START + timedelta(seconds=110)))
+        assert sorted(due) == sorted(f"account {number}" for number in range(110) if number != 3)
+        assert list(store.due(START - timedelta(days=1))) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pipedrive_oauth_client.cli.terminal import drop_unwritten, say
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.extras import refuse_without
 
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             refuse_without(error, "pipedrive-oauth", package="typer", extra="cli")
         except ConfigurationError as refusal:
-            if sys.stderr is not None:
-                sys.stderr.write(f"Error: {refusal}\n")
+            say(f"Error: {refusal}")
+            drop_unwritten()
             return 2
     except KeyboardInterrupt:
         return 130  # before anything was done

@@ -1,4 +1,4 @@
-"""Where the output goes and what is sent to the process: pipes, encodings, signals, no home."""
+"""Encodings, signals, no home, and other processes beside the command."""
 
 from __future__ import annotations
 
@@ -34,45 +34,6 @@ def kept(store: FileTokenStore, granted: Grant) -> Token:
     token = granted()
     store.save("acme", token)
     return token
-
-
-@pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("command", ["status", "token", "--help"])
-def test_output_that_nobody_reads(environ: dict[str, str], command: str) -> None:
-    """Where the reader has gone, the command ends without a word."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        done = spawned(environ, command, stdout=writer)
-    finally:
-        os.close(writer)
-    assert done.stderr == ""
-    assert done.returncode == 141
-
-
-@pytest.mark.usefixtures("kept")
-def test_closed_output(environ: dict[str, str]) -> None:
-    """A command that is started with its output closed says nothing, and tells by its code."""
-    shell = " ".join([*COMMAND, "token", ">&-"])
-    done = subprocess.run(
-        ["sh", "-c", shell],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
-
-
-@pytest.mark.usefixtures("kept")
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_full_disk(environ: dict[str, str]) -> None:
-    """An output that can't be written is told in one line."""
-    with Path("/dev/full").open("wb") as full:
-        done = spawned(environ, "token", stdout=full.fileno())
-    assert done.returncode == 1
-    assert done.stderr == "Error: The output can't be written: No space left on device.\n"
 
 
 def test_locale_that_knows_no_accents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -176,7 +177,8 @@ def test_browser_of_the_environment(
     )
     # The opener is started apart from this environment, as a browser is.
     root = Path(__file__).parents[2]
-    browser = f"env PYTHONPATH={root} {sys.executable} {script} %s &"
+    opener = ["env", f"PYTHONPATH={root}", sys.executable, str(script)]
+    browser = f"{shlex.join(opener)} %s &"
     done = spawned({**environ, "BROWSER": browser}, "login", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["account"] == "1:11"

@@ -11,6 +11,22 @@ from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from tests.support.auths import Account, Gate, connected, served
 from tests.support.driver import MODES
 from tests.support.samples import GET_TOKENS, REFRESH_TOKENS, Operation
+from tests.support.time_limits import (
+    pytest_configure,
+    pytest_enter_pdb,
+    pytest_runtest_protocol,
+    pytest_timeout_set_timer,
+    pytest_unconfigure,
+)
+
+# What ends a test that hangs: pytest takes these functions from here.
+__all__ = [
+    "pytest_configure",
+    "pytest_enter_pdb",
+    "pytest_runtest_protocol",
+    "pytest_timeout_set_timer",
+    "pytest_unconfigure",
+]
 
 # No test may fail because the machine is busy. The rest is as hypothesis has it, here and in CI.
 settings.register_profile(

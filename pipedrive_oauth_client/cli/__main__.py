@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pipedrive_oauth_client._lazy import raise_missing_extra
+from pipedrive_oauth_client.cli.output import drop_unwritten, say
 from pipedrive_oauth_client.errors import ConfigurationError
 
 __all__ = ["main"]
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             raise_missing_extra(error, "pipedrive-oauth", package="typer", extra="cli")
         except ConfigurationError as refusal:
-            if sys.stderr is not None:
-                sys.stderr.write(f"Error: {refusal}\n")
+            say(f"Error: {refusal}")
+            drop_unwritten()
             return 2
     except KeyboardInterrupt:
         return 130  # before anything was done

@@ -14,7 +14,14 @@ import typer
 
 from pipedrive_oauth_client.cli.app import app
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.output import can_ask, discard_output, prepare, say, write
+from pipedrive_oauth_client.cli.output import (
+    can_ask,
+    checked_output,
+    drop_unwritten,
+    finish_output,
+    prepare,
+    say,
+)
 from pipedrive_oauth_client.cli.reports import Manners, described
 
 __all__ = ["run"]
@@ -45,25 +52,31 @@ def run(arguments: Sequence[str]) -> int:
     prepare()
     # What is wrong with the command line may be found before its options are read.
     manners = Manners(json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON")))
+    try:
+        return int(_ended(arguments, manners))
+    finally:
+        drop_unwritten()
+
+
+def _ended(arguments: Sequence[str], manners: Manners) -> ExitCode:
     error: BaseException | None = None
     try:
-        with _sigterm():
+        with _sigterm(), checked_output():
             code = _called(list(arguments), manners)
-            write("")
+            finish_output()
     except _TerminatedError:
         code = ExitCode.TERMINATED
     except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - one line, and the code
         code, error = exit_code_of(failure), failure
     if code is ExitCode.OUTPUT_CLOSED:
-        discard_output()
-        return int(code)
+        return code
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         error = CommandError(code.meaning, code)
         if can_ask():
             say("")  # the terminal has written ^C
     if error is not None:
         say(described(error, code, manners).removesuffix("\n"))
-    return int(code)
+    return code
 
 
 def _called(arguments: list[str], manners: Manners) -> ExitCode:

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import warnings
-from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO, cast
 
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, OutputClosedError
 
@@ -19,8 +20,10 @@ __all__ = [
     "ask",
     "ask_hidden",
     "can_ask",
+    "checked_output",
     "console",
-    "discard_output",
+    "drop_unwritten",
+    "finish_output",
     "prepare",
     "say",
     "write",
@@ -36,6 +39,47 @@ def prepare() -> None:
             reconfigure(errors="backslashreplace")
 
 
+class _CheckedOutput:
+    """Standard output that fails with the command's own errors, for Typer's texts as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _output_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _output_errors():
+            self._stream.flush()
+
+
+@contextmanager
+def checked_output() -> Generator[None]:
+    """Turn each failure to write to standard output into an error of the command."""
+    before: TextIO | None = sys.stdout
+    if before is not None:
+        sys.stdout = cast("TextIO", _CheckedOutput(before))
+    try:
+        yield
+    finally:
+        sys.stdout = cast("TextIO", before)
+
+
+@contextmanager
+def _output_errors() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosedError("Standard output is closed.") from error
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise CommandError(f"The output can't be written: {why}.", ExitCode.UNEXPECTED) from error
+
+
 def write(text: str) -> None:
     """Write what the command is for to standard output, and make sure that it got there.
 
@@ -43,21 +87,52 @@ def write(text: str) -> None:
         text: The text, line breaks included.
 
     Raises:
-        OutputClosedError: Nobody reads it any more.
+        OutputClosedError: The reader has closed it.
         CommandError: It can't be written.
     """
     # Python has none where the command was started with its output closed.
     out: TextIO | None = sys.stdout
     if out is None:
         raise OutputClosedError("Standard output is closed.")
-    try:
+    with _output_errors():
         out.write(text)
         out.flush()
-    except BrokenPipeError as error:
-        raise OutputClosedError("Standard output is closed.") from error
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise CommandError(f"The output can't be written: {why}.", ExitCode.UNEXPECTED) from error
+
+
+def finish_output() -> None:
+    """Write what is left, and have the file system report what it reports on closing alone.
+
+    Raises:
+        OutputClosedError: There is no standard output, or its reader has closed it.
+        CommandError: It can't be written.
+    """
+    write("")
+    with _output_errors():
+        try:
+            number = sys.stdout.fileno()
+        except (AttributeError, ValueError):
+            return  # not a file
+        # Network file systems and quotas may refuse data only here. Closing a copy asks them, and
+        # leaves the stream to a program that has called this.
+        os.close(os.dup(number))
+
+
+def drop_unwritten() -> None:
+    """Drop what can't be written, so that the interpreter does not fail on it when it exits.
+
+    It would print lines of its own, and replace the exit code by 120.
+    """
+    streams: tuple[TextIO | None, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 def write_json(value: object) -> None:
@@ -142,14 +217,6 @@ def ask_hidden(question: str) -> str:
                 " file.",
                 ExitCode.USAGE,
             ) from error
-
-
-def discard_output() -> None:
-    """Let what is still to be written go nowhere, so that the interpreter ends without a word."""
-    with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _answered(line: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO
 from urllib.parse import urlencode
 
 from pipedrive_oauth_client.errors import ConfigurationError
@@ -28,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"The output can't be written: {error.strerror}.\n")
+        # The interpreter would fail once more on what is left, with lines and a code of its own.
+        with suppress(OSError):
+            sys.stdout.close()
+        return 1
     return 0
 
 
@@ -36,7 +44,10 @@ def _announce(server: SandboxServer) -> None:
     query = urlencode(
         {"client_id": app.client_id, "redirect_uri": app.redirect_uri, "state": "any-text"}
     )
-    sys.stdout.write(
+    out: TextIO | None = sys.stdout
+    if out is None:  # started with its output closed
+        return
+    out.write(
         f"""\
 A sandbox of Pipedrive's OAuth service is at {base_url} (nothing in it is real).
 
@@ -52,7 +63,7 @@ A sandbox of Pipedrive's OAuth service is at {base_url} (nothing in it is real).
 Press Ctrl-C to stop.
 """
     )
-    sys.stdout.flush()
+    out.flush()
 
 
 if __name__ == "__main__":

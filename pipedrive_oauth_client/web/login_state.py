@@ -150,7 +150,7 @@ class Attempts:
         self._is_ours = re.compile(re.escape(self._prefix) + "[0-9a-f]{16}").fullmatch
         self._cookies = URLSafeTimedSerializer(
             list(reversed(keys)),
-            salt=f"pipedrive_oauth_client.web.attempts:{client_id}",
+            salt=f"pipedrive_oauth_client.web.login_state:{client_id}",
             signer=_Signer,
             signer_kwargs={
                 "clock": clock,

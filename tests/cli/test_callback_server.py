@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -151,17 +153,18 @@ def test_opening_a_browser(
     script = tmp_path / "browser"
     lines = [
         f"#!{shell}",
-        f"PATH={os.environ['PATH']}",
-        f'echo "$1" > {tmp_path}/url',
-        f"env > {tmp_path}/environment",
-        f"ps -o sid= -p $$ > {tmp_path}/session",
+        f"PATH={shlex.quote(os.environ['PATH'])}",
+        f"cd {shlex.quote(str(tmp_path))}",
+        'echo "$1" > url',
+        "env > environment",
+        f"{shlex.quote(sys.executable)} -c 'import os; print(os.getsid(0))' > session",
         program or "",
     ]
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))  # where no other browser is found
     if program is not None:
-        monkeypatch.setenv("BROWSER", f"{script} %s")
+        monkeypatch.setenv("BROWSER", f"{shlex.quote(str(script))} %s")
     monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", "planted")
     assert opening.open_browser("http://127.0.0.1/?a=b&c='d'") is opens
     if program in ("true", "false"):

@@ -40,6 +40,7 @@ def test_examples_run_in_their_order(
         "open_it(url, timeout=20).read()\n",
         encoding="utf-8",
     )
+    opener = ["env", f"PYTHONPATH={ROOT}", sys.executable, str(browser)]
     done = subprocess.run(
         ["sh", "-eux", "-c", "\n".join(BLOCKS)],
         cwd=tmp_path,
@@ -48,7 +49,7 @@ def test_examples_run_in_their_order(
             **environ,
             "PATH": f"{tool.parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "BROWSER": f"env PYTHONPATH={ROOT} {sys.executable} {browser} %s &",
+            "BROWSER": f"{shlex.join(opener)} %s &",
             "no_proxy": "127.0.0.1",
         },
         capture_output=True,

@@ -1,9 +1,10 @@
-"""Where the output goes and what is sent to the process: pipes, encodings, signals, no home."""
+"""Encodings, signals, no home, and other processes beside the command."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -34,45 +35,6 @@ def kept(store: FileTokenStore, granted: Grant) -> Token:
     token = granted()
     store.save("acme", token)
     return token
-
-
-@pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("command", ["status", "token", "--help"])
-def test_output_that_nobody_reads(environ: dict[str, str], command: str) -> None:
-    """Where the reader has gone, the command ends without a word."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        done = spawned(environ, command, stdout=writer)
-    finally:
-        os.close(writer)
-    assert done.stderr == ""
-    assert done.returncode == 141
-
-
-@pytest.mark.usefixtures("kept")
-def test_closed_output(environ: dict[str, str]) -> None:
-    """A command that is started with its output closed says nothing, and tells by its code."""
-    shell = " ".join([*COMMAND, "token", ">&-"])
-    done = subprocess.run(
-        ["sh", "-c", shell],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
-
-
-@pytest.mark.usefixtures("kept")
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_full_disk(environ: dict[str, str]) -> None:
-    """An output that can't be written is told in one line."""
-    with Path("/dev/full").open("wb") as full:
-        done = spawned(environ, "token", stdout=full.fileno())
-    assert done.returncode == 1
-    assert done.stderr == "Error: The output can't be written: No space left on device.\n"
 
 
 def test_locale_that_knows_no_accents(
@@ -215,7 +177,8 @@ def test_browser_of_the_environment(
     )
     # The opener is started apart from this environment, as a browser is.
     root = Path(__file__).parents[2]
-    browser = f"env PYTHONPATH={root} {sys.executable} {script} %s &"
+    opener = ["env", f"PYTHONPATH={root}", sys.executable, str(script)]
+    browser = f"{shlex.join(opener)} %s &"
     done = spawned({**environ, "BROWSER": browser}, "login", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["account"] == "1:11"

@@ -34,18 +34,20 @@ def shell_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
     opened = tmp_path / "opened"
     os.mkfifo(opened)
     script = tmp_path / "browser"
-    script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" > {opened}\n', encoding="utf-8")
+    script.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$1" > {shlex.quote(str(opened))}\n', encoding="utf-8"
+    )
     script.chmod(0o755)
     tool = tmp_path / "pipedrive-oauth"
-    python = shlex.quote(sys.executable)
+    python, root = shlex.quote(sys.executable), shlex.quote(str(ROOT))
     tool.write_text(
-        f'#!/bin/sh\nPYTHONPATH={ROOT} exec {python} -m pipedrive_oauth_client.cli "$@"\n',
+        f'#!/bin/sh\nPYTHONPATH={root} exec {python} -m pipedrive_oauth_client.cli "$@"\n',
         encoding="utf-8",
     )
     tool.chmod(0o755)
     return {
         **environ,
-        "BROWSER": f"{script} %s",
+        "BROWSER": f"{shlex.quote(str(script))} %s",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -65,3 +66,17 @@ def test_ctrl_c_before_the_first_client(
     monkeypatch.setattr("pipedrive_oauth_client.sandbox.__main__.serve", interrupt)
     assert main([]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_disk_ends_the_program(unbuffered: str) -> None:
+    """Where its lines can't be written, the program ends with 1 and one line."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            PROGRAM, env=environment, stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "The output can't be written: No space left on device.\n"

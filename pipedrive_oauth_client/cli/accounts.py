@@ -16,9 +16,8 @@ from pipedrive_oauth_client._checks import utc_now
 from pipedrive_oauth_client._renewal import under_way
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
-from pipedrive_oauth_client.cli.output import console, say, write, write_json
-from pipedrive_oauth_client.cli.reports import one_line
-from pipedrive_oauth_client.cli.status import span_in_words, standing_of
+from pipedrive_oauth_client.cli.output import console, one_line, say, write, write_json
+from pipedrive_oauth_client.cli.status import format_duration, status_of
 from pipedrive_oauth_client.errors import CorruptTokenError, StoreError, TokenNotFoundError
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, due, refresh_due
 from pipedrive_oauth_client.oauth import PipedriveOAuth
@@ -28,12 +27,12 @@ from pipedrive_oauth_client.tokens import Token
 __all__ = [
     "chosen_account",
     "end_grant",
+    "finishing_refresh",
     "refresh_all",
     "refresh_many",
     "refresh_one",
-    "renewed_token",
-    "seen_through",
-    "until_saved",
+    "refreshed_token",
+    "retry_save",
     "valid_token",
 ]
 
@@ -44,7 +43,7 @@ _PATIENCE_SECONDS: Final = 60
 T = TypeVar("T")
 
 
-def until_saved(
+def retry_save(
     work: Callable[[], T],
     is_at_stake: Callable[[], bool],
     tell: Callable[[str], object],
@@ -70,7 +69,7 @@ def until_saved(
         except StoreError as error:
             if not is_at_stake():
                 raise
-            words = span_in_words(timedelta(seconds=seconds))
+            words = format_duration(timedelta(seconds=seconds))
             tell(
                 f"The new token can't be saved yet: {one_line(str(error))} Trying again in {words};"
                 " Ctrl-C gives up."
@@ -80,7 +79,7 @@ def until_saved(
 
 
 @contextmanager
-def seen_through(tell: Callable[[str], object]) -> Generator[None]:
+def finishing_refresh(tell: Callable[[str], object]) -> Generator[None]:
     """Let Ctrl-C and SIGTERM break off no renewal whose request may be on its way.
 
     It goes on in a thread of its own, but not after its flow is closed.
@@ -125,7 +124,7 @@ def refresh_all(
     """
     before = datetime.now(UTC) - older_than
     with _bar(store, before) as progress:
-        return until_saved(
+        return retry_save(
             lambda: refresh_due(
                 oauth,
                 store,
@@ -217,11 +216,11 @@ def valid_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token
         PipedriveOAuthError: The service or the store failed.
     """
     auth = PipedriveAuth(oauth, store, account)
-    with seen_through(say):
-        return until_saved(auth.token, lambda: unsaved.is_kept(store, account), say)
+    with finishing_refresh(say):
+        return retry_save(auth.token, lambda: unsaved.is_kept(store, account), say)
 
 
-def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
+def refreshed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
     """Renew a token, however long it is still valid.
 
     Of several that do so at once, on any machine, one renews.
@@ -239,8 +238,8 @@ def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Tok
     """
     auth = PipedriveAuth(oauth, store, account)
     before = store.load(account)
-    with seen_through(say):
-        return until_saved(
+    with finishing_refresh(say):
+        return retry_save(
             lambda: auth.token(rejected=before), lambda: unsaved.is_kept(store, account), say
         )
 
@@ -295,8 +294,8 @@ def refresh_one(oauth: PipedriveOAuth, store: TokenStore, account: str, *, in_js
     Raises:
         PipedriveOAuthError: It was not renewed.
     """
-    renewed_token(oauth, store, account)
-    standing = standing_of(store, account, utc_now())
+    refreshed_token(oauth, store, account)
+    standing = status_of(store, account, utc_now())
     if in_json:
         write_json({} if standing is None else standing.to_dict())
     else:

@@ -1,17 +1,35 @@
-"""The command line as a whole. Nothing here imports what the commands need to do their work."""
+"""All commands with their options; what a command needs is imported when it runs.
+
+Help has to be quick: nothing here imports what the commands need to do their work.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from typing import Annotated
 
 import typer
 
-from pipedrive_oauth_client.cli.commands import connect, end, try_out, use
 from pipedrive_oauth_client.cli.exit_codes import ExitCode
-from pipedrive_oauth_client.cli.output import write
+from pipedrive_oauth_client.cli.options import (
+    Account,
+    BaseURL,
+    ClientID,
+    Debug,
+    EnvFile,
+    Json,
+    RedirectURI,
+    SecretFile,
+    Store,
+    StoreKeysFile,
+    StoreName,
+)
+from pipedrive_oauth_client.cli.output import OutputOptions, one_line, write
 
 __all__ = ["app"]
 
+_SERVICE = "https://oauth.pipedrive.com"
 _HELP = """\
 Connect Pipedrive accounts from a terminal, and get their tokens into scripts.
 
@@ -25,6 +43,89 @@ Examples:
   pipedrive-oauth login
   pipedrive-oauth status
   curl -H "Authorization: Bearer $(pipedrive-oauth token)" ...
+"""
+_LOGIN = """\
+Connect an account: consent in the browser, then its token in the store.
+
+The browser comes back to the redirect URI. If that is an http:// address of this machine, the
+command listens there, on the loopback interface alone; otherwise, or with --paste, it asks for the
+address that the browser ends up at. The store is tried before anybody is asked for anything.
+
+\b
+Examples:
+  pipedrive-oauth login
+  pipedrive-oauth login --no-browser --timeout 600
+  pipedrive-oauth login --paste                 (over SSH)
+  pipedrive-oauth login --account acme --store sqlite:////srv/app/tokens.db
+"""
+_STATUS = """\
+Show the accounts of a store. No token is shown, and nothing is sent.
+
+\b
+States:
+  valid       the access token is good
+  stale       it is renewed when it is next used
+  ending      refresh it soon, or the grant lapses (60 days unused)
+  lapsed      log in again
+  unreadable  damaged, or encrypted with another key
+
+\b
+Examples:
+  pipedrive-oauth status
+  pipedrive-oauth status --json | jq -r '.accounts[] | select(.state == "lapsed").account'
+"""
+_TOKEN = """\
+Print a valid access token and nothing else; it is renewed and saved if it is time.
+
+Whoever sees it can use the account until it expires. A pipe or a variable keeps it from the screen.
+
+\b
+Examples:
+  curl -H "Authorization: Bearer $(pipedrive-oauth token)" \\
+    https://acme.pipedrive.com/api/v1/users/me
+  pipedrive-oauth token 123:456 --json | jq -r .expires_at
+"""
+_HEADER = """\
+Print the Basic header of the app (RFC 7617), for requests to the OAuth service by hand.
+
+It holds the client secret, in a form that anybody can read.
+
+\b
+Example:
+  curl -H "Authorization: $(pipedrive-oauth header)" -d grant_type=refresh_token \\
+    -d refresh_token=... https://oauth.pipedrive.com/oauth/token
+"""
+_REFRESH = """\
+Renew tokens now: of one account, or of all that nobody has used for a while.
+
+A refresh token lapses when it is not used for 60 days. Run this from time to time, from as many
+machines as you like: each account is renewed by one of them.
+
+\b
+Examples:
+  pipedrive-oauth refresh 123:456
+  pipedrive-oauth refresh --all --older-than 30d
+"""
+_REVOKE = """\
+End an account's grant: at Pipedrive, where the app is then uninstalled, and in the store.
+
+It asks first. If Pipedrive can't be reached, nothing is changed.
+
+\b
+Examples:
+  pipedrive-oauth revoke 123:456
+  pipedrive-oauth revoke 123:456 --yes
+"""
+_SANDBOX = """\
+Serve a stand-in for Pipedrive's OAuth service on this machine, and print how to use it.
+
+Its client secret is printed, too: it is made up, it is the same in every copy of this package, and
+it is good for nothing but sandboxes. Never put an app's real secret in its place.
+
+\b
+Examples:
+  pipedrive-oauth sandbox
+  pipedrive-oauth sandbox --port 8900 --json
 """
 _CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {code.meaning}" for code in ExitCode)
 
@@ -41,7 +142,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        from importlib.metadata import version  # noqa: PLC0415 - only for this
+        from importlib.metadata import version
 
         write(f"pipedrive-oauth {version('pipedrive-oauth-client')}\n")
         raise typer.Exit
@@ -60,5 +161,328 @@ def _root(
         write(f"{context.get_help()}\n")
 
 
-for each in (connect, use, end, try_out):
-    each.add(app)
+@app.command("login", help=_LOGIN)
+def login(
+    context: typer.Context,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            "--account",
+            help="The name to store the token under; by default company and user, as 123:456.",
+            envvar="PIPEDRIVE_OAUTH_ACCOUNT",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Take the place of another company's token of that name.",
+            envvar="PIPEDRIVE_OAUTH_REPLACE",
+        ),
+    ] = False,
+    no_browser: Annotated[
+        bool,
+        typer.Option(
+            "--no-browser",
+            help="Print the address and open nothing.",
+            envvar="PIPEDRIVE_OAUTH_NO_BROWSER",
+        ),
+    ] = False,
+    paste: Annotated[
+        bool,
+        typer.Option(
+            "--paste",
+            help="Listen nowhere, and ask for the address that the browser ends up at.",
+            envvar="PIPEDRIVE_OAUTH_PASTE",
+        ),
+    ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            help="How long to wait for the browser, in seconds.",
+            envvar="PIPEDRIVE_OAUTH_TIMEOUT",
+            min=1,
+            max=86_400,
+        ),
+    ] = 300,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    redirect_uri: RedirectURI = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Connect an account."""
+    from pipedrive_oauth_client._checks import utc_now
+    from pipedrive_oauth_client.cli.login import Login, check_store, open_callback_source
+    from pipedrive_oauth_client.cli.output import ask, can_ask, say, write, write_json
+    from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
+    from pipedrive_oauth_client.cli.status import status_of
+
+    output: OutputOptions = context.obj
+    if not math.isfinite(timeout):
+        raise typer.BadParameter("--timeout is a number of seconds.")
+    place = store_url_from(output, store, store_name, store_keys_file)
+    settings = app_settings(output, client_id, client_secret_file, redirect_uri)
+    with open_oauth(settings, base_url, for_login=True) as oauth, place.opened() as tokens:
+        check_store(tokens, account)
+        with open_callback_source(oauth, timeout=timeout, opens=not no_browser, paste=paste) as way:
+            someone = ask if can_ask() else None
+            connected = Login(oauth, tokens, way, account, replace, someone, say).run()
+        if place.is_forgotten:
+            say("The store is this command's memory: the token is gone now. Name another --store.")
+        standing = status_of(tokens, connected.account, utc_now())
+    if json:
+        write_json({"store": place.shown, **(standing.to_dict() if standing else {})})
+        return
+    names = (connected.owner.name, connected.owner.company_name) if connected.owner else ()
+    whose = one_line(" of ".join(filter(None, names))) or connected.account
+    expiry = f"; the access token {standing.expiry}" if standing else ""
+    write(f"Logged in: {whose}. Saved as {connected.account} in {place.shown}{expiry}.\n")
+
+
+@app.command("status", help=_STATUS)
+def status(
+    context: typer.Context,
+    account: Account = None,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Show the accounts of a store."""
+    from pipedrive_oauth_client.cli.output import write_json
+    from pipedrive_oauth_client.cli.settings import store_url_from
+    from pipedrive_oauth_client.cli.status import list_statuses, print_status
+
+    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    with place.opened() as tokens:
+        found = list_statuses(tokens, account)
+    if json:
+        write_json({"store": place.shown, "accounts": [each.to_dict() for each in found]})
+    else:
+        print_status(found, place.shown)
+
+
+@app.command("token", help=_TOKEN)
+def token(
+    context: typer.Context,
+    account: Account = None,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Print a valid access token."""
+    from pipedrive_oauth_client.cli.accounts import chosen_account, valid_token
+    from pipedrive_oauth_client.cli.output import write, write_json
+    from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
+
+    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    settings = app_settings(context.obj, client_id, client_secret_file)
+    with place.opened() as tokens:
+        name = chosen_account(tokens, account, place.shown)
+        with open_oauth(settings, base_url) as oauth:
+            found = valid_token(oauth, tokens, name)
+    if json:
+        write_json(
+            {
+                "account": name,
+                "access_token": found.access_token,
+                "token_type": found.token_type,
+                "expires_at": found.expires_at.isoformat(),
+                "api_domain": found.api_domain,
+            }
+        )
+    else:
+        write(f"{found.access_token}\n")
+
+
+@app.command("header", help=_HEADER)
+def header(
+    context: typer.Context,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Print the Basic header of the app."""
+    from pipedrive_oauth_client.cli.output import write, write_json
+    from pipedrive_oauth_client.cli.settings import app_settings
+
+    value = app_settings(context.obj, client_id, client_secret_file).header()
+    if json:
+        write_json({"authorization": value})
+    else:
+        write(f"{value}\n")
+
+
+@app.command("refresh", help=_REFRESH)
+def refresh(
+    context: typer.Context,
+    account: Account = None,
+    all_accounts: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="All accounts that were last renewed longer ago than --older-than.",
+            envvar="PIPEDRIVE_OAUTH_ALL",
+        ),
+    ] = False,
+    older_than: Annotated[
+        str,
+        typer.Option(
+            "--older-than",
+            help="With --all: how long ago, as 12h, 30d or 6w.",
+            envvar="PIPEDRIVE_OAUTH_OLDER_THAN",
+        ),
+    ] = "30d",
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            "--concurrency",
+            help="With --all: how many at the same time.",
+            envvar="PIPEDRIVE_OAUTH_CONCURRENCY",
+            min=1,
+            max=64,
+        ),
+    ] = 8,
+    per_second: Annotated[
+        float,
+        typer.Option(
+            "--per-second",
+            help="With --all: how many are begun in a second at most.",
+            envvar="PIPEDRIVE_OAUTH_PER_SECOND",
+            min=0.01,
+        ),
+    ] = 10,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Renew tokens now."""
+    from pipedrive_oauth_client.cli.accounts import chosen_account, refresh_many, refresh_one
+    from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
+    from pipedrive_oauth_client.cli.status import parse_duration
+
+    if all_accounts and account == os.environ.get("PIPEDRIVE_OAUTH_ACCOUNT"):
+        account = None  # what was said now counts more
+    if all_accounts and account is not None:
+        raise typer.BadParameter("Name an account, or say --all.")
+    if not math.isfinite(per_second):
+        raise typer.BadParameter("--per-second is a number.")
+    span = parse_duration(older_than)
+    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    settings = app_settings(context.obj, client_id, client_secret_file)
+    with place.opened() as tokens:
+        name = None if all_accounts else chosen_account(tokens, account, place.shown)
+        with open_oauth(settings, base_url) as oauth:
+            if name is not None:
+                refresh_one(oauth, tokens, name, in_json=json)
+            else:
+                refresh_many(
+                    oauth,
+                    tokens,
+                    span,
+                    concurrency=concurrency,
+                    per_second=per_second,
+                    in_json=json,
+                )
+
+
+@app.command("revoke", help=_REVOKE)
+def revoke(
+    context: typer.Context,
+    account: Account = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask.", envvar="PIPEDRIVE_OAUTH_YES"),
+    ] = False,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """End an account's grant."""
+    from pipedrive_oauth_client.cli.accounts import chosen_account, end_grant
+    from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
+    from pipedrive_oauth_client.cli.output import ask, can_ask, write, write_json
+    from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
+
+    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    settings = app_settings(context.obj, client_id, client_secret_file)
+    with place.opened() as tokens:
+        name = chosen_account(tokens, account, place.shown)
+        if not yes and not can_ask():
+            raise CommandError(
+                "revoke asks first, and nobody can be asked here. Say --yes.", ExitCode.USAGE
+            )
+        question = f"Revoke the grant of {name}, and uninstall the app there? [y/N]"
+        if not yes and ask(question).lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.", ExitCode.DECLINED)
+        with open_oauth(settings, base_url) as oauth:
+            end_grant(oauth, tokens, name)
+    if json:
+        write_json({"account": name, "revoked": True})
+    else:
+        write(f"Revoked {name}; its token is deleted from {place.shown}.\n")
+
+
+@app.command("sandbox", help=_SANDBOX)
+def sandbox(
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            help="The port; 0 takes a free one.",
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_PORT",
+            min=0,
+            max=65_535,
+        ),
+    ] = 0,
+    redirect_uri: Annotated[
+        str,
+        typer.Option(
+            "--redirect-uri",
+            help="The callback URL that is registered for its app.",
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_REDIRECT_URI",
+        ),
+    ] = "http://127.0.0.1:8123/callback",
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Serve a sandbox."""
+    from pipedrive_oauth_client.cli.output import write, write_json
+    from pipedrive_oauth_client.cli.sandbox_command import announcement, exports, serve_sandbox
+
+    serve_sandbox(
+        port,
+        redirect_uri,
+        lambda server: write_json(exports(server)) if json else write(announcement(server)),
+    )

@@ -26,11 +26,11 @@ def complete_account(context: typer.Context, incomplete: str) -> list[str]:
     Returns:
         The names.
     """
-    from pipedrive_oauth_client.cli.store_url import default_url, folder_of  # noqa: PLC0415
+    from pipedrive_oauth_client.cli.store_url import default_url, folder_from_url  # noqa: PLC0415
 
     given: Any = context.params.get("store") or os.environ.get("PIPEDRIVE_OAUTH_STORE")
     try:
-        folder = folder_of(given or default_url())
+        folder = folder_from_url(given or default_url())
         if not folder.is_dir():
             return []
         from pipedrive_oauth_client.stores import FileTokenStore  # noqa: PLC0415

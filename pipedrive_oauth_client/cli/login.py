@@ -14,11 +14,10 @@ from typing import Final, Protocol
 from attrs import frozen
 
 from pipedrive_oauth_client.authorization import AuthorizationRequest
-from pipedrive_oauth_client.cli.accounts import until_saved
+from pipedrive_oauth_client.cli.accounts import retry_save
 from pipedrive_oauth_client.cli.callback_server import CallbackServer, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.output import ask_hidden, can_ask, say
-from pipedrive_oauth_client.cli.reports import one_line
+from pipedrive_oauth_client.cli.output import ask_hidden, can_ask, one_line, say
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
     CallbackError,
@@ -31,7 +30,14 @@ from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser, ask
 
-__all__ = ["Arrival", "Connected", "Login", "arrival", "check_store", "open_browser"]
+__all__ = [
+    "CallbackSource",
+    "Connected",
+    "Login",
+    "check_store",
+    "open_browser",
+    "open_callback_source",
+]
 
 _PROGRAM: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
 _PATIENCE_SECONDS: Final = 1
@@ -84,7 +90,7 @@ def _has_windows() -> bool:
 _PROMPT = "The address that the browser shows afterwards (it is not shown here):"
 
 
-class Arrival(Protocol):
+class CallbackSource(Protocol):
     """How the person gets to the consent page, and their answer to the command."""
 
     def code(self) -> str:
@@ -97,9 +103,9 @@ class Arrival(Protocol):
 
 
 @contextmanager
-def arrival(
+def open_callback_source(
     oauth: PipedriveOAuth, *, timeout: float, opens: bool, paste: bool
-) -> Generator[Arrival]:
+) -> Generator[CallbackSource]:
     """Prepare for a callback, which for a redirect URI of this machine means: listen.
 
     Args:
@@ -228,7 +234,7 @@ class Login:
     Attributes:
         oauth: The flow of the app.
         store: Where the token is to be kept.
-        arrival: How the callback reaches the command.
+        callback_source: How the callback reaches the command.
         account: The name to store it under; company and user by default.
         replace: Whether it may take the place of another company's token.
         ask: Asks the person for a line; None where nobody can be asked.
@@ -237,7 +243,7 @@ class Login:
 
     oauth: PipedriveOAuth
     store: TokenStore
-    arrival: Arrival
+    callback_source: CallbackSource
     account: str | None
     replace: bool
     ask: Callable[[str], str] | None
@@ -255,9 +261,9 @@ class Login:
         try:
             connected = self._take(self._code())
         except BaseException as error:
-            self.arrival.finish(_page_of(error))
+            self.callback_source.finish(_page_of(error))
             raise
-        self.arrival.finish(
+        self.callback_source.finish(
             Page(
                 200,
                 "You are logged in",
@@ -270,7 +276,7 @@ class Login:
     def _code(self) -> str:
         # The library's words are for whoever writes an app; here it is the person who reads them.
         try:
-            return self.arrival.code()
+            return self.callback_source.code()
         except AuthorizationDeniedError as error:
             raise CommandError(
                 f"{str(error).partition('. ')[0]}. Nothing was changed; run the login again if that"
@@ -290,7 +296,7 @@ class Login:
             owner = self._owner(token)
             account = self.account or (owner.account if owner else self._named_by_hand())
             self._refuse_another_company(account, token)
-            until_saved(lambda: self.store.save(account, token), lambda: True, self.tell)
+            retry_save(lambda: self.store.save(account, token), lambda: True, self.tell)
         except CommandError as error:
             raise CommandError(f"{_LOST} {error}", error.code) from error
         except StoreError as error:

@@ -15,14 +15,15 @@ import typer
 from pipedrive_oauth_client.cli.app import app
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
 from pipedrive_oauth_client.cli.output import (
+    OutputOptions,
     can_ask,
     checked_output,
     drop_unwritten,
     finish_output,
-    prepare,
+    format_error,
+    replace_unencodable,
     say,
 )
-from pipedrive_oauth_client.cli.reports import Manners, described
 
 __all__ = ["run"]
 
@@ -49,20 +50,22 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    prepare()
+    replace_unencodable()
     # What is wrong with the command line may be found before its options are read.
-    manners = Manners(json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON")))
+    output = OutputOptions(
+        json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON"))
+    )
     try:
-        return int(_ended(arguments, manners))
+        return int(_ended(arguments, output))
     finally:
         drop_unwritten()
 
 
-def _ended(arguments: Sequence[str], manners: Manners) -> ExitCode:
+def _ended(arguments: Sequence[str], output: OutputOptions) -> ExitCode:
     error: BaseException | None = None
     try:
         with _sigterm(), checked_output():
-            code = _called(list(arguments), manners)
+            code = _called(list(arguments), output)
             finish_output()
     except _TerminatedError:
         code = ExitCode.TERMINATED
@@ -75,15 +78,15 @@ def _ended(arguments: Sequence[str], manners: Manners) -> ExitCode:
         if can_ask():
             say("")  # the terminal has written ^C
     if error is not None:
-        say(described(error, code, manners).removesuffix("\n"))
+        say(format_error(error, code, output).removesuffix("\n"))
     return code
 
 
-def _called(arguments: list[str], manners: Manners) -> ExitCode:
+def _called(arguments: list[str], output: OutputOptions) -> ExitCode:
     command: Any = typer.main.get_command(app)
     try:
         result = command.main(
-            args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=manners
+            args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=output
         )
     except SystemExit as ended:
         # Typer exits by itself when a shell has what it asked for, when it has shown or installed

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from pipedrive_oauth_client.cli.completion import complete_account
-from pipedrive_oauth_client.cli.reports import Manners
+from pipedrive_oauth_client.cli.output import OutputOptions
 from pipedrive_oauth_client.cli.settings import take_env_file
 
 __all__ = [
@@ -27,16 +27,16 @@ __all__ = [
 
 
 def _set_json(context: typer.Context, value: bool) -> bool:
-    manners = context.find_object(Manners)
-    if manners is not None:
-        manners.json = value
+    output = context.find_object(OutputOptions)
+    if output is not None:
+        output.json = value
     return value
 
 
 def _set_debug(context: typer.Context, value: bool) -> bool:
-    manners = context.find_object(Manners)
-    if manners is not None:
-        manners.debug = value
+    output = context.find_object(OutputOptions)
+    if output is not None:
+        output.debug = value
     return value
 
 

@@ -7,17 +7,32 @@ processes, and shells keep them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from pipedrive_oauth_client.cli.output import OutputOptions, ask, ask_hidden, can_ask
+from pipedrive_oauth_client.cli.store_url import StoreURL, default_url
 from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
 from pipedrive_oauth_client.errors import ConfigurationError
 
-__all__ = ["AppSettings", "read_secret_file", "take_env_file"]
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.oauth import PipedriveOAuth
+
+__all__ = [
+    "AppSettings",
+    "app_settings",
+    "open_oauth",
+    "read_secret_file",
+    "store_url_from",
+    "take_env_file",
+]
 
 _MOST_BYTES: Final = 64 * 1024
 _PREFIX: Final = "PIPEDRIVE_"
@@ -137,3 +152,88 @@ def take_env_file(path: Path) -> None:
     for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
         if name.startswith(_PREFIX) and value is not None and not os.environ.get(name):
             os.environ[name] = value
+
+
+def store_url_from(
+    output: OutputOptions, url: str | None, name: str | None, keys_file: Path | None = None
+) -> StoreURL:
+    """Give the store that the options name.
+
+    Args:
+        output: Is told what must not be written anywhere.
+        url: Its address, or None for the default one.
+        name: The table or the prefix of keys, or None.
+        keys_file: A file with keys, or None.
+
+    Returns:
+        The place, not opened yet.
+
+    Raises:
+        ConfigurationError: The file can't be read.
+    """
+    text = os.environ.get("PIPEDRIVE_OAUTH_STORE_KEYS", "")
+    if keys_file is not None:
+        text = read_secret_file(keys_file, "the store's keys")
+    keys = tuple(re.split(r"[\s,]+", text.strip())) if text.strip() else ()
+    place = StoreURL(url or default_url(), name or None, keys)
+    output.secrets += keys
+    # All between the user's name and the last @ may be the password.
+    for password in re.findall(r"://[^:/@]*:(.*)@", place.url):
+        output.secrets += {password, unquote(password)}
+    for password in re.findall(r"[?&]password=([^&#]*)", place.url):
+        output.secrets += {password, unquote(password)}
+    return place
+
+
+def app_settings(
+    output: OutputOptions,
+    client_id: str | None,
+    secret_file: Path | None,
+    redirect_uri: str | None = None,
+) -> AppSettings:
+    """Give what is known of the app.
+
+    Args:
+        output: Is told what must not be written anywhere.
+        client_id: The client ID, or None.
+        secret_file: A file with the client secret, or None for the environment.
+        redirect_uri: The redirect URI, or None.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigurationError: The file can't be read.
+    """
+    secret = os.environ.get("PIPEDRIVE_CLIENT_SECRET")
+    if secret_file is not None:
+        secret = read_secret_file(secret_file, "the client secret")
+
+    def hidden(question: str) -> str:
+        answer = ask_hidden(question)
+        output.secrets.append(answer)
+        return answer
+
+    if secret:
+        output.secrets.append(secret)
+    return AppSettings(client_id, secret, redirect_uri, ask if can_ask() else None, hidden)
+
+
+@contextmanager
+def open_oauth(
+    settings: AppSettings, base_url: str, *, for_login: bool = False
+) -> Generator[PipedriveOAuth]:
+    """Make the flow of the app, and close its connections at the end.
+
+    Args:
+        settings: The app.
+        base_url: Root of the service.
+        for_login: Whether the redirect URI is needed.
+
+    Yields:
+        The flow.
+    """
+    from pipedrive_oauth_client.oauth import PipedriveOAuth  # noqa: PLC0415 - help needs no flow
+
+    with PipedriveOAuth(settings.credentials(for_login=for_login), base_url=base_url) as oauth:
+        yield oauth

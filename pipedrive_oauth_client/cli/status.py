@@ -18,28 +18,27 @@ from rich.table import Table
 from rich.text import Text
 
 from pipedrive_oauth_client.cli.exit_codes import OutputClosedError
-from pipedrive_oauth_client.cli.output import console, say, write
-from pipedrive_oauth_client.cli.reports import one_line
+from pipedrive_oauth_client.cli.output import console, one_line, say, write
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError, TokenNotFoundError
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
 
 __all__ = [
-    "Standing",
-    "State",
+    "AccountState",
+    "AccountStatus",
+    "format_duration",
+    "format_relative",
+    "list_statuses",
+    "parse_duration",
     "print_status",
-    "read_span",
-    "span_in_words",
-    "standing_of",
-    "standings",
-    "until_in_words",
+    "status_of",
 ]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 
 
-def read_span(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Read a span such as `30d`.
 
     Args:
@@ -60,7 +59,7 @@ def read_span(text: str) -> timedelta:
     return span
 
 
-def span_in_words(span: timedelta) -> str:
+def format_duration(span: timedelta) -> str:
     """Say a span in its largest unit.
 
     Args:
@@ -77,7 +76,7 @@ def span_in_words(span: timedelta) -> str:
     return "1 second" if seconds == 1 else f"{seconds} seconds"
 
 
-def until_in_words(span: timedelta) -> str:
+def format_relative(span: timedelta) -> str:
     """Say when something is.
 
     Args:
@@ -86,7 +85,7 @@ def until_in_words(span: timedelta) -> str:
     Returns:
         For example `in 41 minutes` or `3 days ago`.
     """
-    words = span_in_words(span)
+    words = format_duration(span)
     return f"{words} ago" if span < timedelta(0) else f"in {words}"
 
 
@@ -97,7 +96,7 @@ _LIFETIME: Final = timedelta(hours=1)
 _SOON: Final = timedelta(days=7)
 
 
-class State(StrEnum):
+class AccountState(StrEnum):
     """How an account stands, in one word."""
 
     VALID = "valid"
@@ -110,16 +109,16 @@ class State(StrEnum):
     def advice(self) -> str:
         """What it means, and what to do."""
         return {
-            State.VALID: "the access token is good",
-            State.STALE: "renewed when it is next used",
-            State.ENDING: "refresh it soon, or the grant lapses",
-            State.LAPSED: "log in again",
-            State.UNREADABLE: "damaged, or encrypted with another key",
+            AccountState.VALID: "the access token is good",
+            AccountState.STALE: "renewed when it is next used",
+            AccountState.ENDING: "refresh it soon, or the grant lapses",
+            AccountState.LAPSED: "log in again",
+            AccountState.UNREADABLE: "damaged, or encrypted with another key",
         }[self]
 
 
 @frozen
-class Standing:
+class AccountStatus:
     """An account, as it can be shown.
 
     Attributes:
@@ -134,7 +133,7 @@ class Standing:
     """
 
     account: str
-    state: State
+    state: AccountState
     company: str
     scopes: tuple[str, ...]
     expires_at: datetime | None
@@ -147,18 +146,18 @@ class Standing:
         """When the access token expires, in words."""
         if self.expires_at is None:
             return "unknown"
-        words = until_in_words(self.expires_at - self.now)
+        words = format_relative(self.expires_at - self.now)
         return f"expired {words}" if self.expires_at <= self.now else f"expires {words}"
 
     @property
     def lapse(self) -> str:
         """How long the refresh token still lives unused, in words."""
-        if self.state is State.UNREADABLE:
+        if self.state is AccountState.UNREADABLE:
             return "unknown"
         if self.lapses_at is None:
             return "none"
         left = self.lapses_at - self.now
-        return f"{span_in_words(left)} left" if left > timedelta(0) else "lapsed"
+        return f"{format_duration(left)} left" if left > timedelta(0) else "lapsed"
 
     def to_dict(self) -> dict[str, object]:
         """Give it for JSON."""
@@ -175,7 +174,7 @@ class Standing:
         }
 
 
-def standing_of(store: TokenStore, account: str, now: datetime) -> Standing | None:
+def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus | None:
     """Look at an account.
 
     Args:
@@ -204,7 +203,7 @@ def standing_of(store: TokenStore, account: str, now: datetime) -> Standing | No
         # To the last days that there are, nothing can be added.
         latest = datetime.max.replace(tzinfo=UTC) - _UNUSED
         lapses_at = min(token.expires_at, latest) + _UNUSED - _LIFETIME
-    return Standing(
+    return AccountStatus(
         account=one_line(account),
         state=_state(token, lapses_at, now),
         company=_host(token.api_domain or ""),
@@ -215,10 +214,12 @@ def standing_of(store: TokenStore, account: str, now: datetime) -> Standing | No
     )
 
 
-def _unreadable(account: str, problem: str, expires_at: datetime | None, now: datetime) -> Standing:
-    return Standing(
+def _unreadable(
+    account: str, problem: str, expires_at: datetime | None, now: datetime
+) -> AccountStatus:
+    return AccountStatus(
         account=one_line(account),
-        state=State.UNREADABLE,
+        state=AccountState.UNREADABLE,
         company="",
         scopes=(),
         expires_at=expires_at,
@@ -235,30 +236,30 @@ def _host(api_domain: str) -> str:
         return one_line(api_domain)
 
 
-def _state(token: Token, lapses_at: datetime | None, now: datetime) -> State:
+def _state(token: Token, lapses_at: datetime | None, now: datetime) -> AccountState:
     is_stale = token.is_stale(DEFAULT_LEEWAY, now)
     if lapses_at is None:
-        return State.LAPSED if is_stale else State.ENDING
+        return AccountState.LAPSED if is_stale else AccountState.ENDING
     if lapses_at <= now:
-        return State.LAPSED
+        return AccountState.LAPSED
     if lapses_at - now < _SOON:
-        return State.ENDING
-    return State.STALE if is_stale else State.VALID
+        return AccountState.ENDING
+    return AccountState.STALE if is_stale else AccountState.VALID
 
 
 _STYLES = {
-    State.VALID: "green",
-    State.STALE: "",
-    State.ENDING: "yellow",
-    State.LAPSED: "bold red",
-    State.UNREADABLE: "bold red",
+    AccountState.VALID: "green",
+    AccountState.STALE: "",
+    AccountState.ENDING: "yellow",
+    AccountState.LAPSED: "bold red",
+    AccountState.UNREADABLE: "bold red",
 }
 _HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
 _SCOPES_COLUMNS = 16
 _MOST_COLUMNS = 10_000
 
 
-def standings(store: TokenStore, account: str | None) -> list[Standing]:
+def list_statuses(store: TokenStore, account: str | None) -> list[AccountStatus]:
     """Look at the accounts of a store.
 
     Args:
@@ -274,13 +275,13 @@ def standings(store: TokenStore, account: str | None) -> list[Standing]:
     """
     now = datetime.now(UTC)
     names = sorted(store.accounts()) if account is None else [account]
-    found = [each for name in names if (each := standing_of(store, name, now)) is not None]
+    found = [each for name in names if (each := status_of(store, name, now)) is not None]
     if account is not None and not found:
         raise TokenNotFoundError(f"No token is stored for the account {account}.")
     return found
 
 
-def print_status(found: Sequence[Standing], shown: str) -> None:
+def print_status(found: Sequence[AccountStatus], shown: str) -> None:
     """Print accounts to standard output.
 
     Args:
@@ -304,13 +305,13 @@ def print_status(found: Sequence[Standing], shown: str) -> None:
     _print(to, table, f"Store: {shown}")
 
 
-def _tell_problems(found: Sequence[Standing]) -> None:
+def _tell_problems(found: Sequence[AccountStatus]) -> None:
     for each in found:
         if each.problem:
             say(f"{each.account}: {each.problem}")
 
 
-def _table(found: Sequence[Standing]) -> Table:
+def _table(found: Sequence[AccountStatus]) -> Table:
     rows = [
         (each.account, each.state.value, each.company or "-", each.expiry, each.lapse)
         for each in found
@@ -327,7 +328,7 @@ def _table(found: Sequence[Standing]) -> Table:
     return table
 
 
-def _lines(each: Standing) -> Text:
+def _lines(each: AccountStatus) -> Text:
     text = Text()
     text.append(each.account, style="bold")
     text.append("\n  state:         ")

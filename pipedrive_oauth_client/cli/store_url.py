@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
-from pipedrive_oauth_client.cli.reports import one_line
+from pipedrive_oauth_client.cli.output import one_line
 from pipedrive_oauth_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.stores.protocol import TokenStore
 
-__all__ = ["Place", "default_url", "folder_of", "shown_url"]
+__all__ = ["StoreURL", "default_url", "folder_from_url", "redact_url"]
 
 _FORMS: Final = (
     "memory:, file:///folder, sqlite:////folder/tokens.db, postgresql+psycopg://user@host/name,"
@@ -29,7 +29,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 @frozen
-class Place:
+class StoreURL:
     """A store that has not been opened yet.
 
     Attributes:
@@ -38,14 +38,14 @@ class Place:
         keys: Keys that encrypt, the newest first; none for a store in the clear.
     """
 
-    url: str = field(repr=lambda url: repr(shown_url(url)))
+    url: str = field(repr=lambda url: repr(redact_url(url)))
     name: str | None = None
     keys: tuple[str, ...] = field(default=(), repr=lambda keys: f"<{len(keys)} hidden>")
 
     @property
     def shown(self) -> str:
         """What can be shown of it."""
-        return shown_url(self.url) + (" (encrypted)" if self.keys else "")
+        return redact_url(self.url) + (" (encrypted)" if self.keys else "")
 
     @property
     def is_forgotten(self) -> bool:
@@ -87,10 +87,10 @@ class Place:
             raise ConfigurationError("Only stores in databases and Redis have a --store-name.")
         if scheme == "memory":
             return stores.MemoryTokenStore()
-        return stores.FileTokenStore(folder_of(self.url))
+        return stores.FileTokenStore(folder_from_url(self.url))
 
 
-def folder_of(url: str) -> Path:
+def folder_from_url(url: str) -> Path:
     """Give the folder of a file store.
 
     Args:
@@ -126,7 +126,7 @@ def default_url() -> str:
     return folder.as_uri()
 
 
-def shown_url(url: str) -> str:
+def redact_url(url: str) -> str:
     """Give what can be shown of a store's address: no user, no password, no parameters.
 
     Args:

@@ -18,7 +18,7 @@ from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token, sandbo
 from pipedrive_oauth_client.cli import accounts as saving
 from pipedrive_oauth_client.cli import login as arrivals
 from pipedrive_oauth_client.cli import main as running
-from pipedrive_oauth_client.cli import sessions
+from pipedrive_oauth_client.cli import settings as sessions
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.support.tls import UNTRUSTING

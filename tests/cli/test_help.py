@@ -165,7 +165,7 @@ def test_ctrl_c_while_it_starts() -> None:
         "import sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.endswith('.running'):\n"
+        "        if name.endswith('.main'):\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "from pipedrive_oauth_client.cli.__main__ import main\n"

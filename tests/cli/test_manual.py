@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipedrive_oauth_client.cli.exit_codes import ExitCode
-from pipedrive_oauth_client.cli.status import State
-from pipedrive_oauth_client.cli.store_url import shown_url
+from pipedrive_oauth_client.cli.status import AccountState
+from pipedrive_oauth_client.cli.store_url import redact_url
 from pipedrive_oauth_client.sandbox import SandboxServer
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_exit_codes() -> None:
 
 def test_states() -> None:
     """The table of states has each of them."""
-    assert [row[0] for row in rows("state")] == [f"`{state}`" for state in State]
+    assert [row[0] for row in rows("state")] == [f"`{state}`" for state in AccountState]
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_states() -> None:
 )
 def test_addresses(address: str) -> None:
     """Each address of the table is one that the command knows."""
-    assert shown_url(address) != "(an address that can't be read)"
+    assert redact_url(address) != "(an address that can't be read)"

@@ -63,7 +63,7 @@ def test_default_store_is_this_users(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Without a store's name, tokens are kept in a folder of the user."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert places.folder_of(places.default_url()).is_relative_to(tmp_path)
+    assert places.folder_from_url(places.default_url()).is_relative_to(tmp_path)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from pipedrive_oauth_client import errors
 from pipedrive_oauth_client.cli import output as terminal
 from pipedrive_oauth_client.cli.callback_server import Loopback, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.reports import Manners, described, one_line
-from pipedrive_oauth_client.cli.sessions import app_settings, place_of
-from pipedrive_oauth_client.cli.status import read_span, span_in_words, until_in_words
-from pipedrive_oauth_client.cli.store_url import Place, folder_of, shown_url
+from pipedrive_oauth_client.cli.output import OutputOptions, format_error, one_line
+from pipedrive_oauth_client.cli.settings import app_settings, store_url_from
+from pipedrive_oauth_client.cli.status import format_duration, format_relative, parse_duration
+from pipedrive_oauth_client.cli.store_url import StoreURL, folder_from_url, redact_url
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores import MemoryTokenStore
 
@@ -37,10 +37,10 @@ from pipedrive_oauth_client.stores import MemoryTokenStore
 )
 def test_span_in_words(seconds: int, words: str) -> None:
     """A span is said in its largest unit of which there are two, and never as more than it is."""
-    assert span_in_words(timedelta(seconds=seconds)) == words
-    assert until_in_words(timedelta(seconds=seconds)) == f"in {words}"
+    assert format_duration(timedelta(seconds=seconds)) == words
+    assert format_relative(timedelta(seconds=seconds)) == f"in {words}"
     if seconds:
-        assert until_in_words(timedelta(seconds=-seconds)) == f"{words} ago"
+        assert format_relative(timedelta(seconds=-seconds)) == f"{words} ago"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_span_in_words(seconds: int, words: str) -> None:
 )
 def test_read_span(text: str, span: timedelta) -> None:
     """A span is a number and a unit."""
-    assert read_span(text) == span
+    assert parse_duration(text) == span
 
 
 SHOWN = {
@@ -85,8 +85,8 @@ SHOWN = {
 @pytest.mark.parametrize(("url", "shown"), SHOWN.items())
 def test_shown_url_has_no_password(url: str, shown: str) -> None:
     """What is shown of a store's address is its kind and its place, and never the password."""
-    assert shown_url(url) == shown
-    assert "PW" not in repr(Place(url, keys=("PW",))) + Place(url).shown
+    assert redact_url(url) == shown
+    assert "PW" not in repr(StoreURL(url, keys=("PW",))) + StoreURL(url).shown
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_wrong_address_is_refused_unseen(url: str) -> None:
     """What is no address of a store is refused, and not repeated."""
     with (
         pytest.raises(ConfigurationError) as caught,
-        Place(url).opened(),
+        StoreURL(url).opened(),
     ):
         pass
     assert "PW" not in str(caught.value)
@@ -105,16 +105,16 @@ def test_wrong_address_is_refused_unseen(url: str) -> None:
 def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses lead to the stores that they name."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert folder_of("file:///srv/a%20b") == Path("/srv/a b")
-    assert folder_of("file:~/tokens") == tmp_path / "tokens"
-    assert folder_of("file:tokens") == Path("tokens")
-    with Place("memory:").opened() as store:
+    assert folder_from_url("file:///srv/a%20b") == Path("/srv/a b")
+    assert folder_from_url("file:~/tokens") == tmp_path / "tokens"
+    assert folder_from_url("file:tokens") == Path("tokens")
+    with StoreURL("memory:").opened() as store:
         assert isinstance(store, MemoryTokenStore)
-    with Place(f"sqlite:///{tmp_path}/t.db", "mine").opened() as store:
+    with StoreURL(f"sqlite:///{tmp_path}/t.db", "mine").opened() as store:
         assert "table='mine'" in repr(store)
-    with Place("redis://127.0.0.1:1/0", "{mine}").opened() as store:
+    with StoreURL("redis://127.0.0.1:1/0", "{mine}").opened() as store:
         assert "prefix='{mine}'" in repr(store)
-    with pytest.raises(ConfigurationError, match="store-name"), Place("memory:", "x").opened():
+    with pytest.raises(ConfigurationError, match="store-name"), StoreURL("memory:", "x").opened():
         pass
 
 
@@ -179,11 +179,11 @@ def test_terminal_that_can_not_hide_an_answer(monkeypatch: pytest.MonkeyPatch) -
 def test_report_is_one_line_and_hides() -> None:
     """A report is one line without control characters, and hides what it was told to hide."""
     assert one_line("a\n b\x1b[1m\tc") == "a b [1m c"
-    manners = Manners(secrets=["p w%/", "xy"])
+    output = OutputOptions(secrets=["p w%/", "xy"])
     error = errors.StoreError("no\nway for p w%/ or p%20w%25%2F or p+w%25%2F and xyz")
-    text = described(error, ExitCode.STORE, manners)
+    text = format_error(error, ExitCode.STORE, output)
     assert text == "Error: no way for <hidden> or <hidden> or <hidden> and xyz\n"
-    assert "p w%/" not in repr(manners)
+    assert "p w%/" not in repr(output)
 
 
 @pytest.mark.parametrize(
@@ -201,25 +201,25 @@ def test_traceback_hides_what_the_settings_have_read(
     """Even an error of somebody else's that repeats a secret is shown without it."""
     monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", "planted-client-secret")
     monkeypatch.setenv("PIPEDRIVE_OAUTH_STORE_KEYS", "planted-key-1, planted-key-2")
-    manners = Manners(debug=True)
-    place_of(manners, url, None)
-    app_settings(manners, None, None)
+    output = OutputOptions(debug=True)
+    store_url_from(output, url, None)
+    app_settings(output, None, None)
     try:
         try:
             raise OSError("plant/ed planted-key-1 planted-key-2")
         except OSError as error:
             raise ValueError("planted-client-secret") from error
     except ValueError as error:
-        text = described(error, ExitCode.UNEXPECTED, manners)
+        text = format_error(error, ExitCode.UNEXPECTED, output)
     shown = [line for line in text.splitlines() if not line.startswith("    ")]  # the test's lines
     assert "Traceback (most recent call last):" in shown
     assert "plant" not in "".join(shown)
     assert shown[-1] == "Error: ValueError: <hidden>"
     with pytest.raises(ValueError, match="title") as steering:
         raise ValueError("\x1b]0;title\x07")
-    assert not set("\x1b\x07") & set(described(steering.value, ExitCode.UNEXPECTED, manners))
-    manners.debug = False
-    text = described(ValueError("x"), ExitCode.UNEXPECTED, manners)
+    assert not set("\x1b\x07") & set(format_error(steering.value, ExitCode.UNEXPECTED, output))
+    output.debug = False
+    text = format_error(ValueError("x"), ExitCode.UNEXPECTED, output)
     assert text == "Error: ValueError: x (--debug shows where)\n"
 
 
@@ -227,5 +227,5 @@ def test_cause_is_named_where_it_says_why() -> None:
     """Where the library's error leaves the reason to its cause, the line has it."""
     error = errors.StoreError("It failed; the cause says why.")
     error.__cause__ = OSError("file is\nnot a database, planted-word")
-    text = described(error, ExitCode.STORE, Manners(secrets=["planted-word"]))
+    text = format_error(error, ExitCode.STORE, OutputOptions(secrets=["planted-word"]))
     assert text == "Error: It failed; the cause: file is not a database, <hidden>\n"

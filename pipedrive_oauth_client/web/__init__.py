@@ -3,10 +3,10 @@
 `web.starlette` (FastAPI, too), `web.flask` and `web.django` mount them, and each imports its own
 framework alone, which is the app's to install; the extra `web` brings what signs the cookies.
 
-What is answered is a plan without I/O in `journey` and `uninstalling`; `steps` carries plans out,
-once for synchronous and once for asynchronous frameworks. Below them are `attempts` (the state,
-bound to the browser), `returns` (where the browser may go), `notices` (uninstalling), `pages` and
-`explanations` (what a person reads when it goes wrong).
+`connect` and `disconnecting` compute each response as a plan without I/O; `runner` executes plans,
+once for synchronous and once for asynchronous frameworks. They use `login_state` (the state, bound
+to the browser), `redirect_targets` (where the browser may go), `notices` (uninstall notices),
+`error_pages` (what the user reads after a failure) and `messages` (requests and responses).
 """
 
 from pipedrive_oauth_client.users import PipedriveUser

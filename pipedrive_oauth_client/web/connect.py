@@ -1,4 +1,4 @@
-"""Which plan a request gets, by its route and its method; each framework mounts these two."""
+"""Connecting an account: the plans of the start route and of the callback route."""
 
 from __future__ import annotations
 
@@ -22,77 +22,61 @@ from pipedrive_oauth_client.stores.protocol import checked_account
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web import error_pages as pages
-from pipedrive_oauth_client.web.core import WebCore
 from pipedrive_oauth_client.web.disconnecting import uninstall
 from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError, explain
-from pipedrive_oauth_client.web.login_state import Attempt
-from pipedrive_oauth_client.web.messages import PRIVATE, Answer, CookieChange, Incoming
+from pipedrive_oauth_client.web.login_state import LoginAttempt
+from pipedrive_oauth_client.web.messages import PRIVATE, CookieChange, WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import Plan, Step
-from pipedrive_oauth_client.web.settings import Connection
+from pipedrive_oauth_client.web.settings import Connection, WebCore
 
-__all__ = ["METHODS", "at_callback", "at_start", "callback", "checked_paths", "start"]
+__all__ = ["METHODS", "callback", "checked_paths", "plan_callback", "plan_start", "start"]
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
-def start(core: WebCore, incoming: Incoming) -> Plan:
+def start(core: WebCore, request: WebRequest) -> Plan:
     """Send a browser to the consent page.
 
-    This changes nothing but the browser's own cookies, so that a GET by which a stranger begins it
-    does no harm: what ends it has to be of the same browser.
-
-    Args:
-        core: What the app has decided.
-        incoming: The request; `next` in its query says where to go afterwards.
-
-    Returns:
-        The plan.
+    This changes nothing but the browser's own cookies, so that a GET forged by an attacker does no
+    harm: only the same browser can complete the login.
     """
-    if incoming.is_prefetch:
-        return _unasked()
-    session = yield from _session(core, incoming)
+    if request.is_prefetch:
+        return _reject_prefetch()
+    session = yield from _session(core, request)
     attempt, cookies = core.attempts.begin(
-        core.return_to(_wanted(incoming), incoming.root), session, incoming.cookies
+        core.return_to(_requested_return(request), request.root), session, request.cookies
     )
     url = core.oauth.authorization_url(attempt.state).url
     return _redirect(url, cookies)
 
 
-def callback(core: WebCore, incoming: Incoming) -> Plan:
-    """Take up what the service's redirect has brought.
-
-    Args:
-        core: What the app has decided.
-        incoming: The request.
-
-    Returns:
-        The plan.
-    """
-    if incoming.is_prefetch:
-        return _unasked()
-    attempt: Attempt | None = None
+def callback(core: WebCore, request: WebRequest) -> Plan:
+    """Handle the service's redirect: check the state, exchange the code, save the token."""
+    if request.is_prefetch:
+        return _reject_prefetch()
+    attempt: LoginAttempt | None = None
     cookies: tuple[CookieChange, ...] = ()
     try:
-        attempt = _attempt(core, incoming)
+        attempt = _attempt(core, request)
         if attempt is not None:
             cookies = core.attempts.end(attempt)
-            attempt.check_session((yield from _session(core, incoming)))
-        code = core.oauth.read_callback(incoming.query, attempt.state if attempt else NO_STATE)
+            attempt.check_session((yield from _session(core, request)))
+        code = core.oauth.read_callback(request.query, attempt.state if attempt else NO_STATE)
         yield from _use_once(core, attempt.state if attempt else code)
-        connection = yield from _connect(core, incoming, code, attempt)
+        connection = yield from _connect(core, request, code, attempt)
     except PipedriveOAuthError as error:
         _LOGGER.warning("Connecting an account has failed: %s", error)
-        return (yield from _failure(core, incoming, error, attempt, cookies))
+        return (yield from _failure(core, request, error, attempt, cookies))
     native = None
     if core.settings.connected is not None:
-        native = yield Step("call", (core.settings.connected, incoming.native, connection))
+        native = yield Step("call", (core.settings.connected, request.native, connection))
     if native is not None:
-        return Answer(status=200, headers=PRIVATE, cookies=cookies, native=native)
+        return WebResponse(status=200, headers=PRIVATE, cookies=cookies, native=native)
     return _redirect(connection.return_to, cookies)
 
 
-def _attempt(core: WebCore, incoming: Incoming) -> Attempt | None:
-    states = [value for name, value in callback_fields(incoming.query) if name == "state"]
+def _attempt(core: WebCore, request: WebRequest) -> LoginAttempt | None:
+    states = [value for name, value in callback_fields(request.query) if name == "state"]
     if not states:
         if core.settings.allow_marketplace_installs:
             return None
@@ -100,11 +84,12 @@ def _attempt(core: WebCore, incoming: Incoming) -> Attempt | None:
             "The callback carries no state. Begin at the app; for installs that begin in the"
             " Marketplace, set allow_marketplace_installs."
         )
-    attempt = core.attempts.find(states[0], incoming.cookies)
+    attempt = core.attempts.find(states[0], request.cookies)
     if attempt is None:
         raise StateMismatchError(
-            "The browser brings no cookie for the state of the callback: it began elsewhere, too"
-            " long ago, on another host than that of the redirect_uri, or it blocks cookies."
+            "The browser sent no cookie for the state of the callback: the login began in"
+            " another browser, too long ago or on another host than the redirect_uri's, or the"
+            " browser blocks cookies."
         )
     return attempt
 
@@ -114,18 +99,18 @@ def _use_once(core: WebCore, secret: str) -> Generator[Step, Any, None]:
     lifetime = core.settings.lifetime
     if not (yield Step("call", (core.first_use, f"pipedrive-callback:{key}", lifetime))):
         raise ReplayedCallbackError(
-            "The callback was used before: the page was reloaded, or somebody repeats it. Nothing"
-            " was exchanged for it."
+            "The callback was already used: the page was reloaded, or the request was replayed."
+            " The code was not exchanged again."
         )
 
 
 def _connect(
-    core: WebCore, incoming: Incoming, code: str, attempt: Attempt | None
+    core: WebCore, request: WebRequest, code: str, attempt: LoginAttempt | None
 ) -> Generator[Step, Any, Connection]:
     settings = core.settings
     token: Token = yield Step("exchange", (code,))
     user: PipedriveUser = yield Step("identify", (token,))
-    name = yield Step("call", (settings.account_for, incoming.native, token, user))
+    name = yield Step("call", (settings.account_for, request.native, token, user))
     account = checked_account(name)
     yield Step("save", (account, token))
     return Connection(
@@ -133,110 +118,86 @@ def _connect(
         user=user,
         token=token,
         from_marketplace=attempt is None,
-        return_to=attempt.return_to if attempt else core.return_to(None, incoming.root),
+        return_to=attempt.return_to if attempt else core.return_to(None, request.root),
         at=read_clock(core.oauth.clock),
     )
 
 
 def _failure(
     core: WebCore,
-    incoming: Incoming,
+    request: WebRequest,
     error: PipedriveOAuthError,
-    attempt: Attempt | None,
+    attempt: LoginAttempt | None,
     cookies: tuple[CookieChange, ...],
-) -> Generator[Step, Any, Answer]:
+) -> Generator[Step, Any, WebResponse]:
     wait = error.retry_after if isinstance(error, TokenRequestError) else None
     headers = dict(PRIVATE)
     if wait is not None:
         headers["Retry-After"] = str(int(wait.total_seconds()))
     if core.settings.failed is not None:
-        native = yield Step("call", (core.settings.failed, incoming.native, error))
+        native = yield Step("call", (core.settings.failed, request.native, error))
         if native is not None:
-            return Answer(status=200, headers=headers, cookies=cookies, native=native)
+            return WebResponse(status=200, headers=headers, cookies=cookies, native=native)
     said = explain(error)
-    links = [("Start again", incoming.start)]
+    links = [("Start again", request.start)]
     if attempt is not None:
         back = attempt.return_to
-        links = [("Start again", f"{incoming.start}?next={quote(back, safe='/')}")]
+        links = [("Start again", f"{request.start}?next={quote(back, safe='/')}")]
         if isinstance(error, ReplayedCallbackError):
             links.insert(0, ("Go on", back))
     headers.update(pages.HEADERS)
-    body = pages.html(said.title, said.text, links)
-    return Answer(status=said.status, headers=headers, body=body, cookies=cookies)
+    body = pages.render_page(said.title, said.text, links)
+    return WebResponse(status=said.status, headers=headers, body=body, cookies=cookies)
 
 
-def _session(core: WebCore, incoming: Incoming) -> Generator[Step, Any, str | None]:
+def _session(core: WebCore, request: WebRequest) -> Generator[Step, Any, str | None]:
     if core.settings.session_of is None:
         return None
-    found = yield Step("call", (core.settings.session_of, incoming.native))
+    found = yield Step("call", (core.settings.session_of, request.native))
     return None if found is None else str(found)
 
 
-def _wanted(incoming: Incoming) -> str | None:
+def _requested_return(request: WebRequest) -> str | None:
     try:
-        return dict(callback_fields(incoming.query)).get("next")
+        return dict(callback_fields(request.query)).get("next")
     except CallbackError:
-        return None  # what can't be read names no place to go back to
+        return None  # an unreadable query names no address to return to
 
 
-def _redirect(address: str, cookies: tuple[CookieChange, ...]) -> Answer:
-    return Answer(status=303, headers={**PRIVATE, "Location": address}, cookies=cookies)
+def _redirect(address: str, cookies: tuple[CookieChange, ...]) -> WebResponse:
+    return WebResponse(status=303, headers={**PRIVATE, "Location": address}, cookies=cookies)
 
 
-def _unasked() -> Answer:
-    # A browser drops a prefetch that fails, and asks again when the person is really there.
-    return Answer(status=503, headers=PRIVATE)
+def _reject_prefetch() -> WebResponse:
+    # A browser drops a failed prefetch, and sends the request again on a real visit.
+    return WebResponse(status=503, headers=PRIVATE)
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""The methods that a framework hands on, so that all of them refuse the same ones alike."""
+"""The methods that frameworks pass on, so that all reject the same methods in the same way."""
 
 
-def at_start(core: WebCore, incoming: Incoming) -> Plan:
-    """Answer a request to the route that begins to connect.
-
-    Args:
-        core: What the app has decided.
-        incoming: The request.
-
-    Returns:
-        The plan.
-    """
-    if incoming.method == "GET":
-        return start(core, incoming)
+def plan_start(core: WebCore, request: WebRequest) -> Plan:
+    """Plan the response of the route that starts connecting."""
+    if request.method == "GET":
+        return start(core, request)
     return _not_allowed("GET")
 
 
-def at_callback(core: WebCore, incoming: Incoming) -> Plan:
-    """Answer a request to the callback URL, where the service sends its notices, too.
+def plan_callback(core: WebCore, request: WebRequest) -> Plan:
+    """Plan the response of the callback URL, which also receives the service's notices.
 
-    HEAD is refused: those who send it only look, and a code would be used up for them.
-
-    Args:
-        core: What the app has decided.
-        incoming: The request.
-
-    Returns:
-        The plan.
+    HEAD is rejected: it would use up the code for a client that only inspects the URL.
     """
-    if incoming.method == "GET":
-        return callback(core, incoming)
-    if incoming.method == "DELETE":
-        return uninstall(core, incoming)
+    if request.method == "GET":
+        return callback(core, request)
+    if request.method == "DELETE":
+        return uninstall(core, request)
     return _not_allowed("GET", "DELETE")
 
 
 def checked_paths(start_path: str, callback_path: str, redirect_uri: str) -> None:
-    """Check the paths of the two routes.
-
-    Args:
-        start_path: The path of the one that begins, below the place where they are mounted.
-        callback_path: The path of the callback, likewise.
-        redirect_uri: What is registered for the app: it has to lead to the callback.
-
-    Raises:
-        ConfigurationError: It does not, both are one, or a path does not begin with a slash.
-    """
+    """Check the paths of the two routes."""
     for name, path in (("start_path", start_path), ("callback_path", callback_path)):
         if not argument(name, path, str).startswith("/"):
             raise ConfigurationError(f"{name} must begin with a slash.")
@@ -244,11 +205,11 @@ def checked_paths(start_path: str, callback_path: str, redirect_uri: str) -> Non
         raise ConfigurationError("start_path and callback_path must be two different paths.")
     if not (urlsplit(redirect_uri).path or "/").endswith(callback_path):
         raise ConfigurationError(
-            f"The redirect_uri does not end in {callback_path}, so that nobody would be there when"
-            " the service sends a browser back. Set callback_path to how it does end."
+            f"The redirect_uri does not end in {callback_path}, so the callback route would never"
+            " receive the browser. Set callback_path to the end of the redirect_uri."
         )
 
 
 def _not_allowed(*methods: str) -> Plan:
     yield from ()  # a plan without a step
-    return Answer(status=405, headers={**PRIVATE, "Allow": ", ".join(methods)})
+    return WebResponse(status=405, headers={**PRIVATE, "Allow": ", ".join(methods)})

@@ -1,8 +1,8 @@
-"""The end of a connection: a notice from the service, or a wish of the person.
+"""Disconnecting an account: by the service's uninstall notice, or by the user.
 
-A notice is taken as it comes, however old it says it is: a token does not say when it was granted,
-so that there is nothing to compare its time with. Only the service can send one, and it repeats
-none. An app that knows better gives an `account_of` that returns None.
+A notice is accepted whatever its timestamp: a token does not say when it was granted, so there is
+nothing to compare the timestamp with. Only the service can send a notice, and it sends each one
+once. An app that knows better passes an `account_of` that returns None.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Final
 from pipedrive_oauth_client.errors import StoreError
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.web.core import WebCore
-from pipedrive_oauth_client.web.messages import PRIVATE, Answer, Incoming
+from pipedrive_oauth_client.web.messages import PRIVATE, WebRequest, WebResponse
 from pipedrive_oauth_client.web.notices import (
     MOST_BYTES,
     NoticeError,
@@ -22,33 +21,26 @@ from pipedrive_oauth_client.web.notices import (
     read_notice,
 )
 from pipedrive_oauth_client.web.runner import Plan, Step
+from pipedrive_oauth_client.web.settings import WebCore
 
 __all__ = ["disconnect", "uninstall"]
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
-def uninstall(core: WebCore, incoming: Incoming) -> Plan:
-    """Take a notice in: check who sends it, delete the token, tell the app.
-
-    Args:
-        core: What the app has decided.
-        incoming: The request. Nothing of its body is read before its sender is known.
-
-    Returns:
-        The plan.
-    """
+def uninstall(core: WebCore, request: WebRequest) -> Plan:
+    """Handle an uninstall notice: authenticate it, delete the token, call the app."""
     settings, credentials = core.settings, core.oauth.credentials
-    if not is_from_service(incoming.header("Authorization"), credentials):
+    if not is_from_service(request.header("Authorization"), credentials):
         _LOGGER.warning("A request that claims to be an uninstall notice has wrong credentials.")
         return _answer(401, **{"WWW-Authenticate": 'Basic realm="uninstall", charset="UTF-8"'})
-    body = yield Step("body", (incoming.read_body, MOST_BYTES))
+    body = yield Step("body", (request.read_body, MOST_BYTES))
     if body is None:
         return _answer(413)
     try:
         notice = read_notice(body, credentials.client_id)
     except NoticeError as error:
-        _LOGGER.warning("An uninstall notice was refused: %s", error)
+        _LOGGER.warning("An uninstall notice was rejected: %s", error)
         return _answer(400)
     account = yield Step("call", (settings.account_of, notice))
     if account is not None:
@@ -63,21 +55,21 @@ def uninstall(core: WebCore, incoming: Incoming) -> Plan:
 
 
 def disconnect(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
-    """End a connection by the wish of the person: revoke the grant, then forget its token.
+    """Disconnect an account for its user: revoke the grant, then delete its token.
 
     Args:
-        oauth: The flow that revokes.
-        store: Where the token is kept.
-        account: The account. If it has no token, nothing is done.
+        oauth: The OAuth client that revokes the grant.
+        store: The store that holds the token.
+        account: The account. Without a stored token, nothing is done.
 
     Raises:
-        PipedriveOAuthError: The grant was not revoked, and the token is still there; try again. Or
+        PipedriveOAuthError: The grant was not revoked and the token is still stored: try again. Or
             the store failed.
 
     Source:
         RFC 7009, section 2; https://pipedrive.readme.io/docs/app-uninstallation.
     """
-    with store.lock(account):  # a renewal in between would leave a refresh token that lives
+    with store.lock(account):  # a refresh in between would leave a valid refresh token
         token = store.load(account)
         if token is None:
             return
@@ -85,8 +77,8 @@ def disconnect(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
         store.delete(account)
 
 
-def _answer(status: int, **headers: str) -> Answer:
-    return Answer(
+def _answer(status: int, **headers: str) -> WebResponse:
+    return WebResponse(
         status=status,
         headers={**PRIVATE, "Content-Type": "text/plain; charset=utf-8", **headers},
     )

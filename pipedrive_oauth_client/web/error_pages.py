@@ -1,6 +1,6 @@
-"""Pages for a person whose connecting did not go through: no script, no secret, no frame.
+"""Pages for a user whose login failed: no script, no secret, no frame.
 
-An app that wants pages of its own gives a function for `failed`.
+An app that wants its own pages passes a function as `failed`.
 
 Source:
     RFC 9700, section 4.16 (clickjacking); Content Security Policy Level 3.
@@ -30,16 +30,16 @@ from pipedrive_oauth_client.errors import (
     TransportError,
 )
 
-__all__ = ["HEADERS", "Explanation", "ReplayedCallbackError", "explain", "html"]
+__all__ = ["HEADERS", "Explanation", "ReplayedCallbackError", "explain", "render_page"]
 
 _AGAIN: Final = "Nothing was saved. Please start again."
 _LATER: Final = "Nothing was saved. Please start again in a few minutes."
 
 
 class ReplayedCallbackError(CallbackError):
-    """The callback was used before: a reload, a double click, or somebody who repeats it.
+    """The callback was already used: a reload, a double click, or a replayed request.
 
-    Nothing is exchanged for it. A service that is careful would end the grant that it gave.
+    The code is not exchanged again, since a service may revoke the grant of a repeated code.
 
     Source:
         RFC 9700, section 4.7; RFC 6749, section 4.1.2.
@@ -48,13 +48,7 @@ class ReplayedCallbackError(CallbackError):
 
 @frozen
 class Explanation:
-    """An error, explained.
-
-    Attributes:
-        status: The HTTP status.
-        title: What happened.
-        text: What it means, and what to do.
-    """
+    """An error, explained."""
 
     status: int
     title: str
@@ -68,7 +62,7 @@ _EXPLANATIONS: Final[tuple[tuple[type[PipedriveOAuthError], Explanation], ...]] 
         Explanation(
             403,
             "Not connected",
-            "Pipedrive was not connected, as you or Pipedrive said no. If that was a mistake, start"
+            "Pipedrive was not connected, because access was declined. If that was a mistake, start"
             " again.",
         ),
     ),
@@ -76,31 +70,33 @@ _EXPLANATIONS: Final[tuple[tuple[type[PipedriveOAuthError], Explanation], ...]] 
         StateMismatchError,
         Explanation(
             400,
-            "This did not begin here",
-            "This browser has not begun to connect, or too long ago, or it blocks cookies. Nothing"
-            " was saved. Please start again from here.",
+            "The login did not start in this browser",
+            "The login was started in another browser or too long ago, or this browser blocks"
+            " cookies. Nothing was saved. Please start again from here.",
         ),
     ),
     (
         ReplayedCallbackError,
         Explanation(
             400,
-            "This was used already",
+            "This link was already used",
             "If you have just connected and reloaded the page, go on: it may have worked."
             " Otherwise, start again.",
         ),
     ),
-    (CallbackError, Explanation(400, "Pipedrive's answer can't be read", _AGAIN)),
-    (InvalidGrantError, Explanation(400, "That took too long, or was used already", _AGAIN)),
+    (CallbackError, Explanation(400, "Pipedrive's response can't be read", _AGAIN)),
+    (InvalidGrantError, Explanation(400, "The login took too long, or was already used", _AGAIN)),
     (RateLimitedError, Explanation(503, "Pipedrive is busy", _LATER)),
-    (ServerError, Explanation(503, "Pipedrive is out of order", _LATER)),
-    (TransportError, Explanation(502, "Pipedrive does not answer", _LATER)),
-    (InvalidResponseError, Explanation(502, "Pipedrive's answer can't be read", _LATER)),
+    (ServerError, Explanation(503, "Pipedrive is unavailable", _LATER)),
+    (TransportError, Explanation(502, "Pipedrive does not respond", _LATER)),
+    (InvalidResponseError, Explanation(502, "Pipedrive's response can't be read", _LATER)),
     (StoreError, Explanation(503, "The connection could not be saved", _LATER)),
     (
         TokenRequestError,
         Explanation(
-            500, "Pipedrive refuses this app", "Nothing was saved. Please tell the app's makers."
+            500,
+            "Pipedrive rejected this app",
+            "Nothing was saved. Please contact the app's support.",
         ),
     ),
     (
@@ -108,21 +104,14 @@ _EXPLANATIONS: Final[tuple[tuple[type[PipedriveOAuthError], Explanation], ...]] 
         Explanation(
             500,
             "This app is not set up correctly",
-            "Nothing was saved. Please tell the app's makers.",
+            "Nothing was saved. Please contact the app's support.",
         ),
     ),
 )
 
 
 def explain(error: PipedriveOAuthError) -> Explanation:
-    """Explain an error to a person.
-
-    Args:
-        error: The error. Its own text is for developers, and for the log.
-
-    Returns:
-        The explanation; nothing in it comes from outside.
-    """
+    """Return what the user reads about an error; nothing in it comes from outside."""
     return next(each for kind, each in _EXPLANATIONS if isinstance(error, kind))
 
 
@@ -156,20 +145,11 @@ HEADERS: Final[Mapping[str, str]] = {
     ),
     "X-Frame-Options": "DENY",
 }
-"""Headers of a page, in addition to those of every answer."""
+"""Headers of a page, in addition to those of every response."""
 
 
-def html(title: str, text: str, links: Iterable[tuple[str, str]]) -> str:
-    """Write a page. Everything is escaped.
-
-    Args:
-        title: What happened.
-        text: What it means, and what to do.
-        links: Where to go on: what the link says, and its address.
-
-    Returns:
-        The HTML.
-    """
+def render_page(title: str, text: str, links: Iterable[tuple[str, str]]) -> str:
+    """Write a page. Everything is escaped."""
     title, text = escape(title), escape(text)
     anchors = (f'<a href="{escape(address)}">{escape(words)}</a>' for words, address in links)
     return (

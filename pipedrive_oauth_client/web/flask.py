@@ -18,12 +18,11 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web.connect import METHODS, at_callback, at_start, checked_paths
-from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.connect import METHODS, checked_paths, plan_callback, plan_start
 from pipedrive_oauth_client.web.disconnecting import disconnect
-from pipedrive_oauth_client.web.messages import Incoming
-from pipedrive_oauth_client.web.runner import Carrier, Plan, carry
-from pipedrive_oauth_client.web.settings import WebSettings
+from pipedrive_oauth_client.web.messages import WebRequest
+from pipedrive_oauth_client.web.runner import Plan, StepRunner, run_plan
+from pipedrive_oauth_client.web.settings import WebCore, WebSettings
 
 __all__ = ["PipedriveWeb"]
 
@@ -31,11 +30,11 @@ _EXTENSION: Final = "pipedrive_oauth_client"
 
 
 @frozen
-class _Ready:
+class _Extension:
     """What the extension keeps with an app."""
 
     core: WebCore
-    carrier: Carrier
+    runner: StepRunner
 
 
 @define(eq=False)
@@ -50,7 +49,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     is empty. One object serves any number of apps.
 
     Attributes:
-        api_client: What asks the API whose account it is; a client of its own by default.
+        api_client: The client that asks the API for the token's user; by default one is created.
         start_path: Where connecting begins, below the prefix of the blueprint.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
         blueprint: The routes `pipedrive.connect` and `pipedrive.callback`. With Flask-WTF call
@@ -73,8 +72,8 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         argument("api_client", self.api_client, httpx.Client | None)
         self.blueprint = Blueprint("pipedrive", __name__)
         for path, name, plan in (
-            (self.start_path, "connect", at_start),
-            (self.callback_path, "callback", at_callback),
+            (self.start_path, "connect", plan_start),
+            (self.callback_path, "callback", plan_callback),
         ):
             self.blueprint.add_url_rule(
                 path,
@@ -107,8 +106,8 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         redirect_uri = oauth.credentials.redirect_uri
         prefix = argument("url_prefix", url_prefix, str).rstrip("/")
         checked_paths(prefix + self.start_path, prefix + self.callback_path, redirect_uri)
-        carrier = Carrier(oauth, checked_store("store", store), self.api_client)
-        app.extensions[_EXTENSION] = _Ready(WebCore(oauth, self, _keys(app)), carrier)
+        runner = StepRunner(oauth, checked_store("store", store), self.api_client)
+        app.extensions[_EXTENSION] = _Extension(WebCore(oauth, self, _keys(app)), runner)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
 
     def auth_for(self, account: str) -> PipedriveAuth:
@@ -125,8 +124,8 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         Raises:
             ConfigurationError: `account` can't be a name, or the app does not have the extension.
         """
-        carrier = _ready().carrier
-        return PipedriveAuth(carrier.oauth, carrier.store, account)
+        runner = _extension().runner
+        return PipedriveAuth(runner.oauth, runner.store, account)
 
     def disconnect(self, account: str) -> None:
         """Revoke the grant of an account, and forget its token.
@@ -142,13 +141,13 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         Source:
             RFC 7009, section 2.
         """
-        carrier = _ready().carrier
-        disconnect(carrier.oauth, carrier.store, account)
+        runner = _extension().runner
+        disconnect(runner.oauth, runner.store, account)
 
-    def _view(self, plan: Callable[[WebCore, Incoming], Plan]) -> Callable[[], Response]:
+    def _view(self, plan: Callable[[WebCore, WebRequest], Plan]) -> Callable[[], Response]:
         def view() -> Response:
-            ready = _ready()
-            incoming = Incoming(
+            ready = _extension()
+            incoming = WebRequest(
                 method=request.method,
                 query=request.query_string.decode("latin-1"),
                 cookies=request.cookies,
@@ -158,17 +157,17 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
                 native=request,
                 read_body=_read_body,
             )
-            answer = carry(plan(ready.core, incoming), ready.carrier)
-            if answer.native is None:
-                return answer.complete(Response(answer.body, answer.status))
-            return answer.complete(current_app.make_response(answer.native))
+            response = run_plan(plan(ready.core, incoming), ready.runner)
+            if response.native is None:
+                return response.apply_to(Response(response.body, response.status))
+            return response.apply_to(current_app.make_response(response.native))
 
         return view
 
 
-def _ready() -> _Ready:
+def _extension() -> _Extension:
     found = current_app.extensions.get(_EXTENSION)
-    if not isinstance(found, _Ready):
+    if not isinstance(found, _Extension):
         raise ConfigurationError("Call init_app of PipedriveWeb with this app first.")
     return found
 

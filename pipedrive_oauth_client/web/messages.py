@@ -1,4 +1,4 @@
-"""What comes in and what goes out, whatever the framework."""
+"""Requests and responses in a form that does not depend on the framework."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError
 
-__all__ = ["PRIVATE", "Answer", "CookieChange", "Incoming"]
+__all__ = ["PRIVATE", "CookieChange", "WebRequest", "WebResponse"]
 
 PRIVATE: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every answer: its address holds a code or a state, which is nobody else's business.
+"""Headers of every response: its URL holds a code or a state, which must stay private.
 
 Source:
     RFC 9700, section 4.2.4; RFC 6749, section 10.5.
@@ -41,20 +41,8 @@ _ResponseT = TypeVar("_ResponseT", bound=_Response)
 
 
 @frozen(kw_only=True)
-class Incoming:
-    """A request, as far as an answer depends on it.
-
-    Attributes:
-        method: The HTTP method, in upper case.
-        query: The query as it stands in the URL; hidden in `repr`, since it can hold a code.
-        cookies: The cookies; hidden in `repr`.
-        header: Gives all values of a header.
-        start: The path of the route that begins to connect, as a browser has to ask for it.
-        root: The path that the app is mounted at, without a slash at its end; usually empty.
-        native: The framework's own request, for the app's functions.
-        read_body: Gives the body, or None where it is longer than a number of bytes; to be awaited
-            where the framework is asynchronous.
-    """
+class WebRequest:
+    """A request, as far as a response depends on it."""
 
     method: str
     query: str = field(repr=False)
@@ -67,7 +55,7 @@ class Incoming:
 
     @property
     def is_prefetch(self) -> bool:
-        """Whether a browser asks on suspicion, without a person who wants it (Fetch Standard)."""
+        """Whether a browser sent the request speculatively, without a visit (Fetch Standard)."""
         return any(
             "prefetch" in value.lower()
             for name in ("Sec-Purpose", "Purpose", "X-Moz")
@@ -80,13 +68,7 @@ class CookieChange:
     """A cookie to set, or to remove.
 
     All of them are for the whole host, out of reach for scripts, and `SameSite=Lax`: a browser that
-    the service sends back brings them along, and one that a stranger's form sends does not.
-
-    Attributes:
-        name: Its name.
-        value: Its value; hidden in `repr`.
-        seconds: How long it lives; 0 removes it.
-        is_secure: Whether it travels over https only.
+    the service redirects sends them, and one that submits an attacker's form does not.
     """
 
     name: str
@@ -96,17 +78,8 @@ class CookieChange:
 
 
 @frozen(kw_only=True)
-class Answer:
-    """What to answer.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The headers; hidden in `repr`, since an address among them can hold a state.
-        body: A text, by the `Content-Type` among the headers.
-        cookies: What becomes of cookies.
-        native: An answer of the app's own. It is sent in place of status and body; headers and
-            cookies are added to it.
-    """
+class WebResponse:
+    """The response to send."""
 
     status: int
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
@@ -114,35 +87,18 @@ class Answer:
     cookies: tuple[CookieChange, ...] = ()
     native: Any = field(default=None, repr=False)
 
-    def own(self, kind: type[_T]) -> _T | None:
-        """Give the answer of the app's own.
-
-        Args:
-            kind: What the framework takes for one.
-
-        Returns:
-            The answer, or None.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
+    def native_as(self, kind: type[_T]) -> _T | None:
+        """Return the app's own response, which must be of the framework's type, or None."""
         if self.native is None or isinstance(self.native, kind):
             return self.native
         raise ConfigurationError(
             f"A function of the app has returned {type(self.native).__name__}: `connected` and"
-            f" `failed` have to return {kind.__module__}.{kind.__name__}, or None for the usual"
-            " answer."
+            f" `failed` have to return {kind.__module__}.{kind.__name__}, or None for the default"
+            " response."
         )
 
-    def complete(self, response: _ResponseT) -> _ResponseT:
-        """Add headers and cookies to a response of the framework's.
-
-        Args:
-            response: The response; it is changed.
-
-        Returns:
-            The same response.
-        """
+    def apply_to(self, response: _ResponseT) -> _ResponseT:
+        """Add the headers and cookies to a framework's response, and return it."""
         for name, value in self.headers.items():
             response.headers[name] = value
         for cookie in self.cookies:

@@ -1,4 +1,4 @@
-"""The notice that a person has uninstalled the app: who may send it, and what it says.
+"""Uninstall notices: who may send them, and what they contain.
 
 Source:
     https://pipedrive.readme.io/docs/app-uninstallation; RFC 7617, section 2.
@@ -34,7 +34,7 @@ class NoticeError(PipedriveOAuthError):
 
 @frozen(kw_only=True)
 class UninstallNotice:
-    """A person has uninstalled the app; their tokens are worth nothing any more.
+    """A user has uninstalled the app; the tokens are revoked.
 
     Attributes:
         company_id: The number of their company.
@@ -48,7 +48,7 @@ class UninstallNotice:
 
     @property
     def account(self) -> str:
-        """The usual name of their account, `company:user`."""
+        """The default name of the account, `company:user`."""
         return account_key(self.company_id, self.user_id)
 
 
@@ -56,13 +56,6 @@ def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -
     """Tell whether a request shows the app's own credentials.
 
     The comparison takes the same time wherever the two differ.
-
-    Args:
-        authorization: All `Authorization` headers of the request.
-        credentials: The app's credentials.
-
-    Returns:
-        Whether there is one such header, with these credentials.
     """
     if len(authorization) != 1:
         return False
@@ -75,19 +68,7 @@ def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -
 
 
 def read_notice(body: bytes, client_id: str) -> UninstallNotice:
-    """Read a notice.
-
-    Args:
-        body: The body of the request.
-        client_id: The app, which the notice has to be for.
-
-    Returns:
-        The notice.
-
-    Raises:
-        NoticeError: It is no JSON object, a field is missing, twice there or of another kind, or it
-            is for another app.
-    """
+    """Read a notice."""
     fields = _fields(body)
     if fields.get("client_id") != client_id:
         raise NoticeError("The notice is for another app: its client_id is not this one's.")
@@ -123,7 +104,7 @@ def _refuse(_constant: str) -> None:
 
 
 def _time(value: object) -> datetime:
-    from dateutil.parser import isoparse  # noqa: PLC0415 - the import is dear, and few need it
+    from dateutil.parser import isoparse  # noqa: PLC0415 - the import is slow, and few calls need it
 
     try:
         if isinstance(value, str):

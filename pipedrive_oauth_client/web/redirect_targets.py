@@ -1,4 +1,4 @@
-r"""Where a browser may be sent after connecting: into the app, and to no stranger.
+r"""Where a browser may be sent after connecting: into the app or to a listed origin, nowhere else.
 
 A browser takes more texts for an address of another host than a parser of URLs does: `//evil`,
 `/\evil`, and those with a tab in between. So nothing is parsed here: what is not plainly a path is
@@ -19,7 +19,7 @@ from pipedrive_oauth_client._origins import user_origins
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
-__all__ = ["MOST_CHARACTERS", "Returns"]
+__all__ = ["MOST_CHARACTERS", "RedirectTargets"]
 
 MOST_CHARACTERS: Final = 500
 """The longest address to go back to; it travels in a cookie."""
@@ -30,15 +30,8 @@ _AS_IT_STANDS: Final = "!#$%&'()*+,-./:;=?@[]_~"
 _CONTROL = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 
 
-class Returns:
-    """Says where a browser may be sent.
-
-    Args:
-        origins: Where else than into the app, for example `https://app.example.com`.
-
-    Raises:
-        ConfigurationError: One of them is no origin.
-    """
+class RedirectTargets:
+    """Says where a browser may be sent."""
 
     def __init__(self, origins: Iterable[str] = ()) -> None:
         if isinstance(origins, str | bytes):
@@ -51,14 +44,7 @@ class Returns:
             )
 
     def allowed(self, address: str | None) -> str | None:
-        """Check an address.
-
-        Args:
-            address: What the browser has brought along as `next`; anybody can have written it.
-
-        Returns:
-            The address in ASCII; None where it is missing or does not lead where it may.
-        """
+        """Check an address."""
         if not address:
             return None
         try:

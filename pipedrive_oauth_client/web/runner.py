@@ -1,7 +1,7 @@
-"""Carrying a plan out, sync or async.
+"""Running the plan of a response, sync or async.
 
-A plan is a generator. It yields the steps to take, is given what came of them, or their errors, and
-returns the answer; it does no I/O, so that one plan serves all frameworks.
+A plan is a generator. It yields steps, receives their results or errors, and returns the response;
+it does no I/O, so that one plan serves all frameworks.
 """
 
 from __future__ import annotations
@@ -20,57 +20,43 @@ from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthErro
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.users import ask, ask_async
-from pipedrive_oauth_client.web.messages import Answer
+from pipedrive_oauth_client.web.messages import WebResponse
 
-__all__ = ["AsyncCarrier", "Carrier", "Plan", "Step", "carry", "carry_async", "is_asynchronous"]
+__all__ = [
+    "AsyncStepRunner",
+    "Plan",
+    "Step",
+    "StepRunner",
+    "is_asynchronous",
+    "run_plan",
+    "run_plan_async",
+]
 
 # An event loop holds its tasks by weak references only.
-_under_way: set[asyncio.Task[Answer]] = set()
+_under_way: set[asyncio.Task[WebResponse]] = set()
 
 
 @frozen
 class Step:
-    """Something to do.
-
-    Attributes:
-        name: What: `exchange` a code, `identify` the person of a token, `save` or `delete` at the
-            store, read the `body`, or `call` a function of the app.
-        arguments: What with; hidden in `repr`.
-    """
+    """Something to do."""
 
     name: Literal["exchange", "identify", "save", "delete", "body", "call"]
     arguments: tuple[Any, ...] = field(repr=False)
 
 
-Plan: TypeAlias = Generator[Step, Any, Answer]
+Plan: TypeAlias = Generator[Step, Any, WebResponse]
 
 
 @frozen
-class Carrier:
-    """Takes steps and blocks meanwhile.
-
-    Attributes:
-        oauth: The flow.
-        store: Where tokens are kept.
-        api_client: What asks the API, or None.
-    """
+class StepRunner:
+    """Takes steps and blocks meanwhile."""
 
     oauth: PipedriveOAuth
     store: TokenStore
     api_client: httpx.Client | None
 
-    def take(self, step: Step) -> Any:
-        """Take a step.
-
-        Args:
-            step: The step.
-
-        Returns:
-            What came of it.
-
-        Raises:
-            PipedriveOAuthError: It failed.
-        """
+    def run_step(self, step: Step) -> Any:
+        """Take a step."""
         if step.name == "exchange":
             return self.oauth.exchange(*step.arguments)
         if step.name == "identify":
@@ -89,34 +75,16 @@ class Carrier:
 
 
 @frozen
-class AsyncCarrier:
-    """Takes steps without blocking the event loop.
-
-    Attributes:
-        oauth: The flow.
-        store: Where tokens are kept; it is called in worker threads, as are those functions of the
-            app that are not asynchronous.
-        api_client: What asks the API, or None.
-        call_in_thread: Calls a function of the app with arguments in a worker thread.
-    """
+class AsyncStepRunner:
+    """Takes steps without blocking the event loop."""
 
     oauth: AsyncPipedriveOAuth
     store: TokenStore
     api_client: httpx.AsyncClient | None
     call_in_thread: Callable[..., Awaitable[Any]] = anyio.to_thread.run_sync
 
-    async def take(self, step: Step) -> Any:
-        """Take a step.
-
-        Args:
-            step: The step.
-
-        Returns:
-            What came of it.
-
-        Raises:
-            PipedriveOAuthError: It failed.
-        """
+    async def run_step(self, step: Step) -> Any:
+        """Take a step."""
         if step.name == "exchange":
             return await self.oauth.exchange(*step.arguments)
         if step.name == "identify":
@@ -132,63 +100,42 @@ class AsyncCarrier:
         return await found if inspect.isawaitable(found) else found
 
 
-def carry(plan: Plan, carrier: Carrier) -> Answer:
-    """Carry a plan out.
+def run_plan(plan: Plan, runner: StepRunner) -> WebResponse:
+    """Carry a plan out."""
 
-    Args:
-        plan: What to do.
-        carrier: Who does it.
-
-    Returns:
-        The answer.
-
-    Raises:
-        Exception: What a function of the app has raised; it is the app's own.
-    """
-
-    async def take(step: Step) -> Any:
-        return carrier.take(step)
+    async def run_step(step: Step) -> Any:
+        return runner.run_step(step)
 
     try:
-        _carried(plan, take).send(None)  # nothing in it waits, so that this runs it to its end
+        _run(plan, run_step).send(None)  # nothing in it waits, so that this runs it to its end
     except StopIteration as end:
-        return cast(Answer, end.value)
+        return cast(WebResponse, end.value)
     raise AssertionError("A step that blocks has waited for something.")
 
 
-async def carry_async(plan: Plan, carrier: AsyncCarrier) -> Answer:
+async def run_plan_async(plan: Plan, runner: AsyncStepRunner) -> WebResponse:
     """Carry a plan out without blocking the event loop.
 
-    Being cancelled does not stop it: a browser that is gone, for which some servers cancel, must
-    not cost a token that the service has given and nobody has saved.
-
-    Args:
-        plan: What to do.
-        carrier: Who does it.
-
-    Returns:
-        The answer.
-
-    Raises:
-        Exception: What a function of the app has raised; it is the app's own.
+    Cancellation does not stop it: some servers cancel the request of a browser that went away,
+    and a token that the service has issued must still be saved.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # it is trio's
         with anyio.CancelScope(shield=True):
-            return await _carried(plan, carrier.take)
-    task = asyncio.create_task(_carried(plan, carrier.take))
+            return await _run(plan, runner.run_step)
+    task = asyncio.create_task(_run(plan, runner.run_step))
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
     return await asyncio.shield(task)
 
 
-async def _carried(plan: Plan, take: Callable[[Step], Coroutine[Any, Any, Any]]) -> Answer:
+async def _run(plan: Plan, run_step: Callable[[Step], Coroutine[Any, Any, Any]]) -> WebResponse:
     try:
         step = next(plan)
         while True:
             try:
-                found = await take(step)
+                found = await run_step(step)
             except PipedriveOAuthError as error:
                 if step.name == "call":
                     raise
@@ -196,17 +143,10 @@ async def _carried(plan: Plan, take: Callable[[Step], Coroutine[Any, Any, Any]])
             else:
                 step = plan.send(found)
     except StopIteration as end:
-        return cast(Answer, end.value)
+        return cast(WebResponse, end.value)
 
 
 def is_asynchronous(function: object) -> bool:
-    """Tell whether calling a function gives something to be awaited.
-
-    Args:
-        function: A function, or an object that can be called.
-
-    Returns:
-        Whether it is asynchronous.
-    """
+    """Tell whether calling a function gives something to be awaited."""
     called = getattr(function, "__call__", None)  # noqa: B004 - for objects
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)

@@ -1,20 +1,24 @@
-"""What an app decides about connecting: `WebSettings`, the same for all frameworks."""
+"""An app's settings for connecting, the same for all frameworks, and what follows from them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
+from pipedrive_oauth_client.web.login_state import LoginAttempts, ReplayGuard
 from pipedrive_oauth_client.web.notices import UninstallNotice
+from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
+from pipedrive_oauth_client.web.runner import is_asynchronous
 
-__all__ = ["HOOKS", "Connection", "WebSettings"]
+__all__ = ["HOOKS", "Connection", "WebCore", "WebSettings"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -31,10 +35,10 @@ class Connection:
 
     Attributes:
         account: The name that the token is kept under.
-        user: The person who let the app in.
+        user: The user who granted access.
         token: The token.
-        from_marketplace: Whether it began in the Marketplace, without a state: then anybody may
-            have made this browser come here. Take it as an install, never as a log-in.
+        from_marketplace: Whether it began in the Marketplace, without a state: then an attacker
+            may have sent this browser here. Treat it as an install, never as a log-in.
         return_to: Where the browser goes next.
         at: When it was connected, as an aware datetime.
     """
@@ -47,17 +51,17 @@ class Connection:
     at: datetime
 
 
-def _usual_account(_request: Any, _token: Token, user: PipedriveUser) -> str:
+def _default_account(_request: Any, _token: Token, user: PipedriveUser) -> str:
     return user.account
 
 
-def _usual_account_of(notice: UninstallNotice) -> str | None:
+def _default_account_of(notice: UninstallNotice) -> str | None:
     return notice.account
 
 
 @define(kw_only=True, eq=False)
 class WebSettings(Generic[RequestT, ResponseT]):
-    """What an app decides about connecting.
+    """An app's settings for connecting accounts.
 
     Functions of the app may be asynchronous where the framework is. What they raise is theirs: it
     goes to the framework.
@@ -70,13 +74,13 @@ class WebSettings(Generic[RequestT, ResponseT]):
         return_origins: Where else than into this site the browser may be sent back to, for example
             `https://app.example.com`.
         connected: Called with the request and the `Connection` when the token is saved. What it
-            returns, if it is not None, is the answer.
+            returns, if it is not None, is the response.
         failed: Called with the request and the error when connecting did not go through, an
-            `AuthorizationDeniedError` where somebody said no. What it returns, if it is not None,
-            is the answer in place of the usual page.
+            `AuthorizationDeniedError` where access was declined. What it returns, if it is not
+            None, is the response in place of the default page.
         uninstalled: Called with the notice and the account, or None, when the token is deleted.
             A notice may come more than once.
-        account_for: Called with the request, the token and the person; gives the name to keep the
+        account_for: Called with the request, the token and the user; returns the name to store the
             token under. By default `company:user`.
         account_of: Called with a notice; gives the account whose token to delete, or None to keep
             it. By default `company:user`. Give one if you give `account_for`.
@@ -87,7 +91,7 @@ class WebSettings(Generic[RequestT, ResponseT]):
             time. By default each process remembers for itself; with several workers, ask what they
             share: `redis.set(key, 1, nx=True, ex=lifetime)`.
         allow_marketplace_installs: Whether a callback without a state is accepted.
-        lifetime: How long a person may take at the service, ten seconds to an hour.
+        lifetime: How long a user may take at the service, ten seconds to an hour.
 
     Raises:
         ConfigurationError: A setting can't be right.
@@ -99,8 +103,8 @@ class WebSettings(Generic[RequestT, ResponseT]):
     connected: Callable[[RequestT, Connection], _Soon[ResponseT | None]] | None = None
     failed: Callable[[RequestT, PipedriveOAuthError], _Soon[ResponseT | None]] | None = None
     uninstalled: Callable[[UninstallNotice, str | None], object] | None = None
-    account_for: Callable[[RequestT, Token, PipedriveUser], _Soon[str]] = _usual_account
-    account_of: Callable[[UninstallNotice], _Soon[str | None]] = _usual_account_of
+    account_for: Callable[[RequestT, Token, PipedriveUser], _Soon[str]] = _default_account
+    account_of: Callable[[UninstallNotice], _Soon[str | None]] = _default_account_of
     session_of: Callable[[RequestT], _Soon[str | None]] | None = None
     first_use: Callable[[str, timedelta], _Soon[bool]] | None = None
     allow_marketplace_installs: bool = False
@@ -115,7 +119,7 @@ class WebSettings(Generic[RequestT, ResponseT]):
         argument("after_connect", self.after_connect, str)
         if not _SHORTEST <= argument("lifetime", self.lifetime, timedelta) <= _LONGEST:
             raise ConfigurationError("lifetime must be from ten seconds to an hour.")
-        if (self.account_for is _usual_account) != (self.account_of is _usual_account_of):
+        if (self.account_for is _default_account) != (self.account_of is _default_account_of):
             raise ConfigurationError(
                 "account_for and account_of belong together: else an uninstall notice does not find"
                 " the account that its token is kept under."
@@ -132,3 +136,69 @@ HOOKS = (
     "first_use",
 )
 """The functions of the app."""
+
+
+_FEWEST_CHARACTERS: Final = 16
+
+
+class WebCore:
+    """An app's validated settings with the objects made from them; nothing of a framework."""
+
+    def __init__(
+        self,
+        oauth: PipedriveOAuth | AsyncPipedriveOAuth,
+        settings: WebSettings[Any, Any],
+        default_keys: Iterable[str | bytes | None] = (),
+    ) -> None:
+        if isinstance(oauth, PipedriveOAuth):
+            for name in HOOKS:
+                if is_asynchronous(getattr(settings, name)):
+                    raise ConfigurationError(f"{name} must not be asynchronous here.")
+        self.oauth: Final = oauth
+        self.settings: Final = settings
+        self.redirect_targets: Final = RedirectTargets(settings.return_origins)
+        if self.redirect_targets.allowed(settings.after_connect) is None:
+            raise ConfigurationError(
+                "after_connect must be a path such as /deals, or an address of return_origins."
+            )
+        self.attempts: Final = LoginAttempts(
+            _checked_keys(settings.secret_keys or default_keys),
+            oauth.credentials.client_id,
+            lifetime=settings.lifetime,
+            clock=oauth.clock,
+            # Not what the request looks like: behind a proxy it may look like http.
+            is_secure=oauth.credentials.redirect_uri.lower().startswith("https:"),
+        )
+        self.first_use: Final[Callable[[str, timedelta], Any]] = settings.first_use or ReplayGuard(
+            oauth.clock
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.oauth!r})"
+
+    def return_to(self, address: str | None, root: str) -> str:
+        """Decide where a browser goes after connecting."""
+        default = self.settings.after_connect
+        return self.redirect_targets.allowed(address) or (
+            root + default if default[0] == "/" else default
+        )
+
+
+def _checked_keys(given: Iterable[str | bytes | None]) -> list[str]:
+    if isinstance(given, str | bytes):
+        raise ConfigurationError("secret_keys must be a list of keys, the newest first.")
+    # Flask and Django take bytes as well, and an empty key for none.
+    keys = [key.decode("latin-1") if isinstance(key, bytes) else key for key in given if key]
+    for key in keys:
+        if len(argument("secret_keys", key, str)) < _FEWEST_CHARACTERS:
+            raise ConfigurationError(
+                "secret_keys, or SECRET_KEY of Flask or Django in their place, must be strings of"
+                f" at least {_FEWEST_CHARACTERS} unguessable characters;"
+                " secrets.token_urlsafe() makes one."
+            )
+    if not keys:
+        raise ConfigurationError(
+            "secret_keys is empty: pass an unguessable key, the same for all workers."
+            " secrets.token_urlsafe() makes one."
+        )
+    return keys

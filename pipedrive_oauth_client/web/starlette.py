@@ -16,12 +16,11 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web.connect import METHODS, at_callback, at_start, checked_paths
-from pipedrive_oauth_client.web.core import WebCore
+from pipedrive_oauth_client.web.connect import METHODS, checked_paths, plan_callback, plan_start
 from pipedrive_oauth_client.web.disconnecting import disconnect
-from pipedrive_oauth_client.web.messages import Incoming
-from pipedrive_oauth_client.web.runner import AsyncCarrier, Plan, carry_async
-from pipedrive_oauth_client.web.settings import WebSettings
+from pipedrive_oauth_client.web.messages import WebRequest
+from pipedrive_oauth_client.web.runner import AsyncStepRunner, Plan, run_plan_async
+from pipedrive_oauth_client.web.settings import WebCore, WebSettings
 
 __all__ = ["PipedriveWeb"]
 
@@ -37,7 +36,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
     Attributes:
         oauth: The flow.
         store: Where tokens are kept; it is called in worker threads.
-        api_client: What asks the API whose account it is; a client of its own by default.
+        api_client: The client that asks the API for the token's user; by default one is created.
         start_path: Where connecting begins, below the place where the routes are mounted.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
 
@@ -66,8 +65,8 @@ class PipedriveWeb(WebSettings[Request, Response]):
     @property
     def routes(self) -> list[BaseRoute]:
         """The two routes, `pipedrive_connect` and `pipedrive_callback`, to be mounted."""
-        start = partial(self._answer, at_start, self.start_path)
-        callback = partial(self._answer, at_callback, self.callback_path)
+        start = partial(self._answer, plan_start, self.start_path)
+        callback = partial(self._answer, plan_callback, self.callback_path)
         return [
             Route(self.start_path, start, methods=METHODS, name="pipedrive_connect"),
             Route(self.callback_path, callback, methods=METHODS, name="pipedrive_callback"),
@@ -117,9 +116,9 @@ class PipedriveWeb(WebSettings[Request, Response]):
         await anyio.to_thread.run_sync(work)
 
     async def _answer(
-        self, plan: Callable[[WebCore, Incoming], Plan], path: str, request: Request
+        self, plan: Callable[[WebCore, WebRequest], Plan], path: str, request: Request
     ) -> Response:
-        incoming = Incoming(
+        incoming = WebRequest(
             method=request.method,
             query=request.scope["query_string"].decode("latin-1"),
             cookies=request.cookies,
@@ -129,9 +128,11 @@ class PipedriveWeb(WebSettings[Request, Response]):
             native=request,
             read_body=_body_of(request),
         )
-        carrier = AsyncCarrier(self.oauth, self.store, self.api_client)
-        answer = await carry_async(plan(self._core, incoming), carrier)
-        return answer.complete(answer.own(Response) or Response(answer.body, answer.status))
+        runner = AsyncStepRunner(self.oauth, self.store, self.api_client)
+        response = await run_plan_async(plan(self._core, incoming), runner)
+        return response.apply_to(
+            response.native_as(Response) or Response(response.body, response.status)
+        )
 
 
 def _body_of(request: Request) -> Callable[[int], Awaitable[bytes | None]]:

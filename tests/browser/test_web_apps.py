@@ -116,7 +116,7 @@ def test_login_with_a_strangers_code(browser: Browser, app: Running, stranger: S
     stranger.redirects["/"] = code
     browser.open(stranger.url())
     browser.arrive(app.url("/pipedrive/callback"))
-    assert "did not begin here" in browser.text()
+    assert "did not start in this browser" in browser.text()
     browser.open(app.url("/deals"))
     assert DEAL not in browser.text()
     assert app.box.requests.count(grant_type="authorization_code") == 0
@@ -151,7 +151,7 @@ def test_pages_are_readable(browser: Browser, app: Running) -> None:
         for path, words in (
             ("/", "See your deals"),
             ("/deals", DEAL),
-            ("/pipedrive/callback?code=1", "did not begin here"),
+            ("/pipedrive/callback?code=1", "did not start in this browser"),
         ):
             browser.open(app.url(path))
             assert words in browser.text()

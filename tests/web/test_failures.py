@@ -17,12 +17,12 @@ TOKEN = "/oauth/token"
 ME = "/api/v1/users/me"
 
 FAULTS: dict[str, tuple[str, Fault, int, str]] = {
-    "out of order": (TOKEN, Fault.status(503), 503, "out of order"),
-    "content delivery": (TOKEN, Fault.status(520), 503, "out of order"),
+    "out of order": (TOKEN, Fault.status(503), 503, "unavailable"),
+    "content delivery": (TOKEN, Fault.status(520), 503, "unavailable"),
     "too many": (TOKEN, Fault.status(429, retry_after=17), 503, "busy"),
-    "no answer": (TOKEN, Fault.closed(), 502, "does not answer"),
+    "no answer": (TOKEN, Fault.closed(), 502, "does not respond"),
     "garbage": (TOKEN, Fault.garbage(), 502, "can't be read"),
-    "wrong secret": (TOKEN, Fault.refusal("client_invalid"), 500, "refuses this app"),
+    "wrong secret": (TOKEN, Fault.refusal("client_invalid"), 500, "rejected this app"),
     "code too old": (TOKEN, Fault.refusal("authorization_code_expired"), 400, "took too long"),
     "no api_domain": (TOKEN, Fault.override(without=["api_domain"]), 502, "can't be read"),
     "api_domain of no port": (
@@ -31,9 +31,9 @@ FAULTS: dict[str, tuple[str, Fault, int, str]] = {
         502,
         "can't be read",
     ),
-    "me out of order": (ME, Fault.status(500), 503, "out of order"),
+    "me out of order": (ME, Fault.status(500), 503, "unavailable"),
     "me too many": (ME, Fault.status(429, retry_after=17), 503, "busy"),
-    "me no answer": (ME, Fault.reset(), 502, "does not answer"),
+    "me no answer": (ME, Fault.reset(), 502, "does not respond"),
     "me garbage": (ME, Fault.garbage(), 502, "can't be read"),
     "me is a list": (ME, Fault.answer(200, "[]"), 502, "can't be read"),
     "me is nobody": (ME, Fault.answer(200, '{"data": {"id": 0}}'), 502, "can't be read"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipedrive_oauth_client import ConfigurationError
-from pipedrive_oauth_client.web.redirect_targets import Returns
+from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
 from tests.support.untyped import untyped
 
 ELSEWHERE = [
@@ -60,7 +60,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize("address", ELSEWHERE, ids=ascii)
 def test_elsewhere(address: str) -> None:
     """An address that does not plainly lead where it may is not gone to."""
-    assert Returns(["https://app.example.com"]).allowed(address) is None
+    assert RedirectTargets(["https://app.example.com"]).allowed(address) is None
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_elsewhere(address: str) -> None:
 )
 def test_inside(address: str, plain: str) -> None:
     """A path of the app, or an address of a named origin, is gone to, in ASCII."""
-    assert Returns(["https://app.example.com/"]).allowed(address) == plain
+    assert RedirectTargets(["https://app.example.com/"]).allowed(address) == plain
 
 
 def test_no_address() -> None:
     """Where no address was named, there is none."""
-    assert Returns().allowed(None) is None
+    assert RedirectTargets().allowed(None) is None
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_no_address() -> None:
 def test_what_is_no_origin(origins: object) -> None:
     """What is no list of origins is refused."""
     with pytest.raises(ConfigurationError, match=r"return_origins|hosts"):
-        untyped(Returns)(origins)
+        untyped(RedirectTargets)(origins)

@@ -11,8 +11,8 @@ import pytest
 
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, StoreError
 from pipedrive_oauth_client.stores import MemoryTokenStore
-from pipedrive_oauth_client.web.messages import Answer
-from pipedrive_oauth_client.web.runner import AsyncCarrier, Plan, Step, carry_async
+from pipedrive_oauth_client.web.messages import WebResponse
+from pipedrive_oauth_client.web.runner import AsyncStepRunner, Plan, Step, run_plan_async
 from tests.support.auths import WatchedStore
 from tests.support.driver import ASYNC_MODES, run
 
@@ -40,11 +40,13 @@ def test_cancelling_stops_nothing(mode: str) -> None:
         def plan() -> Plan:
             before = yield Step("call", (first,))
             yield Step("call", (second, before))
-            return Answer(status=200)
+            return WebResponse(status=200)
 
         async with anyio.create_task_group() as group:
             oauth = AsyncPipedriveOAuth(CREDENTIALS)
-            group.start_soon(carry_async, plan(), AsyncCarrier(oauth, MemoryTokenStore(), None))
+            group.start_soon(
+                run_plan_async, plan(), AsyncStepRunner(oauth, MemoryTokenStore(), None)
+            )
             await begun.wait()
             group.cancel_scope.cancel()
         with anyio.fail_after(20):
@@ -68,17 +70,17 @@ def test_errors_go_back_into_the_plan(mode: str) -> None:
             yield step
         except StoreError as error:
             caught.append(error)
-        return Answer(status=503)
+        return WebResponse(status=503)
 
-    async def take(step: Step) -> Any:
+    async def run_step(step: Step) -> Any:
         oauth = AsyncPipedriveOAuth(CREDENTIALS)
-        return await carry_async(plan(step), AsyncCarrier(oauth, store, None))
+        return await run_plan_async(plan(step), AsyncStepRunner(oauth, store, None))
 
     async def main() -> None:
         store.at("delete", StoreError("down"))
-        assert (await take(Step("delete", ("1:11",)))).status == 503
+        assert (await run_step(Step("delete", ("1:11",)))).status == 503
         with pytest.raises(StoreError, match="own"):
-            await take(Step("call", (broken,)))
+            await run_step(Step("call", (broken,)))
 
     run(mode, main)
     assert [str(each) for each in caught] == ["down"]
@@ -100,10 +102,10 @@ def test_nobody_forgets_what_is_under_way() -> None:
 
         def plan() -> Plan:
             ended.append((yield Step("call", (wait,))))
-            return Answer(status=200)
+            return WebResponse(status=200)
 
-        carrier = AsyncCarrier(AsyncPipedriveOAuth(CREDENTIALS), MemoryTokenStore(), None)
-        caller = asyncio.create_task(carry_async(plan(), carrier))
+        runner = AsyncStepRunner(AsyncPipedriveOAuth(CREDENTIALS), MemoryTokenStore(), None)
+        caller = asyncio.create_task(run_plan_async(plan(), runner))
         await begun.wait()
         caller.cancel()
         await asyncio.wait([caller])

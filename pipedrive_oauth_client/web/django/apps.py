@@ -18,11 +18,11 @@ class PipedriveOAuthConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks; tests may change settings from then on."""
-        from pipedrive_oauth_client.web.django import (  # noqa: PLC0415 - as Django asks
+        from pipedrive_oauth_client.web.django import (  # noqa: PLC0415 - as Django requires
             checks,
             configuration,
         )
 
         register(checks.check_settings)
         register(checks.check_callback)
-        setting_changed.connect(configuration.forget)
+        setting_changed.connect(configuration.clear_caches)

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the setting `PIPEDRIVE_OAUTH`."""
+"""System checks of the setting `PIPEDRIVE_OAUTH`, for `manage.py check`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ __all__ = ["check_callback", "check_settings"]
 
 
 def check_settings(**_settings: Any) -> list[CheckMessage]:
-    """Check that the setting is there and can be right.
-
-    Returns:
-        An error that says what is wrong with it, or nothing.
-    """
+    """Check that the setting is there and can be right."""
     try:
         site()
     except PipedriveOAuthError as error:
@@ -30,11 +26,7 @@ def check_settings(**_settings: Any) -> list[CheckMessage]:
 
 
 def check_callback(**_settings: Any) -> list[CheckMessage]:
-    """Check that the redirect URI leads to the callback.
-
-    Returns:
-        An error that says where it leads, or nothing.
-    """
+    """Check that the redirect URI leads to the callback."""
     try:
         redirect_uri = site().oauth.credentials.redirect_uri
     except PipedriveOAuthError:

@@ -1,4 +1,4 @@
-"""The setting `PIPEDRIVE_OAUTH`, read once it is needed.
+"""The setting `PIPEDRIVE_OAUTH`, read when it is first needed.
 
 Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
 `CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK` and `STORE`. Functions
@@ -28,10 +28,9 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting as uninstalling
-from pipedrive_oauth_client.web.core import WebCore
-from pipedrive_oauth_client.web.settings import HOOKS, WebSettings
+from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
-__all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "disconnect", "forget", "site"]
+__all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "clear_caches", "disconnect", "site"]
 
 _CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
 _OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "RETRY", "STORE")
@@ -47,14 +46,7 @@ _SHARED: Final = (
 
 @frozen(eq=False)
 class Site:
-    """What the setting comes to.
-
-    Attributes:
-        oauth: The flow, for code that blocks.
-        async_oauth: The same flow, for coroutines.
-        store: Where tokens are kept.
-        core: What the app has decided, for views that are coroutines.
-    """
+    """What the setting comes to."""
 
     oauth: PipedriveOAuth
     async_oauth: AsyncPipedriveOAuth
@@ -64,20 +56,13 @@ class Site:
 
 @cache
 def site() -> Site:
-    """Read the setting.
-
-    Returns:
-        What it comes to.
-
-    Raises:
-        ConfigurationError: It is missing, or can't be right.
-    """
+    """Read the setting."""
     given = _given()
     missing = [name for name in _CREDENTIALS if not given.get(name)]
     if missing:
         raise ConfigurationError(
-            f"PIPEDRIVE_OAUTH needs {', '.join(missing)}: Pipedrive's Developer Hub shows what"
-            " belongs there."
+            f"PIPEDRIVE_OAUTH needs {', '.join(missing)}: Pipedrive's Developer Hub shows their"
+            " values."
         )
     credentials = AppCredentials(*(given[name] for name in _CREDENTIALS))
     flow: dict[str, Any] = {
@@ -90,27 +75,20 @@ def site() -> Site:
         oauth=PipedriveOAuth(credentials, **flow),
         async_oauth=async_oauth,
         store=_store(given),
-        core=WebCore(async_oauth, _decided(given), _keys()),
+        core=WebCore(async_oauth, _web_settings(given), _keys()),
     )
 
 
 @cache
 def blocking_core() -> WebCore:
-    """Give what the app has decided, for views that block.
-
-    Returns:
-        The same as the site's, with functions that block as well.
-
-    Raises:
-        ConfigurationError: The setting can't be right, or names a function that is asynchronous.
-    """
+    """Give what the app has decided, for views that block."""
     return WebCore(site().oauth, site().core.settings, _keys())
 
 
 def auth_for(account: str) -> PipedriveAuth:
-    """Give what sends a valid token of an account with every request.
+    """Return an `httpx.Auth` that sends a valid token of the account with every request.
 
-    Make one for each request of yours; then an account that was disconnected is noticed.
+    Create one for each request, so that a disconnected account is noticed.
 
     Args:
         account: The account. It must come from your session, never from the request's query.
@@ -125,7 +103,7 @@ def auth_for(account: str) -> PipedriveAuth:
 
 
 def disconnect(account: str) -> None:
-    """Revoke the grant of an account, and forget its token.
+    """Revoke the grant of an account and delete its token.
 
     Call it from a view that is protected against forged requests, never from a GET.
 
@@ -133,7 +111,7 @@ def disconnect(account: str) -> None:
         account: The account.
 
     Raises:
-        PipedriveOAuthError: The grant was not revoked, and the token is still there.
+        PipedriveOAuthError: The grant was not revoked, and the token is still stored.
 
     Source:
         RFC 7009, section 2.
@@ -153,12 +131,8 @@ async def adisconnect(account: str) -> None:
     await sync_to_async(disconnect)(account)
 
 
-def forget(*, setting: str, **_rest: object) -> None:
-    """Forget what the setting came to, when a test has changed it.
-
-    Args:
-        setting: The name of the setting.
-    """
+def clear_caches(*, setting: str, **_rest: object) -> None:
+    """Forget what the setting came to, when a test has changed it."""
     if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
         site.cache_clear()
         blocking_core.cache_clear()
@@ -172,12 +146,12 @@ def _given() -> Mapping[str, Any]:
     unknown = {*found} - {*_OWN, *map(str.upper, _SHARED)}
     if unknown:
         raise ConfigurationError(
-            f"PIPEDRIVE_OAUTH has keys that nobody reads: {', '.join(sorted(map(str, unknown)))}."
+            f"PIPEDRIVE_OAUTH has unknown keys: {', '.join(sorted(map(str, unknown)))}."
         )
     return found
 
 
-def _decided(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
+def _web_settings(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
     arguments: dict[str, Any] = {"session_of": _user_of, "first_use": _first_use}
     for name in _SHARED:
         if name.upper() in given:
@@ -216,5 +190,5 @@ def _user_of(request: HttpRequest) -> str | None:
 
 
 def _first_use(key: str, lifetime: timedelta) -> bool:
-    # With a cache that the workers share, it is the first time for all of them.
+    # A cache that the workers share makes this the first use for all of them.
     return django_cache.add(key, True, timeout=lifetime.total_seconds())

@@ -12,25 +12,18 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from pipedrive_oauth_client.web.connect import at_callback, at_start
+from pipedrive_oauth_client.web.connect import plan_callback, plan_start
 from pipedrive_oauth_client.web.django.configuration import blocking_core, site
-from pipedrive_oauth_client.web.messages import Answer, Incoming
-from pipedrive_oauth_client.web.runner import AsyncCarrier, Carrier, carry, carry_async
+from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
+from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
 __all__ = ["acallback", "aconnect", "callback", "connect"]
 
 
 def connect(request: HttpRequest) -> HttpResponseBase:
-    """Send a browser to Pipedrive's consent page; see `journey.start`.
-
-    Args:
-        request: The request; `next` in its query says where to go afterwards.
-
-    Returns:
-        A redirect.
-    """
-    plan = at_start(blocking_core(), _incoming(request))
-    return _response(carry(plan, Carrier(site().oauth, site().store, None)))
+    """Send a browser to Pipedrive's consent page; see `journey.start`."""
+    plan = plan_start(blocking_core(), _web_request(request))
+    return _response(run_plan(plan, StepRunner(site().oauth, site().store, None)))
 
 
 @csrf_exempt
@@ -39,55 +32,35 @@ def callback(request: HttpRequest) -> HttpResponseBase:
 
     Exempt from Django's own check, since a notice carries no token of the app's: it shows the
     app's credentials instead.
-
-    Args:
-        request: The request.
-
-    Returns:
-        A redirect, the app's own answer, or a page that says what went wrong.
     """
-    plan = at_callback(blocking_core(), _incoming(request))
-    return _response(carry(plan, Carrier(site().oauth, site().store, None)))
+    plan = plan_callback(blocking_core(), _web_request(request))
+    return _response(run_plan(plan, StepRunner(site().oauth, site().store, None)))
 
 
 @non_atomic_requests
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
-    """Do the same as `connect` without blocking the event loop.
-
-    Args:
-        request: The request.
-
-    Returns:
-        As `connect`.
-    """
-    plan = at_start(site().core, _incoming(request))
-    return _response(await carry_async(plan, _async_carrier()))
+    """Do the same as `connect` without blocking the event loop."""
+    plan = plan_start(site().core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner()))
 
 
 @csrf_exempt
 @non_atomic_requests
 async def acallback(request: HttpRequest) -> HttpResponseBase:
-    """Do the same as `callback` without blocking the event loop.
-
-    Args:
-        request: The request.
-
-    Returns:
-        As `callback`.
-    """
-    plan = at_callback(site().core, _incoming(request))
-    return _response(await carry_async(plan, _async_carrier()))
+    """Do the same as `callback` without blocking the event loop."""
+    plan = plan_callback(site().core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner()))
 
 
-def _async_carrier() -> AsyncCarrier:
+def _async_runner() -> AsyncStepRunner:
     # In the thread that Django's own database connections belong to.
     async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         return await sync_to_async(function)(*arguments)
 
-    return AsyncCarrier(site().async_oauth, site().store, None, call_in_thread)
+    return AsyncStepRunner(site().async_oauth, site().store, None, call_in_thread)
 
 
-def _incoming(request: HttpRequest) -> Incoming:
+def _web_request(request: HttpRequest) -> WebRequest:
     prefix = get_script_prefix()
 
     def header(name: str) -> list[str]:
@@ -98,7 +71,7 @@ def _incoming(request: HttpRequest) -> Incoming:
         body = request.read(most + 1)
         return None if len(body) > most else body
 
-    return Incoming(
+    return WebRequest(
         method=request.method or "",
         query=request.META.get("QUERY_STRING", ""),
         cookies=request.COOKIES,
@@ -119,6 +92,6 @@ def _start(request: HttpRequest) -> str | None:
         return None
 
 
-def _response(answer: Answer) -> HttpResponseBase:
-    own = answer.own(HttpResponseBase)
-    return answer.complete(own or HttpResponse(answer.body, status=answer.status))
+def _response(response: WebResponse) -> HttpResponseBase:
+    own = response.native_as(HttpResponseBase)
+    return response.apply_to(own or HttpResponse(response.body, status=response.status))

@@ -16,7 +16,7 @@ _MOST_SHOWN = 20
 
 
 class Command(BaseCommand):
-    """Renews the tokens of accounts that nobody has asked for in a while."""
+    """Refreshes the tokens of accounts that have not been used for a while."""
 
     help = (
         "Renew the tokens that were last renewed some days ago. A refresh token that is not used"

@@ -24,6 +24,7 @@ from pipedrive_oauth_client.cli import places
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND, Ran, spawned
+from tests.support.time_limits import killed_after
 
 Run = Callable[..., Ran]
 Grant = Callable[[], Token]
@@ -87,9 +88,10 @@ def waiting(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Po
     """Start a login that waits for a browser, and give it when it does."""
     with started(environ, "login", "--no-browser", *arguments) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "/oauth/authorize?" in line:
-                break
+        with killed_after(process):
+            for line in process.stderr:
+                if "/oauth/authorize?" in line:
+                    break
         yield process
 
 
@@ -191,10 +193,11 @@ def test_sandbox_serves_until_it_is_stopped(environ: dict[str, str]) -> None:
     with started(environ, "sandbox") as process:
         assert process.stdout is not None
         lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
+        with killed_after(process):
+            for line in process.stdout:
+                lines.append(line)
+                if "Ctrl-C" in line:
+                    break
         exports = dict(
             line.strip().removeprefix("export ").split("=", 1)
             for line in lines

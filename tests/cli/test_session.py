@@ -22,6 +22,7 @@ from tests.browser.driver import Browser
 from tests.cli.conftest import SECRET
 from tests.cli.screen import Screen, shell
 from tests.support.sweep import found
+from tests.support.time_limits import read_fifo
 
 __all__ = ["browser", "chromium"]
 
@@ -64,7 +65,7 @@ def screen(shell_environ: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
 
 def opened_address(tmp_path: Path) -> str:
     """Give the address that the command has opened in the browser."""
-    return (tmp_path / "opened").read_text(encoding="utf-8").strip()
+    return read_fifo(tmp_path / "opened").strip()
 
 
 def test_whole_session(

@@ -23,6 +23,7 @@ from pipedrive_oauth_client import Token
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND
+from tests.support.time_limits import killed_after
 
 FULL: Final = Path("/dev/full")
 NO_SPACE: Final = "The output can't be written: No space left on device."
@@ -149,7 +150,8 @@ def test_login_on_full_disk_keeps_its_token(
         ) as process,
     ):
         assert process.stderr is not None
-        url = next(line.strip() for line in process.stderr if "/oauth/authorize?" in line)
+        with killed_after(process):
+            url = next(line.strip() for line in process.stderr if "/oauth/authorize?" in line)
         httpx.get(box.visit(url), trust_env=False, timeout=20).raise_for_status()
         _out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err

@@ -116,7 +116,7 @@ def process(
         child.join(20)
         if child.is_alive():
             child.kill()
-            child.join()
+            child.join(20)
         here.close()
         child.close()
 

@@ -31,7 +31,7 @@ def test_killed_holder_leaves_a_whole_token(brief_scene: Scene) -> None:
             received(pipe)
             time.sleep(dice.uniform(0, LONGEST_SECONDS))  # the moment is what is tested
             victim.kill()
-            victim.join()
+            victim.join(20)
         stored = scene.stored()
         held += is_held(scene)
         scene.forget()

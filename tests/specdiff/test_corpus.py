@@ -125,6 +125,7 @@ def checked(folder: Path, pairs: list[tuple[str, str]]) -> list[list[str]]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found: list[list[str]] = [[] for _ in pairs]

@@ -45,7 +45,8 @@ def test_cancelling_stops_nothing(mode: str) -> None:
         async with anyio.create_task_group() as group:
             oauth = AsyncPipedriveOAuth(CREDENTIALS)
             group.start_soon(carry_async, plan(), AsyncCarrier(oauth, MemoryTokenStore(), None))
-            await begun.wait()
+            with anyio.fail_after(20):
+                await begun.wait()
             group.cancel_scope.cancel()
         with anyio.fail_after(20):
             await ended.wait()
@@ -104,9 +105,9 @@ def test_nobody_forgets_what_is_under_way() -> None:
 
         carrier = AsyncCarrier(AsyncPipedriveOAuth(CREDENTIALS), MemoryTokenStore(), None)
         caller = asyncio.create_task(carry_async(plan(), carrier))
-        await begun.wait()
+        await asyncio.wait_for(begun.wait(), 20)
         caller.cancel()
-        await asyncio.wait([caller])
+        await asyncio.wait([caller], timeout=20)
         assert caller.cancelled()
         del caller
         gc.collect()

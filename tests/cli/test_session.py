@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,7 @@ def opened_address(tmp_path: Path) -> str:
     return read_fifo(tmp_path / "opened").strip()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which a script uses, is not here")
 def test_whole_session(
     screen: Screen, browser: Browser, box: SandboxServer, store: FileTokenStore, tmp_path: Path
 ) -> None:

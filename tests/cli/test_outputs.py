@@ -24,6 +24,7 @@ from pipedrive_oauth_client.cli import places
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND, Ran, spawned
+from tests.support.locales import ASCII_ONLY, needs_ascii_folder
 from tests.support.time_limits import killed_after
 
 Run = Callable[..., Ran]
@@ -38,13 +39,13 @@ def kept(store: FileTokenStore, granted: Grant) -> Token:
     return token
 
 
+@needs_ascii_folder
 def test_locale_that_knows_no_accents(
     environ: dict[str, str], store: FileTokenStore, granted: Grant
 ) -> None:
     """In the locale C, names with other letters are spelled out instead of failing."""
     store.save("łódź", evolve(granted(), scope="naïve"))
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ascii_only["PYTHONIOENCODING"] = "ascii"
+    ascii_only = {**ASCII_ONLY, "PYTHONIOENCODING": "ascii"}
     done = spawned({**environ, **ascii_only}, "status")
     assert done.returncode == 0, done.stderr
     assert "\\u0142\\xf3d\\u017a" in done.stdout

@@ -9,8 +9,10 @@ import time
 from contextlib import suppress
 
 from pipedrive_oauth_client import InvalidGrantError, StoreError, StoreLockTimeoutError
-from tests.faults.scene import ACCOUNT, Scene, process, received, rounds
+from tests.faults.scene import ACCOUNT, TIME_LIMIT, Scene, process, received, rounds
 from tests.faults.workers import renew_forever
+
+pytestmark = TIME_LIMIT
 
 LONGEST_SECONDS = 0.05
 

@@ -53,9 +53,22 @@ def test_locale_that_knows_no_accents(
     assert json.loads(done.stdout)["accounts"][0]["account"] == "łódź"
 
 
-def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def unresolved(*_: object, **__: object) -> Path:
+    """Answer as older versions of platformdirs do where there is no home folder."""
+    return Path("~/.local/share/x")
+
+
+def not_found(*_: object, **__: object) -> Path:
+    """Fail as newer versions do."""
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("user_data_path", [unresolved, not_found])
+def test_no_home(
+    run: Run, monkeypatch: pytest.MonkeyPatch, user_data_path: Callable[..., Path]
+) -> None:
     """A user without a home folder is told to name a store."""
-    monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: Path("~/.local/share/x"))
+    monkeypatch.setattr("platformdirs.user_data_path", user_data_path)
     ran = run("status", PIPEDRIVE_OAUTH_STORE="")
     assert (ran.code, ran.out) == (2, "")
     assert "Set HOME, or name a store" in ran.err

@@ -22,7 +22,11 @@ from pipedrive_oauth_client.stores import FileTokenStore
 from pipedrive_oauth_client.stores.conformance.samples import START, a_token
 from tests.support.time_limits import ended_child, killed_after
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork.")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork."),
+    # Programs are killed in hundreds of rounds; `run` bounds each of them.
+    pytest.mark.timeout(300),
+]
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 30

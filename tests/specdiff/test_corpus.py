@@ -26,6 +26,9 @@ from tests.specs.project import Package
 from tools.specdiff.python_sides import generated
 from tools.specdiff.rules import Level, rules
 
+# One run of mypy and one of all programs serve the tests of this file.
+pytestmark = pytest.mark.timeout(300)
+
 PLAYED = [change for change in changes() if change.playable and not change.refused]
 
 

@@ -44,6 +44,7 @@ from tests.support.auths import (
     got,
     served,
 )
+from tests.support.time_limits import ended_child
 from tests.support.untyped import untyped
 
 SECOND: Final = timedelta(seconds=1)
@@ -203,7 +204,7 @@ def test_fork_while_a_token_is_kept(account: Account) -> None:
             signal.alarm(3)
             unsaved.keep(account.store, ACCOUNT, previous=account.token, token=account.token)
             os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    assert ended_child(child) == 0
 
 
 def test_kept_token_that_is_refused_as_late(account: Account) -> None:

@@ -116,7 +116,7 @@ def test_loops_and_threads_together(account: Account, gate: Gate, is_shared: boo
     """Two loops of asyncio, one of trio and 20 threads share one refresh, and the token."""
     _hold(account)
     one = account.auth()
-    started = threading.Barrier(23)
+    started = threading.Barrier(23, timeout=60)
 
     def auth() -> PipedriveAuth:
         return one if is_shared else account.auth()

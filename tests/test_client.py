@@ -586,9 +586,9 @@ def test_threads_that_start_together_get_one_httpx_client(
     """No thread makes a second one, whose connections nobody would close."""
     threads = 32
     client = client_of("https://oauth.example")
-    start = threading.Barrier(threads)
+    start = threading.Barrier(threads, timeout=60)
     # Whoever makes a client waits a moment for a second thread to do the same.
-    company = threading.Barrier(2)
+    company = threading.Barrier(2, timeout=60)
     made: list[httpx.Client] = []
     make = httpx.Client.__init__
 
@@ -670,7 +670,7 @@ def test_a_closed_event_loop_is_forgotten() -> None:
 def test_event_loops_in_two_threads_work_side_by_side(grant: Operation) -> None:
     """Each loop has its own connections, and closing one's leaves the other's open."""
     asyncio_detailed: Callable[..., Awaitable[Response[Parsed]]] = grant.module.asyncio_detailed
-    barrier = threading.Barrier(2)
+    barrier = threading.Barrier(2, timeout=60)
 
     async def main(client: Client, *, closes_first: bool) -> int:
         async with client:

@@ -9,6 +9,9 @@ import pytest
 
 from tests.support.costs import BASELINE, measured
 
+# The first of these to run measures all of it, in processes of its own.
+pytestmark = pytest.mark.timeout(600)
+
 # Versions of Python and of the libraries differ by a call or two.
 TOLERANCE: Final = 0.03
 STORED: Final[dict[str, int]] = json.loads(BASELINE.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from examples import command_line, demo, web_app
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, PipedriveOAuth, sandbox
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.sandbox.browser import visit
+from tests.support.time_limits import killed_after
 from tests.support.tls import UNTRUSTING
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
@@ -325,7 +326,7 @@ def test_the_web_app_runs_with_a_sandbox() -> None:
     with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
         try:
             assert running.stderr is not None
-            with closing(running.stderr):
+            with killed_after(running), closing(running.stderr):
                 for line in running.stderr:
                     shown.append(line)
                     if "running on" in line:

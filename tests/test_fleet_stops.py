@@ -41,6 +41,7 @@ from tests.support.fleets import (
 from tests.support.flows import CREDENTIALS
 from tests.support.samples import token_body
 from tests.support.sweep import found, visible
+from tests.support.time_limits import killed_after
 from tests.support.wire import Peer, Wire, always, answer
 
 PATIENCE_SECONDS: Final = 60
@@ -391,7 +392,8 @@ def program(wire: Wire, concurrency: int) -> Generator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         try:
-            yield process
+            with killed_after(process, PATIENCE_SECONDS):
+                yield process
             assert process.wait(PATIENCE_SECONDS) == 0
         finally:
             process.kill()

@@ -43,6 +43,7 @@ def test_every_module_can_be_imported(package: Package) -> None:
         importlib.import_module(f"{package.folder.name}.{name}".rstrip("."))
 
 
+@pytest.mark.timeout(300)  # the type checkers read the whole package
 @pytest.mark.parametrize(
     "command",
     [

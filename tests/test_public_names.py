@@ -313,7 +313,7 @@ def test_stand_ins_do_not_stay() -> None:
         "tokens.Token = real;"
         "assert package.Token is real"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

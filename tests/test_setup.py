@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.time_limits import read_fifo
 from tools import bootstrap, noskips, once
 from tools.lint.__main__ import NPM_TROUBLE, new_enough
 from tools.lock.check import entries, faults_of
@@ -227,7 +228,7 @@ with held(folder / "lock") as lock:
     run_logged(command, log=folder / "log", lock=lock, trouble={{}})
 """
     with subprocess.Popen([sys.executable, "-c", parent, str(tmp_path)], cwd=ROOT) as process:
-        child_pid = int(pid_pipe.read_text())
+        child_pid = int(read_fifo(pid_pipe))
         process.kill()
     try:
         with pytest.raises(once.SetupError), once.held(tmp_path / "lock", wait_seconds=0):
@@ -354,6 +355,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=80,
     )
 
 

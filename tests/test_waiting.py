@@ -66,7 +66,7 @@ def test_done_by_a_thread(loop: str, future: Future[int]) -> None:
                 group.start_soon(until_done, failed)
                 await anyio.lowlevel.checkpoint()
                 threading.Thread(target=failed.set_exception, args=(OSError(),)).start()
-                _land(future).join()
+                _land(future).join(PATIENCE_SECONDS)
 
     run(loop, main)
     assert future.result() == 1
@@ -91,7 +91,7 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
                     await anyio.lowlevel.checkpoint()
                 assert threading.active_count() <= before  # an idle one of an earlier test may end
                 assert woken == 0
-                _land(future).join()
+                _land(future).join(PATIENCE_SECONDS)
 
     run(loop, main)
     assert woken == MANY
@@ -108,7 +108,7 @@ def test_a_loop_is_woken_once(loop: str, future: Future[int]) -> None:
                 for _ in range(5):
                     await anyio.lowlevel.checkpoint()
                 assert len(future._done_callbacks) == 1  # type: ignore[attr-defined]
-                _land(future).join()
+                _land(future).join(PATIENCE_SECONDS)
 
     run(loop, main)
 
@@ -122,7 +122,7 @@ def test_cancelling_leaves_the_future_alone(loop: str, future: Future[int]) -> N
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         assert not future.cancelled()
-        _land(future).join()
+        _land(future).join(PATIENCE_SECONDS)
         with anyio.fail_after(PATIENCE_SECONDS):
             await until_done(future)
 
@@ -150,7 +150,7 @@ def test_loop_that_has_ended(
 
 def test_loops_of_two_kinds(future: Future[int]) -> None:
     """Tasks in loops of both kinds wait for one future."""
-    started = threading.Barrier(3)
+    started = threading.Barrier(3, timeout=60)
 
     async def main() -> None:
         with anyio.fail_after(PATIENCE_SECONDS):

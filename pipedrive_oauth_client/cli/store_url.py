@@ -117,8 +117,11 @@ def default_url() -> str:
     """Give the address of the store that is used when none is named: a folder of this user."""
     from platformdirs import user_data_path  # noqa: PLC0415 - only where no store is named
 
-    folder = user_data_path("pipedrive-oauth", appauthor=False) / "tokens"
-    if not folder.is_absolute():
+    try:
+        folder = user_data_path("pipedrive-oauth", appauthor=False) / "tokens"
+    except RuntimeError:  # platformdirs has found no home folder; older versions leave the "~"
+        folder = None
+    if folder is None or not folder.is_absolute():
         raise ConfigurationError(
             "This user has no home folder to keep tokens in. Set HOME, or name a store:"
             " PIPEDRIVE_OAUTH_STORE=file:///folder."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ TEXT = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.timeout(300)  # a dozen programs, one after the other
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which an example uses, is not here")
 def test_examples_run_in_their_order(
     environ: dict[str, str], box: SandboxServer, tmp_path: Path
 ) -> None:

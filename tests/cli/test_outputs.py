@@ -24,6 +24,8 @@ from pipedrive_oauth_client.cli import store_url as places
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND, Ran, spawned
+from tests.support.locales import ASCII_ONLY, needs_ascii_folder
+from tests.support.time_limits import killed_after
 
 Run = Callable[..., Ran]
 Grant = Callable[[], Token]
@@ -37,13 +39,13 @@ def kept(store: FileTokenStore, granted: Grant) -> Token:
     return token
 
 
+@needs_ascii_folder
 def test_locale_that_knows_no_accents(
     environ: dict[str, str], store: FileTokenStore, granted: Grant
 ) -> None:
     """In the locale C, names with other letters are spelled out instead of failing."""
     store.save("łódź", evolve(granted(), scope="naïve"))
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ascii_only["PYTHONIOENCODING"] = "ascii"
+    ascii_only = {**ASCII_ONLY, "PYTHONIOENCODING": "ascii"}
     done = spawned({**environ, **ascii_only}, "status")
     assert done.returncode == 0, done.stderr
     assert "\\u0142\\xf3d\\u017a" in done.stdout
@@ -51,9 +53,22 @@ def test_locale_that_knows_no_accents(
     assert json.loads(done.stdout)["accounts"][0]["account"] == "łódź"
 
 
-def test_no_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def unresolved(*_: object, **__: object) -> Path:
+    """Answer as older versions of platformdirs do where there is no home folder."""
+    return Path("~/.local/share/x")
+
+
+def not_found(*_: object, **__: object) -> Path:
+    """Fail as newer versions do."""
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("user_data_path", [unresolved, not_found])
+def test_no_home(
+    run: Run, monkeypatch: pytest.MonkeyPatch, user_data_path: Callable[..., Path]
+) -> None:
     """A user without a home folder is told to name a store."""
-    monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: Path("~/.local/share/x"))
+    monkeypatch.setattr("platformdirs.user_data_path", user_data_path)
     ran = run("status", PIPEDRIVE_OAUTH_STORE="")
     assert (ran.code, ran.out) == (2, "")
     assert "Set HOME, or name a store" in ran.err
@@ -87,9 +102,10 @@ def waiting(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Po
     """Start a login that waits for a browser, and give it when it does."""
     with started(environ, "login", "--no-browser", *arguments) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "/oauth/authorize?" in line:
-                break
+        with killed_after(process):
+            for line in process.stderr:
+                if "/oauth/authorize?" in line:
+                    break
         yield process
 
 
@@ -191,10 +207,11 @@ def test_sandbox_serves_until_it_is_stopped(environ: dict[str, str]) -> None:
     with started(environ, "sandbox") as process:
         assert process.stdout is not None
         lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
+        with killed_after(process):
+            for line in process.stdout:
+                lines.append(line)
+                if "Ctrl-C" in line:
+                    break
         exports = dict(
             line.strip().removeprefix("export ").split("=", 1)
             for line in lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.browser.driver import Browser
 from tests.cli.conftest import SECRET
 from tests.cli.screen import Screen, shell
 from tests.support.sweep import found
+from tests.support.time_limits import read_fifo
 
 __all__ = ["browser", "chromium"]
 
@@ -64,9 +66,10 @@ def screen(shell_environ: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
 
 def opened_address(tmp_path: Path) -> str:
     """Give the address that the command has opened in the browser."""
-    return (tmp_path / "opened").read_text(encoding="utf-8").strip()
+    return read_fifo(tmp_path / "opened").strip()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which a script uses, is not here")
 def test_whole_session(
     screen: Screen, browser: Browser, box: SandboxServer, store: FileTokenStore, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from pipedrive_oauth_client import Token
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import COMMAND
+from tests.support.time_limits import killed_after
 
 FULL: Final = Path("/dev/full")
 NO_SPACE: Final = "The output can't be written: No space left on device."
@@ -41,7 +42,7 @@ COMMANDS: Final = (
     "token --help",
     "--help",
     "--version",
-    "--show-completion",
+    "--show-completion bash",
 )
 needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
@@ -50,7 +51,9 @@ needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="this system has 
 def bare(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """What a command needs, and nothing else of this process's environment."""
     system = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    return {**system, "HOME": str(tmp_path), "LANG": "C.UTF-8", "SHELL": "/bin/bash", **environ}
+    # There may be no shell among the processes above this one, where Typer looks for it.
+    shell = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    return {**system, "HOME": str(tmp_path), "LANG": "C.UTF-8", **shell, **environ}
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +152,8 @@ def test_login_on_full_disk_keeps_its_token(
         ) as process,
     ):
         assert process.stderr is not None
-        url = next(line.strip() for line in process.stderr if "/oauth/authorize?" in line)
+        with killed_after(process):
+            url = next(line.strip() for line in process.stderr if "/oauth/authorize?" in line)
         httpx.get(box.visit(url), trust_env=False, timeout=20).raise_for_status()
         _out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 import httpx
+import pytest
 from attrs import evolve, field, frozen
 
 from pipedrive_oauth_client import NO_STATE, AppCredentials, PipedriveAuth, PipedriveOAuth, Token
@@ -26,6 +27,8 @@ from tests.support.tls import UNTRUSTING
 
 ACCOUNT: Final = "acme:1"
 IS_FULL: Final = os.environ.get("FAULT_ROUNDS") == "full"
+# Each of these tests starts many processes, one round after the other.
+TIME_LIMIT: Final = pytest.mark.timeout(1800 if IS_FULL else 300)
 
 _PROCESSES: Final = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.faults.workers"])
@@ -116,7 +119,7 @@ def process(
         child.join(20)
         if child.is_alive():
             child.kill()
-            child.join()
+            child.join(20)
         here.close()
         child.close()
 

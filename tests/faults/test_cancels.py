@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
-from tests.faults.scene import Scene, rounds
+from tests.faults.scene import TIME_LIMIT, Scene, rounds
+
+pytestmark = TIME_LIMIT
 
 CALLERS = 5
 LONGEST_SECONDS = 0.03

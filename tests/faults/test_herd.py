@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tests.faults.scene import Scene, process, received, rounds
+from tests.faults.scene import TIME_LIMIT, Scene, process, received, rounds
 from tests.faults.workers import TASKS, THREADS, herd
+
+pytestmark = TIME_LIMIT
 
 PROCESSES = 8
 

@@ -9,8 +9,10 @@ import time
 from contextlib import suppress
 
 from pipedrive_oauth_client import InvalidGrantError, StoreError, StoreLockTimeoutError
-from tests.faults.scene import ACCOUNT, Scene, process, received, rounds
+from tests.faults.scene import ACCOUNT, TIME_LIMIT, Scene, process, received, rounds
 from tests.faults.workers import renew_forever
+
+pytestmark = TIME_LIMIT
 
 LONGEST_SECONDS = 0.05
 
@@ -31,7 +33,7 @@ def test_killed_holder_leaves_a_whole_token(brief_scene: Scene) -> None:
             received(pipe)
             time.sleep(dice.uniform(0, LONGEST_SECONDS))  # the moment is what is tested
             victim.kill()
-            victim.join()
+            victim.join(20)
         stored = scene.stored()
         held += is_held(scene)
         scene.forget()

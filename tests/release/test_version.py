@@ -78,7 +78,8 @@ def test_the_projects_own_agree() -> None:
 def git(folder: Path, *arguments: str) -> None:
     """Run git as somebody."""
     who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "tag.gpgSign=false")
-    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+    command = ["git", "-C", str(folder), *who, *arguments]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture

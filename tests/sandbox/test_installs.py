@@ -226,12 +226,14 @@ def test_app_that_is_not_there_is_uninstalled_all_the_same() -> None:
 def test_app_that_hangs_up_has_got_its_notice() -> None:
     """An app that reads the notice and closes the connection without an answer is no failure."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
         port: int = listener.getsockname()[1]
         app = attrs.evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{port}/")
         got = list[bytes]()
 
         def hang_up() -> None:
             connection, _ = listener.accept()
+            connection.settimeout(30)
             with connection, connection.makefile("rb") as stream:
                 while (line := stream.readline()) not in {b"\r\n", b""}:
                     got.append(line)

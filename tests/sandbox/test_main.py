@@ -11,6 +11,7 @@ import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, run
 from pipedrive_oauth_client.sandbox.__main__ import main
+from tests.support.time_limits import killed_after
 
 PROGRAM = [sys.executable, "-m", "pipedrive_oauth_client.sandbox"]
 
@@ -24,11 +25,12 @@ def test_program_serves_until_ctrl_c() -> None:
         assert process.stdout is not None
         try:
             lines = dict[str, str]()
-            for line in process.stdout:
-                name, _, value = line.strip().partition("  ")
-                lines[name] = value.strip()
-                if "Ctrl-C" in line:
-                    break
+            with killed_after(process):
+                for line in process.stdout:
+                    name, _, value = line.strip().partition("  ")
+                    lines[name] = value.strip()
+                    if "Ctrl-C" in line:
+                        break
             url = lines["authorize"].removeprefix("open ")
             page = httpx.get(url)
             home = httpx.get(lines["home page"].split(" ")[1])

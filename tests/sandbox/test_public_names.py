@@ -50,7 +50,7 @@ def run_python(code: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=60,
     )
     return done.stdout.strip()
 

@@ -163,6 +163,7 @@ def test_runs_from_another_folder(specs: dict[str, str], tmp_path: Path) -> None
         capture_output=True,
         text=True,
         check=False,
+        timeout=80,
     )
     assert done.returncode == 1, done.stderr
     assert "+ title: str | Unset = UNSET" in done.stdout
@@ -184,7 +185,13 @@ def test_output_that_can_not_be_written_is_no_verdict(specs: dict[str, str]) -> 
     command = [sys.executable, "-m", "tools.specdiff", specs["old"], specs["new"], "--no-python"]
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            command,
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=80,
         )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("specdiff: ")
@@ -208,7 +215,9 @@ as_program(main)
 def test_nothing_is_left_when_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     """A signal ends the command in a way that cleans up."""
     command = [sys.executable, "-c", STOPPED, str(tmp_path), str(int(number))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stderr) == (128 + number, "")
     assert list(tmp_path.iterdir()) == []
 

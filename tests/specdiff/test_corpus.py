@@ -26,6 +26,9 @@ from tests.specs.project import Package
 from tools.specdiff.python_sides import generated
 from tools.specdiff.rules import Level, rules
 
+# One run of mypy and one of all programs serve the tests of this file.
+pytestmark = pytest.mark.timeout(300)
+
 PLAYED = [change for change in changes() if change.playable and not change.refused]
 
 
@@ -125,6 +128,7 @@ def checked(folder: Path, pairs: list[tuple[str, str]]) -> list[list[str]]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found: list[list[str]] = [[] for _ in pairs]

@@ -161,7 +161,7 @@ def test_nothing_is_left_running() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "tools.specdiff", "nowhere", "openapi.yaml"],
-        cwd=root, capture_output=True, text=True, check=False,
+        cwd=root, capture_output=True, text=True, check=False, timeout=80,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("specdiff: nowhere")

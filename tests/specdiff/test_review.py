@@ -35,7 +35,10 @@ class Project:
         """Run git."""
         who = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
         subprocess.run(
-            ["git", *who, "-C", str(self.root), *arguments], check=True, capture_output=True
+            ["git", *who, "-C", str(self.root), *arguments],
+            check=True,
+            capture_output=True,
+            timeout=60,
         )
 
     def commit(self) -> None:

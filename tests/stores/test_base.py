@@ -176,7 +176,8 @@ def test_lock_is_for_one_thread(store: Steps) -> None:
     with store.lock("acme"):
         thread = threading.Thread(target=store.save, args=("acme", a_token(1)))
         thread.start()
-        thread.join()
+        thread.join(20)
+        assert not thread.is_alive()
         store.save("acme", a_token(2))
     assert store.expected() == [AnyVersion(), "stored"]
 

@@ -12,6 +12,7 @@ import pytest
 
 from pipedrive_oauth_client.stores import FileTokenStore
 from pipedrive_oauth_client.stores.conformance import a_token
+from tests.support.time_limits import ended_child
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork.")
 
@@ -28,7 +29,7 @@ def forked_inside(folder: str) -> None:
             with store.lock("acme"):  # as soon as the parent lets go of it
                 store.save("acme", a_token(3))
             os._exit(7)
-    _, status = os.waitpid(child, 0)
+    status = ended_child(child)
     print(os.waitstatus_to_exitcode(status), store.load("acme") == a_token(3))  # noqa: T201
 
 

@@ -78,6 +78,7 @@ def test_files_are_private_from_the_beginning(tmp_path: Path, umask: int) -> Non
         check=True,
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert done.stdout == "3\n"  # the token, the lease and the file of the step
     for made in (folder, folder.parent, folder.parent.parent):

@@ -208,7 +208,11 @@ def test_file_that_grows_too_large(folder: Path, store: FileTokenStore) -> None:
         "    print(type(error.__cause__).__name__, error.__cause__.errno)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program, str(folder)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.stdout == f"OSError {errno.EFBIG}\n"
     assert store.load("acme") == a_token(1)

@@ -20,8 +20,13 @@ import pytest
 from pipedrive_oauth_client.errors import StoreLockTimeoutError
 from pipedrive_oauth_client.stores import FileTokenStore
 from pipedrive_oauth_client.stores.conformance import START, a_token
+from tests.support.time_limits import ended_child, killed_after
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork.")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork."),
+    # Programs are killed in hundreds of rounds; `run` bounds each of them.
+    pytest.mark.timeout(300),
+]
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 30
@@ -104,7 +109,7 @@ def killed_at_random(folder: Path) -> None:
         os.read(reader, 1)
         signal.sigtimedwait([], random.uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        ended_child(child)
         saved = 1
         while more := len(os.read(reader, 4096)):
             saved += more
@@ -150,7 +155,7 @@ def killed_at_each_line(folder: Path) -> None:
                 store.save("acme", numbered(before + 1))
             sys.settrace(None)
 
-        _, status = os.waitpid(forked(renewal), 0)
+        status = ended_child(forked(renewal))
         with store.lock("acme"):  # nobody is kept out
             report(number_of(store) - before, os.WIFSIGNALED(status))
             store.save("acme", numbered(before))
@@ -186,7 +191,7 @@ def four_at_once(folder: Path) -> None:
 
     children = [forked(add) for _ in range(4)]
     for child in children:
-        os.waitpid(child, 0)
+        ended_child(child)
     token = store.load("acme")
     assert token is not None
     report((token.expires_at - START).total_seconds())
@@ -205,7 +210,7 @@ def forked_under_the_lock(folder: Path) -> None:
     with store.lock("acme"):
         child = os.fork()
         if child:
-            os.waitpid(child, 0)
+            ended_child(child)
             report("held", len(list(folder.glob("lease-*"))))
             store.save("acme", a_token(1))
     if child == 0:
@@ -253,7 +258,8 @@ def holder(folder: Path, lease: float) -> Generator[subprocess.Popen[str]]:
     ) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline() == "has the lock\n"
+            with killed_after(process):
+                assert process.stdout.readline() == "has the lock\n"
             yield process
         finally:
             process.kill()
@@ -265,7 +271,7 @@ def test_killed_holder_is_outlived(folder: Path) -> None:
     store.save("acme", a_token(1))
     with holder(folder, lease=600) as process:
         process.kill()
-        process.wait()
+        process.wait(60)
         with (
             pytest.raises(StoreLockTimeoutError),
             FileTokenStore(folder, wait=timedelta(milliseconds=50)).lock("acme"),
@@ -289,7 +295,7 @@ def test_stopped_holder_is_outlived_and_refused(folder: Path) -> None:
         with store.lock("acme"):
             store.save("acme", a_token(2))
         process.send_signal(signal.SIGCONT)
-        assert process.communicate("go on\n")[0] == "refused\n"
+        assert process.communicate("go on\n", timeout=60)[0] == "refused\n"
     assert store.load("acme") == a_token(2)
 
 
@@ -302,7 +308,7 @@ def test_stopped_holder_saves_what_nobody_has_replaced(folder: Path) -> None:
         with store.lock("acme"):
             assert store.load("acme") == a_token(1)
         process.send_signal(signal.SIGCONT)
-        assert process.communicate("go on\n")[0] == "saved\n"
+        assert process.communicate("go on\n", timeout=60)[0] == "saved\n"
     assert store.load("acme") == a_token(5)
 
 

@@ -20,7 +20,11 @@ EXTRAS = {
 def python(program: str) -> str:
     """Run a program in a fresh Python; give what it prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     return done.stdout
 

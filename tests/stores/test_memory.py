@@ -22,6 +22,7 @@ from pipedrive_oauth_client.stores.conformance import (
 )
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found
+from tests.support.time_limits import ended_child
 
 
 class TestConformance(TokenStoreConformance, LeaseConformance):
@@ -129,7 +130,7 @@ def forked() -> None:
     store._guard.acquire()
     child = os.fork()
     if child:
-        _, status = os.waitpid(child, 0)
+        status = ended_child(child)
         store._guard.release()
         assert store._take("acme", "another", None).holder == "a thread of the parent"
         print(os.waitstatus_to_exitcode(status), store.load("acme") == a_token(1))  # noqa: T201

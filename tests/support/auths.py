@@ -291,7 +291,7 @@ class Program:
         """Wait for the end of the process, and give its return code."""
         assert self._process.stdout is not None
         self.said += list(self._process.stdout)
-        return self._process.wait()
+        return self._process.wait(PATIENCE_SECONDS)
 
 
 _START: Final = """

@@ -255,7 +255,7 @@ def _counting_server() -> Generator[tuple[str, list[object]]]:
             yield f"http://127.0.0.1:{server.server_port}", connections
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(20)
 
 
 def _connections(count: int) -> int:
@@ -295,7 +295,12 @@ def _modules() -> dict[str, int]:
 def _imported(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return set(done.stdout.split())
 

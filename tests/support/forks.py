@@ -9,6 +9,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
+from tests.support.time_limits import ended_child
+
 __all__ = ["in_child", "in_children"]
 
 _SECONDS = 60
@@ -81,4 +83,4 @@ def _work(work: Callable[[], str], writing: int) -> None:
 def _ended(child: int, reading: int) -> tuple[int, str]:
     with os.fdopen(reading, "rb") as pipe:
         text = pipe.read().decode()
-    return os.waitpid(child, 0)[1], text
+    return ended_child(child, _SECONDS), text

@@ -20,7 +20,7 @@ from tests.support.redis_server import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = ("examples.fastapi_app", "examples.flask_app", "examples.django_app")
-PATIENCE_SECONDS: Final = 120
+PATIENCE_SECONDS: Final = 60
 
 
 @frozen
@@ -87,7 +87,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_SECONDS)
 
 
 def _wait_for(address: str, log: Path) -> None:

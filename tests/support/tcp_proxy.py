@@ -87,7 +87,7 @@ class TCPProxy:
             server.settimeout(None)
             with self._guard:
                 self._open += [client, server]
-            ends = threading.Barrier(2)
+            ends = threading.Barrier(2, timeout=60)
             self._start(self._pump, client, server, False, ends)
             self._start(self._pump, server, client, True, ends)
 

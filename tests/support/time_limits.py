@@ -22,14 +22,18 @@ from typing import Any, Final
 
 import pytest
 
-__all__ = ["HARD_END", "ended_child", "killed_after", "read_fifo"]
+__all__ = ["ended_child", "hard_end", "killed_after", "read_fifo"]
 
-# How much later than its limit a test is ended that does not fail by itself.
-HARD_END: Final = 1.2
 # How long the threads that the tests left may keep the interpreter from exiting.
 _EXIT_SECONDS: Final = 60
 _CHILD_SECONDS: Final = 60
 _terminal: int = 2
+
+
+def hard_end(limit: float) -> float:
+    """Give how many seconds after its begin a test is ended that does not fail at its limit."""
+    # It needs some to clean up, and to report where it stood.
+    return limit + max(10, limit / 5)
 
 
 def pytest_configure() -> None:
@@ -43,7 +47,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None
     """Start the watchdog with the test's timer."""
     plugin: Any = item.config.pluginmanager.getplugin("timeout")
     if not plugin.is_debugging():
-        faulthandler.dump_traceback_later(settings.timeout * HARD_END, exit=True, file=_terminal)
+        faulthandler.dump_traceback_later(hard_end(settings.timeout), exit=True, file=_terminal)
     return (yield)
 
 

@@ -119,7 +119,7 @@ def test_browser_that_is_gone(build: Build) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(site._gather([request]))
-        await gone.wait()
+        await asyncio.wait_for(gone.wait(), 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

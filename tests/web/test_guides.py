@@ -114,6 +114,7 @@ def test_whole_app(environment: PipedriveSandbox, page: str) -> None:
     store.close()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("environment")
 def test_project_of_django(tmp_path: Path) -> None:
     """The files of the guide are a project that connects a person and shows deals."""

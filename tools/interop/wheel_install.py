@@ -10,18 +10,17 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from tools.bootstrap import ROOT, base_python, interpreter, pip_install
-from tools.interop.children import environment, run
-from tools.interop.difference import expect, expect_equal
-from tools.interop.outsiders import HERE
+from tools.interop.installers import HERE
+from tools.interop.subprocesses import environment, expect, expect_equal, run
 from tools.lock.check import HASH, entries
 
-SUITE = HERE / "foreign_suite"
+SUITE = HERE / "wheel_suite"
 BUILD_SECONDS = 120
 INSTALL_SECONDS = 300
 TEST_SECONDS = 120
 
 # Run by the other project's Python: what it has, and where from.
-ASK = """
+DESCRIBE_INSTALL = """
 import importlib.metadata, json, pipedrive_oauth_client
 installed = importlib.metadata.distribution("pipedrive-oauth-client")
 print("DONE", json.dumps({
@@ -35,29 +34,29 @@ print("DONE", json.dumps({
 def check(scratch: Path) -> str:
     """Build, install and test, and return the counts."""
     wheel = build(scratch / "dist")
-    place = scratch / "venv"
-    install(wheel, place)
+    venv = scratch / "venv"
+    install(wheel, venv)
 
     project = scratch / "project"
     shutil.copytree(SUITE, project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    python = str(interpreter(place))
-    said = run(
-        [python, "-I", "-c", ASK],
+    python = str(interpreter(venv))
+    printed = run(
+        [python, "-I", "-c", DESCRIBE_INSTALL],
         what="importing the package",
         seconds=TEST_SECONDS,
         folder=project,
         variables=environment(),
     )
-    found = json.loads(said.partition("DONE ")[2])
-    inside = Path(found["file"]).resolve().is_relative_to(place.resolve())
+    found = json.loads(printed.partition("DONE ")[2])
+    inside = Path(found["file"]).resolve().is_relative_to(venv.resolve())
     expect(inside, f"the package is not the installed one but {found['file']}")
     origin = found["origin"]
     expect_equal(origin["url"], wheel.as_uri(), "where the installed package is from")
     expect("archive_info" in origin, "the package was not installed from an archive")
-    # Whatever else the tree has, now or later, stays in the tree.
+    # Nothing else of the tree is installed.
     metadata = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
-    brought = ["pipedrive_oauth_client", metadata]
-    expect_equal(found["files"], brought, "folders and files that the wheel put in place")
+    installed = ["pipedrive_oauth_client", metadata]
+    expect_equal(found["files"], installed, "folders and files that the wheel installed")
 
     report = project / "report.xml"
     printed = run(
@@ -65,7 +64,7 @@ def check(scratch: Path) -> str:
         what="the other project's tests",
         seconds=TEST_SECONDS,
         folder=project,
-        # As these two of the caller's shell would change what runs.
+        # These two of the caller's shell would change what runs.
         variables=environment({"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}),
         reasons=r"^(?:ERROR|FAILED) \S.+$",
     )
@@ -90,7 +89,7 @@ def build(folder: Path) -> Path:
     return wheels[0]
 
 
-def install(wheel: Path, place: Path) -> None:
+def install(wheel: Path, venv: Path) -> None:
     """Install the wheel with the sandbox, and pytest, into a new environment.
 
     The versions are the locked ones, without their hashes: with hashes pip would want one for the
@@ -102,9 +101,9 @@ def install(wheel: Path, place: Path) -> None:
     constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
     packages = [f"pipedrive-oauth-client[sandbox] @ {wheel.as_uri()}", "pytest"]
     for command in (
-        [base_python(), "-I", "-m", "venv", str(place)],
+        [base_python(), "-I", "-m", "venv", str(venv)],
         [
-            *pip_install(place),
+            *pip_install(venv),
             *("--only-binary=:all:", "--constraint", str(constraints)),
             *packages,
         ],
@@ -127,5 +126,5 @@ def tests_in(file: Path) -> int:
 
 def cases(report: Path) -> list[ET.Element]:
     """Return the tests of a JUnit report; one that passed has nothing inside."""
-    # Written by the run just before, not by a stranger.
+    # Trusted input: the run just before wrote it.
     return list(ET.parse(report).iter("testcase"))  # noqa: S314

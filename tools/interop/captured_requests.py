@@ -83,9 +83,9 @@ REFRESH = {"grant_type": "refresh_token", "refresh_token": TOKEN}
 REVOCATION = {"token": TOKEN, "token_type_hint": "refresh_token"}
 
 
-def post(path: str, **content: Any) -> httpx.Request:
+def post(path: str, headers: dict[str, str] = HEADERS, **content: Any) -> httpx.Request:
     """Return a POST with the app's credentials, unless `headers` says otherwise."""
-    return httpx.Request("POST", HOST + path, **{"headers": HEADERS, **content})
+    return httpx.Request("POST", HOST + path, headers=headers, **content)
 
 
 # Requests that the validator must accept; each wrong one is one of these with one thing changed.

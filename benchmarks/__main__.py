@@ -21,7 +21,7 @@ from pathlib import Path
 from attrs import evolve
 
 from benchmarks import call_cost, fleet, import_cost, page, storm
-from benchmarks.measure import Run, Table, load, save, show
+from benchmarks.measure import QUICK_ROUNDS, Run, Table, load, save, show
 from pipedrive_oauth_client import __version__
 from tools.bootstrap import ROOT, straight_variables
 from tools.once import exit_code
@@ -60,7 +60,9 @@ def main(arguments: Sequence[str]) -> int:
     for name, (measured, rounds) in PARTS.items():
         if name in chosen or not chosen:
             started = time.monotonic()
-            found[name] = evolve(measured(2 if is_quick else rounds), measured=machine["date"])
+            found[name] = evolve(
+                measured(QUICK_ROUNDS if is_quick else rounds), measured=machine["date"]
+            )
             show(found[name])
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     if is_quick:

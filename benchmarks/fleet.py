@@ -15,7 +15,16 @@ from tempfile import TemporaryDirectory
 import httpx
 from sqlalchemy import create_engine
 
-from benchmarks.measure import Block, Figure, Table, chained, compared, figures, repeated
+from benchmarks.measure import (
+    QUICK_ROUNDS,
+    Block,
+    Figure,
+    Table,
+    chained,
+    compared,
+    figures,
+    repeated,
+)
 from benchmarks.peers import CREDENTIALS, FIRST, blocking_httpx, expired
 from benchmarks.token_server import TOKENS, served
 from pipedrive_oauth_client import PipedriveAuth, PipedriveOAuth, StoreError, Token
@@ -30,8 +39,6 @@ from pipedrive_oauth_client.stores import (
 
 ACCOUNTS, REPETITIONS = 300, 10
 SIZES = (1_000, 10_000, 100_000)
-# For the largest the time alone, as the trace of all allocations is slow.
-MEMORY_SIZES = SIZES[:2]
 ALONE, FLEET, MEMORY = "one refresh", "refresh_due, by account", "refresh_due, memory"
 NOTE = (
     f"`one refresh` is a lock, a read, a POST over loopback and a save. `{FLEET}` is the time of"
@@ -67,7 +74,8 @@ def measured(rounds: int) -> Table:
             for name, store in stores:
                 by_store[name].append(_time_of_store(canned_oauth, store))
         cells += figures(FLEET, by_store)
-        cells += _by_size(canned_oauth)
+        # A quick run does without the largest.
+        cells += _by_size(canned_oauth, SIZES if rounds > QUICK_ROUNDS else SIZES[:1])
     return Table("fleet", "Refreshing with each store, and many accounts", tuple(cells), NOTE)
 
 
@@ -135,13 +143,16 @@ def _time_of_store(oauth: PipedriveOAuth, store: LeasedStore) -> float:
     return seconds / ACCOUNTS * 1e6
 
 
-def _by_size(oauth: PipedriveOAuth) -> list[Figure]:
-    """Measure runs over stores that hold nothing themselves, in two rounds."""
-    times: dict[str, list[float]] = {f"{size:,} accounts": [] for size in SIZES}
+def _by_size(oauth: PipedriveOAuth, sizes: tuple[int, ...]) -> list[Figure]:
+    """Measure runs over stores that hold nothing themselves, in two rounds.
+
+    Memory is measured for two sizes, as the trace of all allocations is slow.
+    """
+    times: dict[str, list[float]] = {f"{size:,} accounts": [] for size in sizes}
     for _ in range(2):
-        for size in SIZES:
+        for size in sizes:
             times[f"{size:,} accounts"].append(_time_of_size(oauth, size))
-    memory = {f"{size:,} accounts": [_most_memory(oauth, size)] for size in MEMORY_SIZES}
+    memory = {f"{size:,} accounts": [_most_memory(oauth, size)] for size in sizes[:2]}
     return [*figures(FLEET, times), *figures(MEMORY, memory, "KiB")]
 
 

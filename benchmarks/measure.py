@@ -17,6 +17,8 @@ from attrs import asdict, frozen
 # the noise of the measurement.
 AGAIN = "httpx, once more"
 SLOW_SECONDS = 0.01
+# How many rounds show that a part works.
+QUICK_ROUNDS = 2
 
 # Called with how often to do something.
 Block: TypeAlias = Callable[[int], object]

@@ -15,30 +15,26 @@ import pytest
 import pipedrive_oauth_client
 from pipedrive_oauth_client.generated import models as generated_models
 from tests.specs.published import PUBLISHED, PublishedOperation
-from tools.apidocs.calls import example_call, example_of
-from tools.apidocs.facts import METHODS, Operation, models, operations
-from tools.apidocs.pages import pages, read_document, table
-from tools.generate.document import Document
+from tools.site.example_call import example_call, example_of
+from tools.site.reference import Api, pages, read_spec, referred, table
 
-ROOT = Path(__file__).parents[1]
-DOCUMENT = read_document(ROOT / "openapi.yaml")
-OPERATIONS = {each.name: each for each in operations(DOCUMENT)}
-MODELS = {each.name: each for each in models(DOCUMENT)}
-PAGES = dict(pages(DOCUMENT))
+SPEC = Path(__file__).parents[2] / "openapi.yaml"
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+API = Api.read(read_spec(SPEC))
+PAGES = dict(pages(API))
 
 
-def changed(*path: str, value: Any) -> Document:
-    """Give the spec with one value that is another."""
-    copied = read_document(ROOT / "openapi.yaml")
-    node: Any = copied.content
+def changed(*path: str, value: Any) -> Api:
+    """Return the spec with one value replaced."""
+    node: Any = (content := read_spec(SPEC))
     for key in path[:-1]:
         node = node[key]
     node[path[-1]] = value
-    return copied
+    return Api.read(content)
 
 
 def cells(page: str, heading: str) -> list[list[str]]:
-    """Give the rows of the table under a heading, without the head."""
+    """Return the rows of the table under a heading, without the head."""
     section = re.split(r"^## ", page, flags=re.MULTILINE)
     (text,) = (part for part in section if part.startswith(f"{heading}\n"))
     lines = [line for line in text.splitlines() if line.startswith("| ")]
@@ -51,7 +47,7 @@ def test_every_operation_and_model_has_a_page() -> None:
     """What the spec has, and what the generated code has, has a page; nothing else does."""
     ids = [
         node[method]["operationId"]
-        for node in DOCUMENT.content["paths"].values()
+        for node in API.document.content["paths"].values()
         for method in METHODS
         if method in node
     ]
@@ -76,82 +72,83 @@ def test_page_has_the_published_rows_in_their_order(published: PublishedOperatio
         assert (f"default to `{wanted.default}`" in notes) is (wanted.default is not None)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", API.endpoints)
 def test_rows_are_what_the_function_takes(name: str) -> None:
     """The rows of an operation are the arguments of its functions, and the fields of the body."""
-    operation = OPERATIONS[name]
     module = getattr(pipedrive_oauth_client, name)
     taken = inspect.signature(module.sync_detailed).parameters.keys() - {"client", "body"}
-    if operation.body_model:
-        body = getattr(generated_models, operation.body_model)
+    _content_type, body_model = API.body(name)
+    if body_model:
+        body = getattr(generated_models, body_model)
         taken |= {field.name for field in attrs.fields(body)} - {"additional_properties"}
-    assert {row.name for row in operation.rows} == taken
+    rows = cells(PAGES[f"operations/{name}.md"], "Parameters")
+    assert {row[0].strip("`") for row in rows} == taken
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", API.models)
 def test_rows_are_the_fields_of_the_model(name: str) -> None:
     """A model's rows are its class's fields, with their types, and say which may be left out."""
     fields = {field.name: field for field in attrs.fields(getattr(generated_models, name))}
     further = fields.pop("additional_properties", None)
-    assert {row.name: row.type for row in MODELS[name].rows} == {
+    page = PAGES[f"models/{name}.md"]
+    rows = {row[0].strip("`"): row for row in cells(page, "Properties")}
+    assert {name: row[1].strip("`") for name, row in rows.items()} == {
         field.name: field.type for field in fields.values()
     }
-    for row in MODELS[name].rows:
-        assert row.required is (fields[row.name].default is attrs.NOTHING)
-    assert MODELS[name].further_fields is (further is not None)
+    for row_name, row in rows.items():
+        assert (row[3] == "required") is (fields[row_name].default is attrs.NOTHING)
+    assert ("`additional_properties`" in page) is (further is not None)
 
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
-    """Answer each request with what the spec gives as an example, and note it."""
+    """Respond to each request with the spec's own example, and note it."""
     noted: list[httpx.Request] = []
 
-    def answer(_self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    def respond(_self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         request.read()
         noted.append(request)
-        operation = _operation_of(request)
-        first = operation.answers[0]
-        reference = DOCUMENT.resolve(operation.node["responses"][first.status])
-        if not first.model:
-            return httpx.Response(int(first.status))
-        media = reference["content"][first.content_types[0]]
-        return httpx.Response(int(first.status), json=example_of(media))
+        status, response = next(iter(API.responses(_operation_of(request)).items()))
+        (media,) = response.get("content", {"": {}}).values()
+        if not referred(media):
+            return httpx.Response(int(status))
+        return httpx.Response(int(status), json=example_of(media))
 
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", answer)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", respond)
     return noted
 
 
-def _operation_of(request: httpx.Request) -> Operation:
-    found = (
-        o for o in OPERATIONS.values() if (o.method, o.path) == (request.method, request.url.path)
-    )
-    return next(found)
+def _operation_of(request: httpx.Request) -> str:
+    wanted = (request.method, request.url.path)
+    return next(name for name in API.endpoints if API.request(name) == wanted)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", API.endpoints)
 def test_the_call_of_a_page_works(
     name: str, sent: list[httpx.Request], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The program on a page sends the spec's example, reads the example answer, shows no secret."""
+    """The program of a page sends the spec's example, parses the response, shows no secret."""
     (program,) = re.findall(
         r"^```python\n(.*?)^```$", PAGES[f"operations/{name}.md"], re.DOTALL | re.MULTILINE
     )
     names: dict[str, Any] = {}
     exec(compile(program, name, "exec"), names)  # noqa: S102 - the project's own code
     (request,) = sent
-    operation = OPERATIONS[name]
-    assert str(request.url).startswith(f"{DOCUMENT.server_url}{operation.path}")
-    for reference in operation.node.get("parameters", []):
-        node = DOCUMENT.resolve(reference)
-        where = request.headers if node["in"] == "header" else request.url.params
-        assert where[node["name"]] == node["example"]
-    if operation.body_model:
-        body = DOCUMENT.resolve(operation.node["requestBody"])["content"][operation.content_type]
+    node = API.operation(name)
+    assert str(request.url).startswith(f"{API.document.server_url}{API.request(name)[1]}")
+    for reference in node.get("parameters", []):
+        parameter = API.document.resolve(reference)
+        where = request.headers if parameter["in"] == "header" else request.url.params
+        assert where[parameter["name"]] == parameter["example"]
+    content_type, body_model = API.body(name)
+    if body_model:
+        body = API.document.resolve(node["requestBody"])["content"][content_type]
         assert dict(parse_qsl(request.content.decode())) == example_of(body)
-        assert request.headers["Content-Type"] == operation.content_type
-    assert request.headers["Accept"] == operation.accept or not operation.accept
-    model = operation.answers[0].model
-    assert type(names["answer"].parsed).__name__ == (model or "NoneType")
+        assert request.headers["Content-Type"] == content_type
+    content = next(iter(API.responses(name).values())).get("content", {})
+    assert request.headers["Accept"] == ", ".join(content) or not content
+    model = "".join(map(referred, content.values()))
+    assert type(names["response"].parsed).__name__ == (model or "NoneType")
     printed = capsys.readouterr().out
     assert printed.startswith("200 ")
     assert "not-a-real" not in printed
@@ -201,24 +198,23 @@ def test_the_call_of_a_page_works(
 def test_page_follows_the_spec(
     path: tuple[str, ...], value: Any, page: str, heading: str, wanted: str
 ) -> None:
-    """What changes in the spec changes on the page that tells it."""
-    document = changed(*path, value=value)
-    text = dict(pages(document))[page]
+    """What changes in the spec changes on its page."""
+    text = dict(pages(changed(*path, value=value)))[page]
     if heading:
         (text,) = (p for p in re.split(r"^## ", text, flags=re.MULTILINE) if p.startswith(heading))
         assert wanted not in PAGES[page]
     assert wanted in text
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", API.endpoints)
 def test_every_kind_of_body_is_told(name: str) -> None:
     """The row of a status names all media types that the spec has for it."""
-    responses = OPERATIONS[name].node["responses"]
+    responses = API.operation(name)["responses"]
     rows = cells(PAGES[f"operations/{name}.md"], "Status codes")
     assert [row[:2] for row in rows] == [
         [
             f"`{status}`",
-            ", ".join(f"`{kind}`" for kind in DOCUMENT.resolve(each).get("content", {})),
+            ", ".join(f"`{kind}`" for kind in API.document.resolve(each).get("content", {})),
         ]
         for status, each in responses.items()
     ]
@@ -233,9 +229,7 @@ def test_a_quoted_example_stays_python() -> None:
     """An example with both kinds of quotes is still a program."""
     odd = """it's "odd" \\ here"""
     path = ("components", "parameters", "Authorization", "example")
-    document = changed(*path, value=odd)
     name = "revoke_tokens"
-    (operation,) = (each for each in operations(document) if each.name == name)
-    program = example_call(document, operation)
+    program = example_call(changed(*path, value=odd), name)
     assert f"authorization={odd!r}" in program
     compile(program, name, "exec")

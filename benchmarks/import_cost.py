@@ -68,7 +68,7 @@ def _run(code: str, variables: dict[str, str]) -> tuple[float, float]:
     with TemporaryFile() as printed, Path(os.devnull).open("wb") as nowhere:
         actions = [
             (os.POSIX_SPAWN_DUP2, printed.fileno(), 1),
-            (os.POSIX_SPAWN_DUP2, nowhere.fileno(), 2),  # Authlib warns, whatever it is told
+            (os.POSIX_SPAWN_DUP2, nowhere.fileno(), 2),  # Authlib warns, whatever the filters are
         ]
         command = [sys.executable, "-c", "\n".join([HIDDEN, code, MEMORY])]
         process = os.posix_spawn(sys.executable, command, variables, file_actions=actions)

@@ -57,7 +57,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("html", "fault"), FAULTS.values(), ids=FAULTS.keys())
 def test_fault_of_a_page_is_found(site: Path, html: str, fault: str) -> None:
-    """Each kind of thing fetched from elsewhere, or not there, is told with its page."""
+    """Each kind of thing fetched from elsewhere, or not there, is named with its page."""
     page = site / ("index.html" if "assets" in html else "more/other.html")
     page.write_text(page.read_text("utf-8") + html, encoding="utf-8")
     (found,) = faults(site)
@@ -67,7 +67,7 @@ def test_fault_of_a_page_is_found(site: Path, html: str, fault: str) -> None:
 
 @pytest.mark.parametrize("rule", ["@import 'https://f.example/x.css';", "a{b:url(//f.example/x)}"])
 def test_fault_of_a_style_is_found(site: Path, rule: str) -> None:
-    """A style sheet that fetches from elsewhere is told, too."""
+    """A style sheet that fetches from elsewhere is named, too."""
     (site / "assets/site.css").write_text(rule, encoding="utf-8")
     (found,) = faults(site)
     assert found.startswith("assets/site.css fetches ")

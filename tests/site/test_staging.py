@@ -1,4 +1,4 @@
-"""The pages of the site are gathered whole, their links follow, and what is missing is told."""
+"""The pages of the site are gathered whole, their links follow, and what is missing stops the build."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_link_follows_its_page(source: str, page: str, text: str, wanted: str) -
 
 
 @pytest.mark.parametrize("target", ["gone.md", "../tools/once.py", "../../elsewhere.md"])
-def test_link_to_what_is_not_on_the_site_is_told(target: str) -> None:
+def test_link_to_what_is_not_on_the_site_is_an_error(target: str) -> None:
     """A link that would lead nowhere names its page and its target."""
     page = PurePosixPath("docs/a.md")
     with pytest.raises(SetupError, match=rf"docs/a\.md links to {re.escape(target)}"):
@@ -133,7 +133,7 @@ def test_every_error_has_advice() -> None:
         ("## TransportError\n", "## TransportError\n\n## LostError\n", "LostError, which is no"),
     ],
 )
-def test_catalogue_that_misses_the_tree_is_told(old: str, new: str, fault: str) -> None:
+def test_catalog_that_misses_the_tree_is_an_error(old: str, new: str, fault: str) -> None:
     """An error without its heading, or a heading without its error, stops the build."""
     with pytest.raises(SetupError, match=re.escape(fault)):
         with_error_facts(ERRORS.replace(old, new, 1))

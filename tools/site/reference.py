@@ -1,6 +1,6 @@
 """The reference pages of the HTTP API as Markdown: an overview, a page per operation and model.
 
-Names and types are those that the generator gives the Python code; texts come from the spec.
+Names and types are those of the generated Python code; texts come from the spec.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pages of the site are gathered whole, their links follow, and what is missing stops the build."""
+"""The pages of the site are gathered whole, links follow, and what is missing stops the build."""
 
 from __future__ import annotations
 

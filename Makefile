@@ -138,7 +138,7 @@ faults: setup ## Kill, stop and cancel renewals in hundreds of rounds (make test
 	FAULT_ROUNDS=full $(venv_python) -m pytest -n auto tests/faults $(ARGS)
 
 .PHONY: interop
-interop: setup ## Hold the sandbox and the client against programs of others (ARGS="prism authlib" for some)
+interop: setup ## Hold the sandbox and the client against programs of others (ARGS="openapi-core authlib" for some)
 	$(venv_python) -m tools.interop $(ARGS)
 
 .PHONY: matrix

@@ -1,175 +1,190 @@
-"""Ways of doing a thing, measured side by side in one run."""
+"""Ways of doing a thing, measured side by side in one run, and the figures that come of it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median, quantiles
+from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import asdict, frozen
 
-from benchmarks.results import Row, Table
-
-__all__ = [
-    "Figures",
-    "chained",
-    "chained_async",
-    "compared",
-    "compared_blocks",
-    "row",
-    "spread",
-    "table",
-]
-
+# A row that measures its table's first row a second time: what its ratio differs from 1 by is
+# the noise of the measurement.
+AGAIN = "httpx, once more"
 SLOW_SECONDS = 0.01
+# How many rounds show that a part works.
+QUICK_ROUNDS = 2
+
+# Called with how often to do something.
+Block: TypeAlias = Callable[[int], object]
 
 
 @frozen
-class Figures:
-    """What one way costs.
+class Figure:
+    """One cell of a table: what was measured, and in which form."""
 
-    Attributes:
-        name: What it is called.
-        microseconds: One figure for each round: the mean of a round's repetitions.
-    """
+    row: str
+    column: str
+    # The median of the rounds; nine rounds of ten lie between `low` and `high`.
+    value: float
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    # The median of the rounds' ratios to the first row of the column, with its spread.
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    # How many token requests the server got in a storm, and in the round with the most of them.
+    requests: float | None = None
+    most_requests: float | None = None
+
+
+@frozen
+class Table:
+    """The figures of one part of the benchmarks, which answer one question."""
 
     name: str
-    microseconds: tuple[float, ...]
+    title: str
+    figures: tuple[Figure, ...]
+    note: str = ""
+    measured: str = ""
 
-    @property
-    def median(self) -> float:
-        """The figure in the middle, in microseconds."""
-        return median(self.microseconds)
+    def get(self, row: str, column: str) -> Figure | None:
+        """Return a cell, if it is there."""
+        cells = (each for each in self.figures if (each.row, each.column) == (row, column))
+        return next(cells, None)
+
+
+@frozen
+class Run:
+    """All tables, and what the newest of them were measured on."""
+
+    machine: Mapping[str, str]
+    tables: tuple[Table, ...]
 
 
 def compared(
-    ways: Sequence[tuple[str, Callable[[], object]]], *, rounds: int, repetitions: int
-) -> list[Figures]:
-    """Measure ways of doing a thing in turn, so that a slow moment of the machine hits all.
+    ways: Sequence[tuple[str, Block]], *, rounds: int, repetitions: int
+) -> dict[str, list[float]]:
+    """Measure ways in turns, so that a slow moment of the machine hits all.
 
-    Args:
-        ways: Each with its name; the first is what the others are compared with.
-        rounds: How many figures to take of each.
-        repetitions: How often to do it for one figure.
+    A way that takes more than ten milliseconds is repeated less often, except for the first.
 
     Returns:
-        The figures, in the order of the ways.
+        The microseconds that each way took, by its name: one figure for each round.
     """
-    blocks = [(name, _repeated(do)) for name, do in ways]
-    return compared_blocks(blocks, rounds=rounds, repetitions=repetitions)
-
-
-def compared_blocks(
-    ways: Sequence[tuple[str, Callable[[int], object]]], *, rounds: int, repetitions: int
-) -> list[Figures]:
-    """Measure ways that repeat themselves, as `compared` does.
-
-    Args:
-        ways: Each with its name. It is called with how often to do it.
-        rounds: How many figures to take of each.
-        repetitions: How often to do it for one figure. A way that takes more than ten milliseconds
-            is done less often, but the first.
-
-    Returns:
-        The figures, in the order of the ways.
-    """
-    taken: list[list[float]] = [[] for _ in ways]
+    taken: dict[str, list[float]] = {name: [] for name, _do in ways}
     counts: list[int] = []
+    few = max(repetitions // 20, 1)
     for _name, do in ways:
-        do(repetitions // 20 + 1)  # connections are made
+        do(few)  # connections are made
         started = time.perf_counter()
-        do(repetitions // 20)
-        seconds = (time.perf_counter() - started) / max(repetitions // 20, 1)
-        is_slow = seconds > SLOW_SECONDS and counts != []
-        counts.append(max(repetitions // 20, 1) if is_slow else repetitions)
+        do(few)
+        is_slow = (time.perf_counter() - started) / few > SLOW_SECONDS
+        counts.append(few if is_slow and counts else repetitions)
     for number in range(rounds):
-        # In turns, so that none profits from being second.
-        order = range(len(ways)) if number % 2 else reversed(range(len(ways)))
-        for place in order:
-            do = ways[place][1]
+        # The order alternates, so that none profits from being second.
+        turns = list(zip(ways, counts, strict=True))
+        for (name, do), count in turns if number % 2 else reversed(turns):
             gc.collect()
             started = time.perf_counter()
-            do(counts[place])
-            taken[place].append((time.perf_counter() - started) / counts[place] * 1e6)
-    return [Figures(ways[place][0], tuple(figures)) for place, figures in enumerate(taken)]
+            do(count)
+            taken[name].append((time.perf_counter() - started) / count * 1e6)
+    return taken
 
 
-def chained(do: Callable[[str], str], first: str) -> Callable[[int], None]:
-    """Make a way that repeats itself, and is given each time what it gave before.
-
-    Args:
-        do: Does it once.
-        first: What it is given first.
-    """
-    held = [first]
+def repeated(do: Callable[[], object]) -> Block:
+    """Make a block of a call."""
 
     def repeat(count: int) -> None:
         for _ in range(count):
-            held[0] = do(held[0])
+            do()
 
     return repeat
 
 
-def chained_async(
-    runner: asyncio.Runner, do: Callable[[str], Awaitable[str]], first: str
-) -> Callable[[int], None]:
-    """Do the same with something to await, one after the other in one task.
-
-    Args:
-        runner: Keeps the event loop, and with it the connections.
-        do: Does it once.
-        first: What it is given first.
-    """
-    held = [first]
+def repeated_async(runner: asyncio.Runner, do: Callable[[], Awaitable[object]]) -> Block:
+    """Make a block of an asynchronous call; the runner keeps the event loop between blocks."""
 
     async def repeat(count: int) -> None:
         for _ in range(count):
-            held[0] = await do(held[0])
+            await do()
 
     return lambda count: runner.run(repeat(count))
 
 
+def chained(do: Callable[[str], str], first: str) -> Block:
+    """Make a block of a call that takes what the call before returned."""
+    held = [first]
+
+    def once() -> None:
+        held[0] = do(held[0])
+
+    return repeated(once)
+
+
+def chained_async(runner: asyncio.Runner, do: Callable[[str], Awaitable[str]], first: str) -> Block:
+    """Do as `chained` with an asynchronous call."""
+    held = [first]
+
+    async def once() -> None:
+        held[0] = await do(held[0])
+
+    return repeated_async(runner, once)
+
+
 def spread(figures: Sequence[float]) -> tuple[float, float]:
-    """Give what nine figures of ten lie within."""
+    """Return what nine figures of ten lie within."""
     if len(figures) < 2:
         return figures[0], figures[0]
     cuts = quantiles(figures, n=20, method="inclusive")
     return cuts[0], cuts[-1]
 
 
-def row(name: str, figures: Sequence[float], first: Sequence[float], unit: str) -> Row:
-    """Give a row of several rounds, with its ratio to the first, which is taken round by round.
-
-    Args:
-        name: What was measured.
-        figures: A figure for each round.
-        first: The same of what it is compared with.
-        unit: Their unit.
-    """
-    ratios = [mine / other for mine, other in zip(figures, first, strict=True)]
-    low, high = spread(figures)
-    ratio_low, ratio_high = spread(ratios)
-    return Row(name, median(figures), unit, low, high, median(ratios), ratio_low, ratio_high)
+def figures(column: str, taken: Mapping[str, Sequence[float]], unit: str = "µs") -> list[Figure]:
+    """Return a column of cells, with ratios to its first row that are taken round by round."""
+    found: list[Figure] = []
+    first = next(iter(taken.values()))
+    for row, values in taken.items():
+        ratios = [mine / other for mine, other in zip(values, first, strict=True)]
+        (low, high), (ratio_low, ratio_high) = spread(values), spread(ratios)
+        ratio = median(ratios)
+        cell = (median(values), unit, low, high, ratio, ratio_low, ratio_high)
+        found.append(Figure(row, column, *cell))
+    return found
 
 
-def table(title: str, figures: Sequence[Figures], note: str = "") -> Table:
-    """Give figures with their ratio to the first; the ratio is the median of the rounds' ratios.
-
-    Args:
-        title: What was measured.
-        figures: What `compared` gave.
-        note: What a reader has to know of how it was measured.
-    """
-    first = figures[0].microseconds
-    rows = (row(each.name, each.microseconds, first, "µs") for each in figures)
-    return Table(title, tuple(rows), note)
+def show(table: Table) -> None:
+    """Print a table for a person at a terminal."""
+    print(f"\n{table.title}")
+    for each in table.figures:
+        line = f"  {each.row + ', ' + each.column:<60}{each.value:>12,.2f} {each.unit:<5}"
+        line += "" if each.ratio is None else f" x{each.ratio:.3f}"
+        line += "" if each.requests is None else f" {each.requests:g} requests"
+        print(line.rstrip())
 
 
-def _repeated(do: Callable[[], object]) -> Callable[[int], object]:
-    def repeat(count: int) -> None:
-        for _ in range(count):
-            do()
+def save(run: Run, file: Path) -> None:
+    """Write a run as JSON, without the fields that a figure does not have."""
+    content = asdict(run)
+    for table in content["tables"]:
+        table["figures"] = [
+            {name: value for name, value in figure.items() if value is not None}
+            for figure in table["figures"]
+        ]
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
 
-    return repeat
+
+def load(file: Path) -> Run:
+    """Read what `save` wrote."""
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    tables: list[dict[str, Any]] = content["tables"]
+    for table in tables:
+        table["figures"] = tuple(Figure(**figure) for figure in table["figures"])
+    return Run(content["machine"], tuple(Table(**table) for table in tables))

@@ -1,9 +1,8 @@
-"""A server of canned answers, in a process of its own: `python -m benchmarks.token_server`.
+"""A server of canned responses, in a process of its own: `python -m benchmarks.token_server`.
 
-It does as little as a token endpoint can, so that what is measured are the clients: a POST is
-answered with a token and the next refresh token, a GET with a small JSON object, and the address
-`/count` with how many POSTs there were since it was last asked. It prints its port, and ends when
-its standard input does.
+It does as little as a token endpoint can, so that the clients are what is measured: a POST gets a
+token and the next refresh token, a GET a small JSON object, and the path `/count` the number of
+POSTs since its last call. It prints its port, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -17,11 +16,9 @@ from collections.abc import Generator
 from http.client import HTTPConnection
 from pathlib import Path
 
-__all__ = ["ANSWER", "Server", "served"]
-
 ROOT = Path(__file__).resolve().parent.parent
 # As long as Pipedrive's: room for 768 characters is what its documentation asks for.
-ANSWER = {
+TOKENS = {
     "access_token": "v1u:" + "AQIBAHj-LdTNK2yuuuaLqKqbhuuVTQ" * 14,
     "token_type": "Bearer",
     "scope": "deals:full,users:read,base",
@@ -56,19 +53,19 @@ class _Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._received = rest[length:]
-            body = _answer(head)
+            body = _body(head)
             self._transport.write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                 b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
             )
 
 
-def _answer(head: bytes) -> bytes:
+def _body(head: bytes) -> bytes:
     if head.startswith(b"POST "):
         _Connection.posts += 1
         _Connection.issued += 1
         refresh_token = f"1:1:{_Connection.issued:060d}"
-        return json.dumps({**ANSWER, "refresh_token": refresh_token}).encode()
+        return json.dumps({**TOKENS, "refresh_token": refresh_token}).encode()
     if head.startswith(b"GET /count "):
         counted, _Connection.posts = _Connection.posts, 0
         return str(counted).encode()
@@ -76,18 +73,14 @@ def _answer(head: bytes) -> bytes:
 
 
 class Server:
-    """A running server.
-
-    Args:
-        port: Its port on this machine.
-    """
+    """A running server on a port of this machine."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
 
     def posts(self) -> int:
-        """Tell how many requests for tokens came since this was last called."""
+        """Return how many token requests came since the last call."""
         self._connection.request("GET", "/count")
         return int(self._connection.getresponse().read())
 

@@ -1,4 +1,4 @@
-"""What the benchmarks make of figures: how halves are joined and held together, and judged."""
+"""What the benchmarks make of figures: how ratios are taken, targets judged, and runs shown."""
 
 from __future__ import annotations
 
@@ -6,26 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.halves import disagreements, joined
-from benchmarks.measure import compared_blocks, row, spread
-from benchmarks.peers import AGAIN
-from benchmarks.results import Row, Run, Table, load, save
-from benchmarks.targets import targets
-
-REFRESH = "A refresh on a kept connection"
-CALL = "this package, generated call"
+from benchmarks.__main__ import PAGE, PARTS, RESULTS
+from benchmarks.measure import AGAIN, Figure, Run, Table, compared, figures, load, save, spread
+from benchmarks.page import lines, targets
+from benchmarks.peers import CALL, REFRESH
+from benchmarks.storm import OURS
 
 
-def half(ratio: float) -> list[Table]:
-    """Give a half in which one way is so much dearer than the first, give or take a tenth."""
-    spread = (ratio - 0.1, ratio + 0.1)
-    first = Row("httpx", 100.0, "µs", 90.0, 110.0, 1.0, 1.0, 1.0)
-    return [Table(REFRESH, (first, Row(CALL, 100.0 * ratio, "µs", 90.0, 150.0, ratio, *spread)))]
+def run_of(*cells: Figure, part: str = "call") -> Run:
+    """Return a run with one table."""
+    return Run({"processor": "some"}, (Table(part, "A question", cells, "A note.", "2026-11-25"),))
 
 
 def test_ratios_are_taken_round_by_round() -> None:
     """A slow round makes both figures larger, and leaves the ratio alone."""
-    found = row("a", [2.0, 20.0, 2.0], [1.0, 10.0, 1.0], "µs")
+    _first, found = figures("sync", {"first": [1.0, 10.0, 1.0], "a": [2.0, 20.0, 2.0]})
     assert (found.value, found.ratio, found.ratio_low, found.ratio_high) == (2.0, 2.0, 2.0, 2.0)
 
 
@@ -39,31 +34,8 @@ def test_ways_take_turns() -> None:
     """Each round does every way as often as it is told to, and the order alternates."""
     done: list[tuple[str, int]] = []
     ways = [(name, lambda count, name=name: done.append((name, count))) for name in ("a", "b")]
-    compared_blocks(ways, rounds=2, repetitions=40)
+    compared(ways, rounds=2, repetitions=40)
     assert done[-4:] == [("b", 40), ("a", 40), ("a", 40), ("b", 40)]
-
-
-def test_halves_are_joined() -> None:
-    """A joined figure is the mean of both, and its spread that of both together."""
-    (table,) = joined(half(1.0), half(1.2))
-    found = table.rows[1]
-    assert found.ratio == pytest.approx(1.1)
-    assert found.ratio_low == pytest.approx(0.9)
-    assert found.ratio_high == pytest.approx(1.3)
-    assert [each for each, _low, _high in found.halves] == [1.0, 1.2]
-
-
-def test_halves_that_disagree_are_named() -> None:
-    """Halves whose spreads do not meet are named with both figures; others are not."""
-    assert disagreements(joined(half(1.0), half(1.19))) == []
-    apart = joined(half(1.0), half(1.25))
-    table = Table(
-        "Counts", (Row("requests", 55.0, "", halves=((10.0, 9.0, 11.0), (100.0, 90.0, 110.0))),)
-    )
-    assert [line.rpartition(": ")[2] for line in disagreements([*apart, table])] == [
-        "1.000 and 1.250",
-        "10.000 and 100.000",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -75,28 +47,47 @@ def test_halves_that_disagree_are_named() -> None:
     ],
 )
 def test_targets_are_judged(ratio: float, is_met: bool, words: str) -> None:
-    """A target is met, met within the noise, or missed by so much.
-
-    The noise is what the same thing, measured twice, is apart by in one of the halves.
-    """
-    table = half(ratio)[0]
-    control = Row(AGAIN, 100.0, "µs", ratio=1.0, halves=((0.97, 0.5, 1.5), (1.02, 0.5, 1.5)))
-    (target,) = targets(Run({}, (Table(table.title, (*table.rows, control)),)))
+    """A target is met, met within the noise of httpx measured twice, or missed by so much."""
+    control = Figure(AGAIN, "sync", 100.0, "µs", ratio=0.97)
+    (target,) = targets(run_of(control, Figure(CALL, "sync", 100.0, "µs", ratio=ratio)))
     assert target.is_met is is_met
     assert words in target.words
 
 
 def test_other_targets_know_no_noise() -> None:
     """What may cost five percent more is judged by its figure alone."""
-    flow = Row("this package, PipedriveOAuth.refresh", 1.0, "µs", ratio=1.051)
-    control = Row(AGAIN, 100.0, "µs", ratio=1.0, halves=((0.9, 0.5, 1.5),))
-    (target,) = targets(Run({}, (Table(REFRESH, (flow, control)),)))
+    control = Figure(AGAIN, "sync", 100.0, "µs", ratio=0.9)
+    refresh = Figure(REFRESH, "sync", 1.0, "µs", ratio=1.051)
+    (target,) = targets(run_of(control, refresh, part="refresh"))
     assert not target.is_met
     assert target.words.endswith("missed by 0.001")
 
 
+@pytest.mark.parametrize(("most", "is_met"), [(1, True), (2, False)])
+def test_a_storm_sends_one_request_in_every_round(most: int, is_met: bool) -> None:
+    """A second request in a single round misses the target."""
+    cell = Figure("10 tasks", OURS, 1.0, "ms", requests=1, most_requests=most)
+    (target,) = targets(run_of(cell, part="storm"))
+    assert target.is_met is is_met
+
+
 def test_a_run_survives_its_file(tmp_path: Path) -> None:
     """What is read is what was written."""
-    run = Run({"processor": "some"}, tuple(joined(half(1.0), half(1.1))))
+    run = run_of(Figure("httpx", "sync", 1.0, "µs", 0.9, 1.1), Figure("a", "sync", 2.0, "µs"))
     save(run, tmp_path / "results.json")
     assert load(tmp_path / "results.json") == run
+
+
+def test_kept_figures_are_of_every_part() -> None:
+    """The committed figures name their machine and cover what the package is measured on."""
+    run = load(RESULTS)
+    assert {"date", "processor", "memory", "Python", "httpx"} <= run.machine.keys()
+    assert [table.name for table in run.tables] == list(PARTS)
+    assert all(cell.value >= 0 for table in run.tables for cell in table.figures)
+    assert all(table.measured for table in run.tables)
+
+
+def test_the_page_shows_the_kept_figures() -> None:
+    """The committed page is the one of the committed figures."""
+    plots = {name: f"benchmarks/{name}.svg" for name in ("refresh", "storm")}
+    assert "\n".join(lines(load(RESULTS), plots)) == PAGE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The built site: the published tables can be read off it, and it needs nobody else's server.
+"""The built site: it has the published tables, no broken link, and needs no other server.
 
 `make docs` runs this after building site/; `make test` does not, as it builds no site.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.browser.conftest import chromium
 from tests.browser.driver import Browser
@@ -21,7 +23,17 @@ from tests.specs.published import PUBLISHED, PublishedOperation
 
 __all__ = ["chromium"]
 
-SITE = Path(__file__).parents[2] / "site"
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "site"
+LINKS = {
+    "other.md#there": "",
+    "#here": "",
+    "gone.md": "'gone.md', but the target is not found",
+    "other.md#gone": "does not contain an anchor '#gone'",
+    "#gone": "there is no such anchor on this page",
+    "/other.md": "absolute link '/other.md'",
+    "gone.html": "'gone.html'",
+}
 
 
 class Tables(HTMLParser):
@@ -96,6 +108,27 @@ def test_page_has_what_stands_under_the_published_table(operation: PublishedOper
     headers = sections["http-request-headers"]
     assert f"Content-Type: {operation.content_type or 'not defined'}" in headers
     assert f"Accept: {operation.accept}" in headers
+
+
+@pytest.mark.parametrize(("link", "fault"), LINKS.items(), ids=LINKS)
+def test_mkdocs_stops_at_a_broken_link(tmp_path: Path, link: str, fault: str) -> None:
+    """With the site's own settings, MkDocs builds no site with a link that leads nowhere."""
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    kept = {name: settings[name] for name in ("strict", "use_directory_urls", "validation")}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump({"site_name": "x", **kept}), "utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text(f"# T\n\n## Here\n\n[x]({link})\n", "utf-8")
+    (tmp_path / "docs/other.md").write_text("# O\n\n## There\n", "utf-8")
+    done = subprocess.run(
+        [ROOT / ".venv-site/bin/python", "-I", "-m", "mkdocs", "build"],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode == 0) is (not fault), done.stderr
+    assert fault in done.stderr
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pages of the site are gathered whole, their links follow, and what is missing is told."""
+"""The pages of the site are gathered whole, links follow, and what is missing stops the build."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import pytest
 import yaml
 
 import pipedrive_oauth_client
-from benchmarks.results import load
 from pipedrive_oauth_client import fleet, sandbox, stores
 from tools.once import SetupError
 from tools.site import staging
-from tools.site.errors_page import complete, public_errors
-from tools.site.links import moved
-from tools.site.sections import split_off
+from tools.site.staging import moved, public_errors, split_off, with_error_facts
 
 ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
@@ -39,19 +36,19 @@ def test_every_page_is_in_the_menu(staged: Path) -> None:
 
 
 def test_documents_outside_docs_are_pages(staged: Path) -> None:
-    """Security, changes, licence and contributing are read from the documents themselves."""
+    """Security, changes, license and contributing are read from the documents themselves."""
     pages = staged / "pages"
     for name, page in (("SECURITY", "security"), ("CHANGELOG", "changelog")):
         text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
         assert text.splitlines()[0] == (pages / f"{page}.md").read_text("utf-8").splitlines()[0]
-    assert "MIT License" in (pages / "licence.md").read_text("utf-8")
+    assert "MIT License" in (pages / "license.md").read_text("utf-8")
     changing = (pages / "changing-the-api.md").read_text("utf-8")
     assert changing.startswith(f"# {staging.CHANGING}\n")
     assert f"## {staging.CHANGING}" not in (pages / "contributing.md").read_text("utf-8")
 
 
 def documented() -> set[str]:
-    """Give the names that the pages of the Python reference show."""
+    """Return the names that the pages of the Python reference show."""
     texts = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/python").glob("*.md")]
     return set(re.findall(r"^::: (\S+)$", "\n".join(texts), re.MULTILINE))
 
@@ -59,7 +56,7 @@ def documented() -> set[str]:
 def test_every_public_name_is_documented() -> None:
     """Each public name is on a page of the Python reference, or has one of its own."""
     package = pipedrive_oauth_client.__name__
-    own = {each.__name__ for each in public_errors()} | {"__version__"}
+    own = public_errors().keys() | {"__version__"}
     own |= {page.stem for page, _text in _reference_pages()}
     for module in (pipedrive_oauth_client, stores, sandbox, fleet):
         wanted = {f"{module.__name__}.{name}" for name in module.__all__}
@@ -94,7 +91,7 @@ def test_link_follows_its_page(source: str, page: str, text: str, wanted: str) -
 
 
 @pytest.mark.parametrize("target", ["gone.md", "../tools/once.py", "../../elsewhere.md"])
-def test_link_to_what_is_not_on_the_site_is_told(target: str) -> None:
+def test_link_to_what_is_not_on_the_site_is_an_error(target: str) -> None:
     """A link that would lead nowhere names its page and its target."""
     page = PurePosixPath("docs/a.md")
     with pytest.raises(SetupError, match=rf"docs/a\.md links to {re.escape(target)}"):
@@ -113,7 +110,7 @@ def test_section_becomes_a_page() -> None:
 def test_errors_stand_in_the_order_of_the_tree() -> None:
     """Every public error has a heading, under that of its base."""
     headings = re.findall(r"^(##+) (\w+)$", ERRORS, re.MULTILINE)
-    bases = {each.__name__: each.__mro__[1].__name__ for each in public_errors()}
+    bases = {name: each.__mro__[1].__name__ for name, each in public_errors().items()}
     assert sorted(name for _marks, name in headings) == sorted(bases)
     above = {1: "PipedriveOAuthError"}
     for marks, name in headings[1:]:
@@ -136,10 +133,10 @@ def test_every_error_has_advice() -> None:
         ("## TransportError\n", "## TransportError\n\n## LostError\n", "LostError, which is no"),
     ],
 )
-def test_catalogue_that_misses_the_tree_is_told(old: str, new: str, fault: str) -> None:
+def test_catalog_that_misses_the_tree_is_an_error(old: str, new: str, fault: str) -> None:
     """An error without its heading, or a heading without its error, stops the build."""
     with pytest.raises(SetupError, match=re.escape(fault)):
-        complete(ERRORS.replace(old, new, 1))
+        with_error_facts(ERRORS.replace(old, new, 1))
 
 
 def test_plots_of_the_benchmarks_are_on_the_site(tmp_path: Path) -> None:
@@ -149,11 +146,3 @@ def test_plots_of_the_benchmarks_are_on_the_site(tmp_path: Path) -> None:
     assert sorted(shown) == staging.plots_of(ROOT)
     staging.stage(ROOT, tmp_path)
     assert all((tmp_path / "pages" / name).is_file() for name in shown)
-
-
-def test_kept_figures_are_of_every_benchmark() -> None:
-    """The committed figures name their machine and cover what the package is measured on."""
-    run = load(ROOT / "benchmarks/results.json")
-    assert {"date", "processor", "memory", "Python", "httpx"} <= run.machine.keys()
-    assert len(run.tables) >= 8
-    assert all(row.value >= 0 for table in run.tables for row in table.rows)

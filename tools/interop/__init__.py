@@ -1,1 +1,1 @@
-"""The sandbox and the client, held against programs that others wrote (`make interop`)."""
+"""The sandbox and the client, tested with programs that others wrote (`make interop`)."""

@@ -1,4 +1,4 @@
-"""Hold the sandbox and the client against programs that others wrote: `python -m tools.interop`.
+"""Test the sandbox and the client with programs that others wrote: `python -m tools.interop`.
 
 The names of parts can follow; without any, all of them run, one after another. What they need is
 installed when it is first needed.
@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, NoReturn
 import httpx
 
 from pipedrive_oauth_client import PipedriveOAuthError
-from tools.interop import foreign_project, fuzzing, journeys, mocking
-from tools.interop.difference import DifferenceError
+from tools.interop import captured_requests, fuzzing, oauth_clients, wheel_install
+from tools.interop.subprocesses import DifferenceError
 from tools.once import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Each is given a folder for what it writes, says in one line what it counted, and raises
-# DifferenceError where something is not as it should be.
+# Each gets a folder to write to, returns in one line what it counted, and raises DifferenceError
+# where something is not as it should be.
 PARTS: dict[str, Callable[[Path], str]] = {
     "schemathesis": fuzzing.check,
-    "prism": mocking.check,
-    "pipedrive-node": journeys.pipedrive_node,
-    "authlib": journeys.authlib,
-    "requests-oauthlib": journeys.requests_oauthlib,
-    "foreign-project": foreign_project.check,
+    "openapi-core": captured_requests.check,
+    "pipedrive-node": oauth_clients.pipedrive_node,
+    "authlib": oauth_clients.authlib,
+    "requests-oauthlib": oauth_clients.requests_oauthlib,
+    "wheel": wheel_install.check,
 }
 
 
@@ -42,14 +42,14 @@ def main() -> int:
     if unknown:
         print(f"interop: no part {unknown[0]}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    # So that children are ended and folders removed then, too.
+    # So that subprocesses are ended and folders removed then, too.
     signal.signal(signal.SIGTERM, leave)
     passed: list[bool] = []
     return exit_code(lambda: passed.extend(map(passes, names))) or int(not all(passed))
 
 
 def passes(name: str) -> bool:
-    """Run a part, tell how it went, and return whether nothing differed."""
+    """Run a part, print how it went, and return whether nothing differed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="interop-") as folder:
         try:
@@ -65,7 +65,7 @@ def passes(name: str) -> bool:
 
 
 def leave(_signal: int, _frame: object) -> NoReturn:
-    """End as on an exception: every `with` block and every `finally` is gone through."""
+    """Exit as on an exception, so that every `with` block and every `finally` runs."""
     sys.exit(143)
 
 

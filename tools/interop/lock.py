@@ -12,9 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.interop.children import environment, run
-from tools.interop.difference import DifferenceError
-from tools.interop.outsiders import HERE, NODE, NPM
+from tools.interop.installers import HERE, NODE, NPM
+from tools.interop.subprocesses import DifferenceError, environment, run
 from tools.lock.uv import UV, write_lock
 from tools.once import SetupError, exit_code, say
 

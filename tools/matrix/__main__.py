@@ -36,7 +36,6 @@ LEFT_OUT = (
     "tests/release",
     "tests/site",
     "tests/specdiff",
-    "tests/test_apidocs.py",
     "tests/test_benchmarks.py",
     "tests/test_drift.py",
     "tests/test_generate.py",

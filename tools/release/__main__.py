@@ -19,8 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tools.bootstrap import ROOT, project_version
-from tools.interop.children import environment, run
-from tools.interop.difference import DifferenceError
+from tools.interop.subprocesses import DifferenceError, environment, run
 from tools.once import exit_code, held
 from tools.place import python_of
 from tools.pythons import found_pythons, missing_faults, supported

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tools.interop.children import environment, run
+from tools.interop.subprocesses import environment, run
 from tools.release.refused import refuse
 from tools.release.tree import Tree
 

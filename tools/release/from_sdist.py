@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from tools.interop.children import environment, run
+from tools.interop.subprocesses import environment, run
 from tools.release.building import Built, build
 from tools.release.refused import refuse
 from tools.release.tree import Tree

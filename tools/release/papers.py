@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tools.interop.children import environment, run
+from tools.interop.subprocesses import environment, run
 from tools.release.building import Built
 from tools.release.licences import licence_faults, licences_of
 from tools.release.refused import refuse

@@ -1,7 +1,7 @@
 """Build the documentation's site: `python -m tools.site [build | serve]`.
 
-`build` writes the folder site/ and checks it: every link and anchor leads somewhere, and nothing is
-fetched from another server. `serve` shows it at a port of this machine and follows changes.
+`build` writes the folder site/: MkDocs checks every link and anchor, and this module that nothing
+is fetched from another server. `serve` shows it at a port of this machine and follows changes.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING
 from tools.bootstrap import ROOT, straight_variables
 from tools.once import SetupError, exit_code, held
 from tools.place import python_of
-from tools.site.built import faults
+from tools.site.fetched import faults
 from tools.site.staging import stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SITE = ROOT / "site"
-# Lines of what MkDocs and its theme print that tell a reader of the log nothing about these pages.
+# The lines of what MkDocs and its theme print that are about these pages.
 WORTH_READING = re.compile(r"^(?:WARNING|ERROR)\b.*|^Aborted.*|^\s+\S.*Error.*", re.MULTILINE)
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Build or serve, as the command line says."""
     command, *more = sys.argv[1:] or ["build"]
     if command == "build" and not more:
         build(SITE)
@@ -72,7 +72,7 @@ def build(site: Path) -> None:
                 shutil.rmtree(site)
             shutil.copytree(fresh, site)
     pages = sum(1 for _ in site.rglob("*.html"))
-    print(f"{pages} pages in {site.name}/, every link checked; open {site.name}/index.html")
+    print(f"{pages} pages in {site.name}/; open {site.name}/index.html")
 
 
 def serve(arguments: list[str]) -> None:
@@ -105,14 +105,14 @@ def follow(folder: Path) -> None:
 
 
 def sources() -> Mapping[Path, int]:
-    """Give the time of the last change of each file that pages are made from."""
+    """Return the time of the last change of each file that pages are made from."""
     files = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "openapi.yaml"]
     return {file: file.stat().st_mtime_ns for file in files if file.exists()}
 
 
 def variables() -> dict[str, str]:
-    """Give the environment variables of MkDocs: none that would change what it builds."""
-    # Material's advice about MkDocs 2; mkdocs.yml says what we think of it.
+    """Return the environment variables of MkDocs: none that would change what it builds."""
+    # Without Material's advice about MkDocs 2; see mkdocs.yml.
     return {**straight_variables(), "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
 
 

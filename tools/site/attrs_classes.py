@@ -16,21 +16,17 @@ FIELD = "attrs.field"
 
 
 class AttrsClasses(griffe.Extension):
-    """Gives each class made with attrs the `__init__` that attrs will give it."""
+    """Adds to each class made with attrs the `__init__` that attrs will add to it."""
 
     def on_package(self, *, pkg: griffe.Module, **_more: Any) -> None:
-        """Go through a package that was read.
-
-        Args:
-            pkg: The package.
-        """
+        """Go through a package that was read."""
         for each in list(classes(pkg)):
-            if is_made(each) and "__init__" not in each.members:
+            if maker(each) is not None and "__init__" not in each.members:
                 each.set_member("__init__", constructor(each))
 
 
 def classes(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
-    """Give every class of a module or class, at any depth."""
+    """Yield every class of a module or class, at any depth."""
     for member in parent.members.values():
         if isinstance(member, griffe.Class):
             yield member
@@ -38,19 +34,14 @@ def classes(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
             yield from classes(member)
 
 
-def is_made(each: griffe.Class) -> bool:
-    """Tell whether a class is made with attrs."""
-    return maker(each) is not None
-
-
 def maker(each: griffe.Class) -> griffe.Decorator | None:
-    """Give the decorator that makes the class, if there is one."""
+    """Return the decorator that makes the class, if there is one."""
     found = (d for d in each.decorators if d.callable_path in MAKERS)
     return next(found, None)
 
 
 def constructor(each: griffe.Class) -> griffe.Function:
-    """Give the `__init__` of a class, with the fields of its bases first."""
+    """Return the `__init__` of a class, with the fields of its bases first."""
     fields: dict[str, griffe.Parameter] = {}
     for owner in (*reversed(each.mro()), each):
         decorator = maker(owner)
@@ -66,7 +57,7 @@ def constructor(each: griffe.Class) -> griffe.Function:
 
 
 def parameters(each: griffe.Class, decorator: griffe.Decorator) -> Iterator[griffe.Parameter]:
-    """Give the parameters that a class's own fields become."""
+    """Yield the parameters that a class's own fields become."""
     all_by_name = given(decorator.value).get("kw_only") == "True"
     for name, member in each.members.items():
         if not isinstance(member, griffe.Attribute) or member.annotation is None:
@@ -95,7 +86,7 @@ def parameters(each: griffe.Class, decorator: griffe.Decorator) -> Iterator[grif
 
 
 def given(call: Any) -> dict[str, str]:
-    """Give the keyword arguments of a call, as they are written."""
+    """Return the keyword arguments of a call, as they are written."""
     if not isinstance(call, griffe.ExprCall):
         return {}
     keywords = (each for each in call.arguments if isinstance(each, griffe.ExprKeyword))

@@ -1,7 +1,13 @@
-"""Gathers the pages of the site in one folder, with the settings to build them."""
+"""Gathers the pages of the site in one folder, with the settings to build them.
+
+A document's links lead to files of the project, so that they work where the project is browsed. On
+the site the same documents have other places, and the links follow.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -10,17 +16,16 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tools.apidocs.pages import pages, read_document
+from pipedrive_oauth_client import errors
+from pipedrive_oauth_client.errors import PipedriveOAuthError
 from tools.once import SetupError
-from tools.site import errors_page
-from tools.site.links import moved
-from tools.site.sections import split_off
+from tools.site.reference import Api, pages, read_spec
 
 # Documents outside docs/ that are pages, too.
 DOCUMENTS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "LICENSE": "licence.md",
+    "LICENSE": "license.md",
     "README.md": "index.md",
     "SECURITY.md": "security.md",
 }
@@ -32,46 +37,44 @@ FILES = (
     "tools/specdiff/report.schema.json",
 )
 CHANGING = "How to change the API"
+LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")
+CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+ERROR_HEADING = re.compile(r"^#{2,4} `?(\w+)`?$", re.MULTILINE)
 
 
 def stage(root: Path, folder: Path) -> None:
-    """Write the pages and mkdocs.yml into a folder.
-
-    Args:
-        root: The project.
-        folder: An empty folder.
+    """Write the pages and mkdocs.yml of a project into an empty folder.
 
     Raises:
-        SetupError: A page can't be made.
+        SetupError: A page cannot be made.
     """
     places = places_of(root)
     target = folder / "pages"
     for path, text in [*written_pages(root, places), *made_pages(root)]:
         page = target / path
         if page.exists():
-            raise SetupError(f"two pages want to be {path}")
+            raise SetupError(f"two pages have the path {path}")
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")
-    for name in FILES:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, target / name)
     shutil.copytree(Path(__file__).parent / "assets", target / "assets")
-    for name in plots_of(root):
+    copies = {name: root / name for name in FILES}
+    copies |= {name: root / "docs" / name for name in plots_of(root)}
+    for name, source in copies.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / "docs" / name, target / name)
+        shutil.copyfile(source, target / name)
     settings = (root / "mkdocs.yml").read_text(encoding="utf-8")
     (folder / "mkdocs.yml").write_text(with_folders(settings, root, target), encoding="utf-8")
 
 
 def plots_of(root: Path) -> list[str]:
-    """Give the plots of the page of the benchmarks, by their place in docs/."""
+    """Return the plots of the page of the benchmarks, by their place in docs/."""
     return sorted(
         p.relative_to(root / "docs").as_posix() for p in root.glob("docs/benchmarks/*.svg")
     )
 
 
 def places_of(root: Path) -> Mapping[str, str]:
-    """Give the place on the site of each file that is there, by its place in the project."""
+    """Return the place on the site of each file that is there, by its place in the project."""
     own = (page.relative_to(root) for page in (root / "docs").rglob("*.md"))
     return {
         **DOCUMENTS,
@@ -86,13 +89,13 @@ def places_of(root: Path) -> Mapping[str, str]:
 
 
 def written_pages(root: Path, places: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give the pages that people wrote, with their links as the site has them."""
+    """Yield the pages that people wrote, with their links as the site has them."""
     for page in sorted((root / "docs").rglob("*.md")):
         source = PurePosixPath(page.relative_to(root).as_posix())
         path = source.relative_to("docs")
         text = page.read_text(encoding="utf-8")
         if path.name == "errors.md":
-            text = errors_page.complete(text)
+            text = with_error_facts(text)
         yield str(path), moved(text, source, path, places)
     for name in ("CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"):
         text = (root / name).read_text(encoding="utf-8")
@@ -102,19 +105,101 @@ def written_pages(root: Path, places: Mapping[str, str]) -> Iterator[tuple[str, 
             changing = PurePosixPath("changing-the-api.md")
             yield str(changing), moved(section, PurePosixPath(name), changing, places)
         yield str(path), moved(text, PurePosixPath(name), path, places)
-    licence = (root / "LICENSE").read_text(encoding="utf-8")
-    yield DOCUMENTS["LICENSE"], f"# Licence\n\n```text\n{licence}```\n"
+    license_text = (root / "LICENSE").read_text(encoding="utf-8")
+    yield DOCUMENTS["LICENSE"], f"# License\n\n```text\n{license_text}```\n"
 
 
 def made_pages(root: Path) -> Iterator[tuple[str, str]]:
-    """Give the pages that are written from the spec."""
-    document = read_document(root / "openapi.yaml")
-    for path, text in pages(document):
+    """Yield the pages that are written from the spec."""
+    for path, text in pages(Api.read(read_spec(root / "openapi.yaml"))):
         yield f"reference/{path}", text
 
 
+def moved(text: str, source: PurePosixPath, page: PurePosixPath, places: Mapping[str, str]) -> str:
+    """Return a document's text with its links as the site needs them.
+
+    Args:
+        text: The document, in Markdown.
+        source: Where it is in the project.
+        page: Where it is on the site.
+        places: Where the project's other files are on the site, by their place in the project.
+
+    Raises:
+        SetupError: A link leads to what is not on the site.
+    """
+
+    def put(found: re.Match[str]) -> str:
+        target, anchor = found["target"], found["anchor"] or ""
+        if not target or "://" in target or target.startswith("mailto:"):
+            return found[0]
+        file = os.path.normpath(source.parent / target)
+        if file not in places:
+            raise SetupError(f"{source} links to {target}, which is not a page of the site")
+        return os.path.relpath(places[file], page.parent) + anchor
+
+    pieces: list[str] = []
+    end = 0
+    for code in CODE.finditer(text):
+        pieces += [LINK.sub(put, text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*pieces, LINK.sub(put, text[end:])])
+
+
+def split_off(text: str, title: str) -> tuple[str, str]:
+    """Return a section as a document of its own, and the document without it.
+
+    Raises:
+        SetupError: The document has no such section of the second level.
+    """
+    pattern = rf"^## {re.escape(title)}$.*?(?=^## |\Z)"
+    found = re.search(pattern, text, re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise SetupError(f"there is no section {title!r} to make a page of")
+    own = re.sub(r"^#(#+ )", r"\1", found[0], flags=re.MULTILINE)
+    return own.rstrip() + "\n", text[: found.start()] + text[found.end() :]
+
+
+def public_errors() -> dict[str, type[PipedriveOAuthError]]:
+    """Return every public error by its name."""
+    found = (getattr(errors, name) for name in errors.__all__)
+    return {error.__name__: error for error in found if issubclass(error, PipedriveOAuthError)}
+
+
+def with_error_facts(text: str) -> str:
+    """Return docs/errors.md with what the code says of each error under its heading.
+
+    Raises:
+        SetupError: A public error has no heading there, or a heading names none.
+    """
+    classes = public_errors()
+    named = [name for name in ERROR_HEADING.findall(text) if name.endswith(("Error", "Status"))]
+    for name in classes:
+        if named.count(name) != 1:
+            raise SetupError(f"docs/errors.md has {named.count(name)} headings for {name}, not 1")
+    for name in named:
+        if name not in classes:
+            raise SetupError(f"docs/errors.md has a heading for {name}, which is no public error")
+
+    def put(found: re.Match[str]) -> str:
+        error = classes.get(found[1])
+        return found[0] if error is None else f"{found[0]}\n\n{_facts(error)}"
+
+    return ERROR_HEADING.sub(put, text)
+
+
+def _facts(error: type[PipedriveOAuthError]) -> str:
+    base = error.__mro__[1].__name__
+    kind = "" if base == "Exception" else f"A kind of [`{base}`](#{base.lower()}).\n\n"
+    off = ("members", "merge_init_into_class", "show_bases", "show_root_heading")
+    options = "".join(f"      {name}: false\n" for name in (*off, "show_root_toc_entry"))
+    return (
+        f"{kind}::: pipedrive_oauth_client.errors.{error.__name__}\n"
+        f"    options:\n      heading_level: 5\n{options}"
+    )
+
+
 def with_folders(settings: str, root: Path, pages: Path) -> str:
-    """Give mkdocs.yml with the project's folder, and each page in place of a folder of pages."""
+    """Return mkdocs.yml with the project's folder, and each page in place of a folder of pages."""
     yaml = YAML()
     content: dict[str, Any] = yaml.load(settings)
     content["nav"] = [_filled(entry, pages) for entry in content["nav"]]

@@ -1,4 +1,4 @@
-// Drives Pipedrive's own Node.js client; see ../journeys.py for what it reads and prints.
+// Drives Pipedrive's own Node.js client; ../oauth_clients.py starts it and says what it reads and prints.
 import { createInterface } from "node:readline";
 import { Configuration, OAuth2Configuration, UsersApi } from "pipedrive/v1";
 
@@ -18,7 +18,7 @@ const api = () =>
   new UsersApi(new Configuration({ accessToken: oauth.getAccessToken, basePath: oauth.basePath }));
 const nameOfUser = async () => (await api().getCurrentUser()).data.name;
 const outcome = async (promise) => promise.then(() => "accepted", (body) => body.error);
-const refreshed = (clientSecret, refresh_token) => {
+const refreshWith = (clientSecret, refresh_token) => {
   const other = client(clientSecret);
   other.updateToken({ refresh_token });
   return outcome(other.tokenRefresh());
@@ -29,8 +29,8 @@ const first = await oauth.authorize(new URL(await nextLine()).searchParams.get("
 const user = await nameOfUser();
 
 const second = await oauth.tokenRefresh();
-const replaced_token = await refreshed(settings.client_secret, first.refresh_token);
-const wrong_secret = await refreshed(`${settings.client_secret}x`, second.refresh_token);
+const replaced_token = await refreshWith(settings.client_secret, first.refresh_token);
+const wrong_secret = await refreshWith(`${settings.client_secret}x`, second.refresh_token);
 if ((await nameOfUser()) !== user) throw new Error("another user after the refresh");
 
 await oauth.revokeToken("refresh_token");
@@ -41,9 +41,9 @@ if ((await outcome(oauth.tokenRefresh())) !== "invalid_grant") {
   throw new Error("the refresh token outlived its revocation");
 }
 
-const renewed =
+const refreshed =
   second.access_token !== first.access_token && second.refresh_token !== first.refresh_token;
-const told = { user, scope: second.scope, renewed, replaced_token, wrong_secret };
-console.log(`DONE ${JSON.stringify(told)}`);
+const learned = { user, scope: second.scope, refreshed, replaced_token, wrong_secret };
+console.log(`DONE ${JSON.stringify(learned)}`);
 // Open connections and the open input would keep it running.
 process.exit(0);

@@ -1,4 +1,4 @@
-// The search runs in a worker, which browsers refuse to a page that was opened from a folder. There, a hidden
+// The search runs in a worker, which browsers deny to a page that was opened from a folder. There, a hidden
 // frame of the same page does the work.
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
@@ -10,7 +10,7 @@ if (location.protocol === "file:") {
       this.frame.hidden = true;
       document.body.append(this.frame);
       const inside = this.frame.contentWindow;
-      // What the worker's script calls to answer.
+      // What the worker's script calls to respond.
       inside.postMessage = (data) => {
         const event = new MessageEvent("message", { data });
         this.dispatchEvent(event);

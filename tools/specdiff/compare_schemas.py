@@ -1,4 +1,4 @@
-"""Two schemas, seen by who sends such values (`request`) or by who reads them (`response`)."""
+"""Compares two schemas: classes, unions, types, single values, fields."""
 
 from __future__ import annotations
 
@@ -6,81 +6,80 @@ from collections import deque
 
 from attrs import evolve
 
-from tools.specdiff.compare_fields import compare_fields
-from tools.specdiff.compare_unions import compare_unions
-from tools.specdiff.compare_values import compare_values
-from tools.specdiff.names import class_name
-from tools.specdiff.pair import Pair, Waiting
-from tools.specdiff.shapes import TYPES, Shape, shape_of
-from tools.specdiff.spec import Place, canonical
-from tools.specdiff.walk import Side, Walk
+from tools.specdiff.findings import Comparison, Level, SchemaPair, Side
+from tools.specdiff.python_names import TYPED_FORMATS, class_name, python_type
+from tools.specdiff.schemas import (
+    TYPES,
+    WORDING_KEYS,
+    Schema,
+    compare_limit,
+    limit_text,
+    read_schema,
+)
+from tools.specdiff.spec import Pointer, SpecLocation, canonical
+
+# The mark of a field that the side never sees.
+_HIDDEN: dict[Side, str] = {"request": "readOnly", "response": "writeOnly"}
+# The formats whose values a format includes.
+_INCLUDED = {"int32": {"int32", "int64"}, "float": {"float", "double"}}
 
 
-def compare_schemas(walk: Walk, old: Place, new: Place, side: Side, subject: str) -> None:
-    """Note what changed between two schemas and below them.
-
-    Args:
-        walk: The comparison.
-        old: The old schema.
-        new: The new one.
-        side: Who sees it: `request` for what callers send, `response` for what they read.
-        subject: What to call the value.
-    """
-    # A queue, since schemas lead to schemas further down than Python can call itself.
-    waiting: Waiting = deque([(old, new, subject)])
+def compare_schemas(
+    comparison: Comparison, old: SpecLocation, new: SpecLocation, side: Side, subject: str
+) -> None:
+    """Compare two schemas and everything below them, as one side sees them."""
+    # A queue, since schemas lead to schemas further down than Python's recursion limit.
+    waiting = deque([(old, new, subject)])
     while waiting:
         old, new, subject = waiting.popleft()
-        pair = Pair(walk, shape_of(old), shape_of(new), side, subject, waiting)
+        schemas = read_schema(old), read_schema(new)
+        pair = SchemaPair(comparison, *schemas, side, subject, waiting)
         _compare(pair, old, new)
 
 
-def _compare(pair: Pair, old: Place, new: Place) -> None:
-    walk, before, after, side = pair.walk, pair.old, pair.new, pair.side
-    walk.reached |= {old.component, before.place.component}
+def _compare(pair: SchemaPair, old: SpecLocation, new: SpecLocation) -> None:
+    comparison, before, after = pair.comparison, pair.old, pair.new
+    comparison.used |= {old.component, before.location.component}
     key = [(each.pointer, canonical(each.get("allOf"))) for each in (old, new)]
-    if not walk.first_time("schema", *key, side, walk.unused):
+    if not comparison.is_first("schema", *key, pair.side, comparison.in_unused):
         return
-    _compare_wording(walk, (old, before.place), (new, after.place), pair.subject)
+    outer = (_with_wording_of(old, before), _with_wording_of(new, after))
+    comparison.compare_wording(*outer, pair.subject)
     _compare_classes(pair)
-    # What has a class of its own goes by it, so that a change is one finding wherever it is used.
-    subject = (before.place.component and class_name(before)) or pair.subject
+    # A schema with a class goes by its name, so that a change is one finding wherever it is used.
+    subject = (before.location.component and class_name(before)) or pair.subject
     pair = evolve(pair, subject=subject)
-    if compare_unions(pair) or not _compare_types(pair):
+    if _compare_unions(pair) or not _compare_types(pair):
         return
-    compare_values(pair)
-    compare_fields(pair)
+    _compare_values(pair)
+    _compare_fields(pair)
     if before.item or after.item:
-        ours, theirs = (each.item or evolve(each.place, value={}) for each in (before, after))
-        pair.below(ours, theirs, f"{subject}[]")
+        ours, theirs = (each.item or each.location.empty() for each in (before, after))
+        pair.enqueue(ours, theirs, f"{subject}[]")
 
 
-def _compare_wording(
-    walk: Walk, old: tuple[Place, Place], new: tuple[Place, Place], subject: str
-) -> None:
-    """Compare what is said of two schemas; what is said around them, in an `allOf`, goes first."""
-    walk.wording(_with_words(*old), _with_words(*new), subject)
-
-
-def _with_words(outer: Place, inner: Place) -> Place:
+def _with_wording_of(outer: SpecLocation, schema: Schema) -> SpecLocation:
+    """Give a schema with the documentation of the `allOf` around it, which counts first."""
+    inner = schema.location
     values = [each.value if isinstance(each.value, dict) else {} for each in (inner, outer)]
     return evolve(inner, value={**values[0], **values[1]})
 
 
-def _compare_classes(pair: Pair) -> None:
+def _compare_classes(pair: SchemaPair) -> None:
     before, after = class_name(pair.old), class_name(pair.new)
     kinds = {each.enum is None for each in (pair.old, pair.new)}
     if not before or not after or before == after or len(kinds) > 1:
         return
-    if before in pair.walk.new_classes:
+    if before in pair.comparison.new_classes:
         pair.add_for_all("schema-replaced", old=before, new=after)
     else:
-        places = (pair.old.place, pair.new.place)
-        pair.walk.renamed.setdefault((before, after), places)
+        locations = (pair.old.location, pair.new.location)
+        pair.comparison.renamed.setdefault((before, after), locations)
 
 
-def _compare_types(pair: Pair) -> bool:
-    """Compare types; give whether values are still alike enough to look further."""
-    before, after = _values(pair.old), _values(pair.new)
+def _compare_types(pair: SchemaPair) -> bool:
+    """Compare types; tell whether values are still similar enough to compare them further."""
+    before, after = _value_types(pair.old), _value_types(pair.new)
     if pair.old.types is not None and pair.new.types is not None:
         if ("null" in before) != ("null" in after):
             pair.add("null-allowed" if "null" in after else "null-refused")
@@ -88,14 +87,281 @@ def _compare_types(pair: Pair) -> bool:
     if before == after:
         return True
     verdict = "narrowed" if after < before else "widened" if before < after else "changed"
-    pair.add(f"type-{verdict}", old=_text(pair.old), new=_text(pair.new))
+    pair.add(f"type-{verdict}", old=_types_text(pair.old), new=_types_text(pair.new))
     return bool(before & after) and verdict != "changed"
 
 
-def _values(shape: Shape) -> frozenset[str]:
-    types = TYPES if shape.types is None else shape.types
+def _value_types(schema: Schema) -> frozenset[str]:
+    types = TYPES if schema.types is None else schema.types
     return types | {"integer"} if "number" in types else types
 
 
-def _text(shape: Shape) -> str:
-    return "any" if shape.types is None else " or ".join(sorted(shape.types))
+def _types_text(schema: Schema) -> str:
+    return "any" if schema.types is None else " or ".join(sorted(schema.types))
+
+
+def _compare_values(pair: SchemaPair) -> None:
+    """Compare formats, enums, limits, defaults and marks."""
+    old, new = pair.old, pair.new
+    _compare_formats(pair)
+    _compare_enums(pair)
+    for key in sorted(old.limits.keys() | new.limits.keys()):
+        before, after = old.limits.get(key), new.limits.get(key)
+        verdict = compare_limit(key, before, after)
+        if verdict is not None:
+            words = {"old": limit_text(key, before), "new": limit_text(key, after)}
+            pair.add(f"limit-{verdict}", limit=key, **words)
+    _compare_defaults(pair)
+    if old.secret != new.secret:
+        pair.add_for_all("secret-marked" if new.secret else "secret-unmarked")
+    if ("deprecated" in old.flags) != ("deprecated" in new.flags):
+        marked = "deprecated" in new.flags
+        pair.add_for_all("deprecated" if marked else "no-longer-deprecated")
+    for key in sorted(old.unsupported.keys() | new.unsupported.keys()):
+        if old.unsupported.get(key) != new.unsupported.get(key):
+            pair.add_for_all("not-judged", detail=key)
+
+
+def _compare_formats(pair: SchemaPair) -> None:
+    old, new = pair.old.formats, pair.new.formats
+    if old == new:
+        return
+    before, after = (
+        frozenset[str]().union(*(_INCLUDED.get(name, {name}) for name in each))
+        for each in (old, new)
+    )
+    verdict = "narrowed" if before < after else "widened" if after < before else "changed"
+    importer = Level.BREAKING if old & TYPED_FORMATS != new & TYPED_FORMATS else None
+    words = [" and ".join(sorted(each)) or "none" for each in (old, new)]
+    pair.add(f"format-{verdict}", importer=importer, old=words[0], new=words[1])
+
+
+def _compare_enums(pair: SchemaPair) -> None:
+    old, new = pair.old.enum, pair.new.enum
+    if old is None and new is not None:
+        pair.add("enum-introduced", new=", ".join(new))
+    elif old is not None and new is None:
+        pair.add("enum-dropped", old=", ".join(old))
+    elif old is not None and new is not None:
+        for value in old:
+            if value not in new:
+                pair.add("enum-value-removed", old=value)
+        for value in new:
+            if value not in old:
+                pair.add("enum-value-added", new=value)
+
+
+def _compare_defaults(pair: SchemaPair) -> None:
+    old, new = pair.old.default, pair.new.default
+    if old == new:
+        return
+    verdict = "changed"
+    if pair.side == "request" and (old is None or new is None):
+        verdict = "added" if old is None else "removed"
+    pair.add(f"default-{verdict}", old=old or "none", new=new or "none")
+
+
+def _compare_fields(pair: SchemaPair) -> None:
+    """Compare the properties of objects, and whether there may be others."""
+    old, new, side = pair.old, pair.new, pair.side
+    add = pair.comparison.add
+    owner = class_name(old) or pair.subject
+    for name in dict.fromkeys([*old.fields, *new.fields]):
+        before, after = old.fields.get(name), new.fields.get(name)
+        subject = f"{owner}.{name}"
+        if after is not None and name in new.required - old.required:
+            _compare_model(pair, before, after, subject)
+        if before is not None and after is not None:
+            _compare_field(pair, name, before, after, subject)
+        elif before is not None and _is_seen(before, side):
+            add(f"{side}-field-removed", before, new.location, subject)
+        elif after is not None and _is_seen(after, side):
+            _add_new_field(pair, name, after, subject)
+    for name in sorted((old.required ^ new.required) - old.fields.keys() - new.fields.keys()):
+        rule = f"{side}-field-became-{'required' if name in new.required else 'optional'}"
+        add(rule, old.location, new.location, f"{owner}.{name}")
+    if old.is_object and new.is_object:
+        _compare_additional(pair, owner)
+
+
+def _is_seen(field: SpecLocation, side: Side) -> bool:
+    return _HIDDEN[side] not in read_schema(field).flags
+
+
+def compatible_with_default(schema: SpecLocation) -> Level | None:
+    """Give the importers' level of a required value where the client sends a default for it."""
+    return Level.COMPATIBLE if read_schema(schema).has_default else None
+
+
+def _compare_model(
+    pair: SchemaPair, before: SpecLocation | None, after: SpecLocation, subject: str
+) -> None:
+    """Report a field that is never sent, but that the generated model requires all the same."""
+    unseen = pair.side == "request" and not _is_seen(after, "request")
+    if unseen and not compatible_with_default(after):
+        old = before or pair.old.location
+        pair.comparison.add("request-field-read-only-required", old, after, subject)
+
+
+def _add_new_field(pair: SchemaPair, name: str, field: SpecLocation, subject: str) -> None:
+    rule, importer = f"{pair.side}-field-added", None
+    if pair.side == "response" and pair.old.additional is not True:
+        rule = "response-field-added-to-closed"
+    elif pair.side == "request" and name in pair.new.required:
+        rule, importer = "request-field-required-added", compatible_with_default(field)
+    pair.comparison.add(rule, pair.old.location, field, subject, importer=importer)
+
+
+def _compare_field(
+    pair: SchemaPair, name: str, before: SpecLocation, after: SpecLocation, subject: str
+) -> None:
+    side, add = pair.side, pair.comparison.add
+    was_seen, is_seen = _is_seen(before, side), _is_seen(after, side)
+    was_required, is_required = name in pair.old.required, name in pair.new.required
+    mark = "read-only" if side == "request" else "write-only"
+    if was_seen and not is_seen:
+        add(f"{side}-field-became-{mark}", before, after, subject)
+    elif is_seen and not was_seen:
+        add(f"{side}-field-no-longer-{mark}", before, after, subject)
+        if side == "request" and is_required:
+            add("request-field-required-added", before, after, subject)
+    if not was_seen or not is_seen:
+        pair.comparison.compare_wording(before, after, subject)
+        return
+    if is_required and not was_required:
+        importer = compatible_with_default(after) if side == "request" else None
+        add(f"{side}-field-became-required", before, after, subject, importer=importer)
+    elif was_required and not is_required:
+        add(f"{side}-field-became-optional", before, after, subject)
+    pair.enqueue(before, after, subject)
+
+
+def _compare_additional(pair: SchemaPair, owner: str) -> None:
+    before, after = pair.old.additional, pair.new.additional
+    if before is False or after is False or (before is True and after is True):
+        if isinstance(before, SpecLocation) or before != after:
+            rule = f"{pair.side}-unknown-fields-{'refused' if after is False else 'allowed'}"
+            pair.comparison.add(rule, pair.old.location, pair.new.location, owner)
+        return
+    # Fields of any kind, compared as fields of a kind.
+    ours = before if isinstance(before, SpecLocation) else pair.old.location.empty()
+    theirs = after if isinstance(after, SpecLocation) else pair.new.location.empty()
+    pair.enqueue(ours, theirs, f"{owner}.*")
+
+
+def _compare_unions(pair: SchemaPair) -> bool:
+    """Compare the variants of `oneOf` or `anyOf`; tell whether that was all there is to compare."""
+    single = [each for each in (pair.old, pair.new) if not each.union]
+    if len(single) == 2:
+        return False
+    if single and single[0].allows_anything:
+        verdict, anything = ("narrowed", "old") if single[0] is pair.old else ("widened", "new")
+        words = {"old": "one of several forms", "new": "one of several forms", anything: "any"}
+        pair.add(f"type-{verdict}", **words)
+    elif single and not all(_is_only_union(each) for each in (pair.old, pair.new) if each.union):
+        pair.add_for_all("not-judged", detail="oneOf or anyOf")
+    else:
+        _compare_variants(pair)
+    return bool(single)
+
+
+def _compare_variants(pair: SchemaPair) -> None:
+    """Match variants: those that mean the same, those of one class, then the only two left.
+
+    What is left after that was added or removed; if there are both, it can't be told which.
+    """
+    ours, theirs = (
+        list(each.union or (_without_wording(each.location),)) for each in (pair.old, pair.new)
+    )
+    for matches in (_mean_the_same, _are_related):
+        for before in list(ours):
+            after = next((each for each in theirs if matches(before, each)), None)
+            if after is not None:
+                ours.remove(before)
+                theirs.remove(after)
+                pair.enqueue(before, after, pair.subject)
+    if len(ours) == len(theirs) == 1 and read_schema(ours[0]).types == read_schema(theirs[0]).types:
+        pair.enqueue(ours.pop(), theirs.pop(), pair.subject)
+    if ours and theirs:
+        pair.add_for_all("not-judged", detail="oneOf or anyOf")
+        return
+    add = pair.comparison.add
+    for before in ours:
+        kind = python_type(read_schema(before))
+        add(f"{pair.side}-variant-removed", before, pair.new.location, pair.subject, old=kind)
+    for after in theirs:
+        kind = python_type(read_schema(after))
+        add(f"{pair.side}-variant-added", pair.old.location, after, pair.subject, new=kind)
+
+
+def _without_wording(location: SpecLocation) -> SpecLocation:
+    """Leave out the documentation, which was compared with that of the whole."""
+    value = {key: each for key, each in location.value.items() if key not in WORDING_KEYS}
+    return evolve(location, value=value)
+
+
+def _is_only_union(schema: Schema) -> bool:
+    """Tell whether a schema says nothing beside its variants."""
+    return schema.allows_anything or (
+        schema.types is not None and not (schema.fields or schema.limits or schema.unsupported)
+    )
+
+
+def _are_related(one: SpecLocation, other: SpecLocation) -> bool:
+    if one.component and one.component == other.component:
+        return True
+    names = [python_type(read_schema(each)) for each in (one, other)]
+    return names[0] == names[1] and names[0] != "Any"
+
+
+def _mean_the_same(one: SpecLocation, other: SpecLocation) -> bool:
+    """Tell whether two schemas mean the same, names and documentation aside."""
+    return _same(one, other, set())
+
+
+def _same(one: SpecLocation, other: SpecLocation, assumed: set[tuple[Pointer, Pointer]]) -> bool:
+    """Compare two schemas and what is below; pairs in a circle are assumed to be the same."""
+    waiting = [(one, other)]
+    while waiting:
+        ours, theirs = (read_schema(each) for each in waiting.pop())
+        pair = (ours.location.pointer, theirs.location.pointer)
+        if pair in assumed:
+            continue
+        assumed.add(pair)
+        if _own(ours) != _own(theirs) or not _same_variants(ours, theirs, assumed):
+            return False
+        waiting += [(location, theirs.fields[name]) for name, location in ours.fields.items()]
+        for inner, counterpart in (
+            (ours.additional, theirs.additional),
+            (ours.item, theirs.item),
+        ):
+            if isinstance(inner, SpecLocation) and isinstance(counterpart, SpecLocation):
+                waiting.append((inner, counterpart))
+            elif inner != counterpart:
+                return False
+    return True
+
+
+def _same_variants(one: Schema, other: Schema, assumed: set[tuple[Pointer, Pointer]]) -> bool:
+    left = list(other.union)
+    for variant in one.union:
+        found = next((each for each in left if _same(variant, each, set(assumed))), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return not left
+
+
+def _own(schema: Schema) -> tuple[object, ...]:
+    """Give what a schema says without what is below it."""
+    return (
+        schema.types,
+        None if schema.enum is None else sorted(schema.enum),
+        schema.formats,
+        schema.fields.keys(),
+        schema.required,
+        schema.limits,
+        schema.flags - {"deprecated"},
+        schema.default,
+        schema.unsupported,
+    )

@@ -1,0 +1,67 @@
+"""What the generator calls things in Python, by its own functions."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from openapi_python_client.strings import ClassName, PythonIdentifier
+
+from tools.specdiff.schemas import Schema, class_hint, read_schema
+from tools.specdiff.spec import Pointer, Spec, SpecLocation
+
+# The default of the generator's setting `field_prefix`, which this project does not change.
+_PREFIX = "field_"
+
+# Formats that give a value another Python type than its JSON type has.
+TYPED_FORMATS = frozenset({"date", "date-time", "uuid", "binary"})
+
+
+def class_name(schema: Schema) -> str:
+    """Give the name of the class that is generated for a schema, or nothing if there is none."""
+    location = schema.location
+    if schema.union:
+        return ""
+    if schema.enum is not None:
+        if not schema.enum or location.get("const") is not None:
+            return ""
+        title = location.text("title")
+        if title and not location.component:
+            return _class(f"{location.parent}_{title}")
+        return _class(class_hint(location))
+    return _class(class_hint(location)) if schema.is_object else ""
+
+
+def _class(hint: str) -> str:
+    return str(ClassName(hint, _PREFIX)) if hint.strip("_") else ""
+
+
+@cache
+def python_name(name: str) -> str:
+    """Give the name of the argument, attribute, module or package that is generated for a name."""
+    return str(PythonIdentifier(name, _PREFIX))
+
+
+def python_type(schema: Schema, above: tuple[Pointer, ...] = ()) -> str:
+    """Name the Python type of a value (in the arrays `above`); equal types have equal names."""
+    if name := class_name(schema):
+        return name
+    here = schema.location.pointer
+    if schema.types is None or here in above:
+        return "Any"
+    kinds = sorted(schema.types - {"null"})
+    if kinds == ["array"]:
+        inside = (*above, here)
+        inner = python_type(read_schema(schema.item), inside) if schema.item else "Any"
+        return f"list[{inner}]"
+    formats = sorted(schema.formats & TYPED_FORMATS)
+    return " | ".join(formats or kinds)
+
+
+def component_classes(spec: Spec) -> dict[str, SpecLocation]:
+    """Give the classes that are generated for a spec's components, each with its schema."""
+    found: dict[str, SpecLocation] = {}
+    for location in spec.components("schemas").values():
+        name = class_name(read_schema(location))
+        if name and location.component:
+            found.setdefault(name, location)
+    return found

@@ -1,0 +1,317 @@
+"""The generated package of each spec, what changed in it, and which finding explains which change.
+
+Both packages are written into a temporary directory by this project's generator as it is, with its
+settings and templates, so that every difference comes from the specs. griffe reads them; nothing
+that is generated is imported or run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import griffe
+from attrs import evolve, frozen
+
+from tools.generate.document import GenerationError
+from tools.generate.render import Sources, render
+from tools.specdiff.findings import Finding, Level, Signature, make_finding
+from tools.specdiff.python_names import class_name, python_name
+from tools.specdiff.schemas import read_schema
+from tools.specdiff.spec import Operation, OperationIndex, Pointer
+from tools.specdiff.spec_files import ROOT
+
+# Above this number of operations, only those that the changes affect are generated.
+MAX_WHOLE = 40
+# And of these no more than this, since generation is slow.
+MAX_AFFECTED = 60
+
+# What griffe reports and breaks importers whichever way the data goes. Types and values of
+# attributes and results are judged by the rules, which know who sends and who reads.
+_BREAKS = {
+    griffe.BreakageKind.OBJECT_REMOVED,
+    griffe.BreakageKind.OBJECT_CHANGED_KIND,
+    griffe.BreakageKind.PARAMETER_REMOVED,
+    griffe.BreakageKind.PARAMETER_CHANGED_KIND,
+    griffe.BreakageKind.PARAMETER_CHANGED_REQUIRED,
+    griffe.BreakageKind.PARAMETER_ADDED_REQUIRED,
+}
+# The four functions of an operation change alike; one stands for all.
+_LIKE_SYNC = (".sync_detailed", ".asyncio", ".asyncio_detailed")
+
+
+class GeneratorRejectedError(Exception):
+    """The generator rejects a spec."""
+
+
+@frozen
+class PackageChanges:
+    """What changed in the generated package.
+
+    Attributes:
+        signatures: The public names that changed.
+        broken: The names that griffe reports as broken.
+        partial: Whether only what the changes affect was generated.
+        note: What was left out of that.
+    """
+
+    signatures: tuple[Signature, ...]
+    broken: tuple[str, ...]
+    partial: bool
+    note: str = ""
+
+
+def compare_packages(
+    old: OperationIndex, new: OperationIndex, findings: list[Finding]
+) -> PackageChanges:
+    """Generate both packages, of long specs as far as the findings affect them; compare them."""
+    partial = max(len(old.operations), len(new.operations)) > MAX_WHOLE
+    contents, note = [old.spec.content, new.spec.content], ""
+    if partial:
+        pointers = [each.old.pointer for each in findings], [each.new.pointer for each in findings]
+        affected = [_affected(*side) for side in zip((old, new), pointers, strict=True)]
+        # The same operations on both sides, so that none seems to be removed.
+        kept = {each.address for each in affected[0][:MAX_AFFECTED]}
+        kept |= {
+            each.address for each in affected[1] if len(kept) < MAX_AFFECTED or each.address in kept
+        }
+        contents = [
+            _slice(index, [each for each in chosen if each.address in kept], wanted)
+            for index, chosen, wanted in zip((old, new), affected, pointers, strict=True)
+        ]
+        left = len({each.address for side in affected for each in side} - kept)
+        note = f"{left} affected operations were left out of the signatures" if left else ""
+    labels = (old.spec.label, new.spec.label)
+    modules = [
+        _load_package(json.dumps(content, ensure_ascii=False), label)
+        for label, content in zip(labels, contents, strict=True)
+    ]
+    before, after = (dict(_declarations(module)) for module in modules)
+    signatures = tuple(
+        Signature(name, before.get(name, ""), after.get(name, ""))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name) and not _is_in_changed_owner(name, before, after)
+    )
+    broken = dict.fromkeys(
+        each.obj.path.partition(".")[2]
+        for each in griffe.find_breaking_changes(*modules)
+        if each.kind in _BREAKS
+    )
+    return PackageChanges(signatures, tuple(broken), partial, note)
+
+
+def _affected(index: OperationIndex, pointers: list[Pointer]) -> list[Operation]:
+    """Give the operations that some locations affect, those that are changed themselves first."""
+    chosen: dict[Pointer, Operation] = {}
+    for pointer in sorted(pointers, key=lambda each: each[:1] != ("paths",)):
+        chosen |= {each.location.pointer: each for each in index.affected_by(pointer)}
+    return list(chosen.values())
+
+
+def _slice(
+    index: OperationIndex, chosen: list[Operation], pointers: list[Pointer]
+) -> dict[str, Any]:
+    """Reduce a spec to some operations and locations, with the components that they need."""
+    content = index.spec.content
+    components = content.get("components") or {}
+    wanted = index.components_of(*chosen)
+    for kind, name in {each[1:3] for each in pointers if each[0:1] == ("components",) and each[2:]}:
+        wanted.add(("components", kind, name))
+        wanted |= index.components_in((components.get(kind) or {}).get(name))
+    paths: dict[str, Any] = {}
+    for each in chosen:
+        shared = each.item.get("parameters")
+        item = paths.setdefault(each.path, {"parameters": shared} if shared else {})
+        item[each.method] = each.location.value
+    return {
+        **content,
+        "paths": paths,
+        "components": {
+            kind: {
+                name: value
+                for name, value in (entries or {}).items()
+                if kind == "securitySchemes" or ("components", kind, name) in wanted
+            }
+            for kind, entries in components.items()
+            if isinstance(entries, dict)
+        },
+    }
+
+
+@cache
+def _load_package(text: str, label: str) -> griffe.Module:
+    """Generate the package of a spec in a temporary directory, and load it with griffe."""
+    logging.getLogger("griffe").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="specdiff-") as name:
+        directory = Path(name)
+        for path, content in generate_package(text, label).items():
+            if path.parts[0] in ("api", "models", "__init__.py"):
+                target = directory / "generated" / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        module = griffe.load("generated", search_paths=[directory], allow_inspection=False)
+    if not isinstance(module, griffe.Module):
+        raise GeneratorRejectedError(f"the package generated from {label} can't be read")
+    return module
+
+
+@cache
+def generate_package(text: str, label: str) -> dict[PurePosixPath, bytes]:
+    """Generate the package of a spec, given as JSON; give the content of each file by its path."""
+    with tempfile.TemporaryDirectory(prefix="specdiff-") as directory:
+        spec = Path(directory, "openapi.json")
+        spec.write_text(text, encoding="utf-8")
+        settings, templates = ROOT / "generator-config.yml", ROOT / "generator-templates"
+        try:
+            return render(Sources(spec, settings, templates))
+        except GenerationError as error:
+            reason = " ".join(str(error).replace(str(spec), "the spec").split())[:400]
+            raise GeneratorRejectedError(f"the generator rejects {label}: {reason}") from error
+        except RecursionError as error:
+            reason = "it nests schemas too deeply"
+            raise GeneratorRejectedError(f"the generator rejects {label}: {reason}") from error
+
+
+def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:
+    """Give each public name of the package with its declaration."""
+    for tag in _modules(package, "api"):
+        for module in tag.modules.values():
+            name = f"api.{tag.name}.{module.name}"
+            yield name, f"module {name}"
+            for function in module.functions.values():
+                if not function.name.startswith("_"):
+                    yield f"{name}.{function.name}", function.signature()
+    for module in _modules(package, "models"):
+        for model in module.classes.values():
+            bases = ", ".join(str(base) for base in model.bases)
+            yield f"models.{model.name}", f"class {model.name}({bases})".replace("()", "")
+            for member in model.attributes.values():
+                kind = f": {member.annotation}" if member.annotation is not None else ""
+                value = f" = {member.value}" if member.value is not None else ""
+                yield f"models.{model.name}.{member.name}", f"{member.name}{kind}{value}"
+
+
+def _modules(package: griffe.Module, name: str) -> list[griffe.Module]:
+    parent = package.modules.get(name)
+    return list(parent.modules.values()) if parent is not None else []
+
+
+def _is_in_changed_owner(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    """Tell whether a whole class or module was added or removed, which includes its members."""
+    owner = name.rpartition(".")[0]
+    return (owner in before) != (owner in after)
+
+
+def assign_signatures(
+    findings: list[Finding], changes: PackageChanges, old: OperationIndex, new: OperationIndex
+) -> tuple[list[Finding], list[Signature]]:
+    """Assign changed signatures to the findings that explain them.
+
+    Every break in Python that no finding explains becomes one. Also gives the signatures that
+    changed compatibly and belong to no finding.
+    """
+    owners = [_owners(each, old, new) for each in findings]
+    assigned: list[list[Signature]] = [[] for _ in findings]
+    unassigned: list[Signature] = []
+    for signature in changes.signatures:
+        if signature.name.endswith(_LIKE_SYNC):
+            continue
+        indices = _explaining(signature.name, findings, owners)
+        for index in indices:
+            assigned[index].append(signature)
+        if not indices:
+            unassigned.append(signature)
+    result = [
+        evolve(each, signatures=tuple(signatures))
+        for each, signatures in zip(findings, assigned, strict=True)
+    ]
+    return result + _unexplained(changes, findings, owners, old, new), unassigned
+
+
+def _owners(each: Finding, old: OperationIndex, new: OperationIndex) -> set[str]:
+    """Give the classes and operations that a finding is about, by their plain names."""
+    names: set[str] = set()
+    for index, pointer in ((old, each.old.pointer), (new, each.new.pointer)):
+        names |= {python_name(operation.id) for operation in index.affected_by(pointer)}
+        names.add(_class_at(index, pointer))
+    names.add(each.subject.partition(".")[0])
+    return {_plain(name) for name in names} - {""}
+
+
+def _plain(name: str) -> str:
+    """Write a class and its module, or an operation and its module, in the same way."""
+    return name.replace("_", "").lower()
+
+
+def _class_at(index: OperationIndex, pointer: Pointer) -> str:
+    if pointer[:2] != ("components", "schemas") or len(pointer) < 3:
+        return ""
+    location = index.spec.components("schemas").get(pointer[2])
+    return class_name(read_schema(location)) if location else ""
+
+
+def _owner_and_member(name: str) -> tuple[str, str]:
+    parts = [*name.split("."), "", ""]
+    return (parts[1], parts[2]) if parts[0] == "models" else (parts[2], "")
+
+
+def _explaining(name: str, findings: list[Finding], owners: list[set[str]]) -> list[int]:
+    """Give the indices of the findings that explain a changed name."""
+    owner, member = _owner_and_member(name)
+    return [
+        index
+        for index, (each, names) in enumerate(zip(findings, owners, strict=True))
+        if _belongs(owner, names) and each.level is not Level.WORDING
+        and (_changes_calls(each) if name.startswith("api.") else _changes_member(each, member))
+    ]  # fmt: skip
+
+
+def _belongs(owner: str, names: set[str]) -> bool:
+    """Tell whether a class or operation is among some, or inline in one of them."""
+    plain = _plain(owner)
+    return plain in names or any(plain[:end] in names for end in range(3, len(plain)))
+
+
+def _changes_calls(each: Finding) -> bool:
+    """Tell whether a finding can change how an operation's functions are declared."""
+    in_schema = each.new.pointer[:2] == ("components", "schemas")
+    return not in_schema or each.rule.id in {"schema-renamed", "schema-replaced"} or (
+        "enum" in each.rule.id or "type" in each.rule.id)  # fmt: skip
+
+
+def _changes_member(each: Finding, member: str) -> bool:
+    """Tell whether a finding can change how a member of its class is declared."""
+    return (
+        python_name(each.subject.rpartition(".")[2].replace("[]", "")) == member
+        or each.rule.id.endswith(("renamed", "replaced", "schema-removed", "schema-added"))
+        or "unknown-fields" in each.rule.id
+        or "enum" in each.rule.id
+    )
+
+
+def _unexplained(
+    changes: PackageChanges,
+    findings: list[Finding],
+    owners: list[set[str]],
+    old: OperationIndex,
+    new: OperationIndex,
+) -> list[Finding]:
+    """Make a finding of each break in Python that no finding about the spec explains."""
+    explained: set[str] = set()
+    for each, names in zip(findings, owners, strict=True):
+        if each.importer is Level.BREAKING:
+            explained |= names
+    operations = {python_name(each.id): each.location for each in reversed(old.operations)}
+    made: dict[str, Finding] = {}
+    for name in changes.broken:
+        owner, _member = _owner_and_member(name)
+        plain = _plain(owner)
+        if owner and not _belongs(owner, explained) and plain not in made:
+            location = operations.get(owner, old.spec.top)
+            made[plain] = make_finding("python-surface", location, new.spec.top, owner)
+    return list(made.values())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any, Literal, TypeAlias
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from tools.specdiff.findings import Comparison, Level, SchemaPair, Side
+from tools.specdiff.findings import Comparison, Level, Pair
 from tools.specdiff.python_names import TYPED_FORMATS, class_name, python_type
 from tools.specdiff.schemas import (
     TYPES,
@@ -18,33 +19,61 @@ from tools.specdiff.schemas import (
 )
 from tools.specdiff.spec import Pointer, SpecLocation, canonical
 
+# Who sees a value: `request` is for what callers send, `response` for what they read.
+Side: TypeAlias = Literal["request", "response"]
+
 # The mark of a field that the side never sees.
 _HIDDEN: dict[Side, str] = {"request": "readOnly", "response": "writeOnly"}
 # The formats whose values a format includes.
 _INCLUDED = {"int32": {"int32", "int64"}, "float": {"float", "double"}}
 
 
-def compare_schemas(
-    comparison: Comparison, old: SpecLocation, new: SpecLocation, side: Side, subject: str
-) -> None:
+@frozen(eq=False)
+class _SchemaPair:
+    """Two schemas that are compared, and the queue of the pairs below them."""
+
+    comparison: Comparison
+    old: Schema
+    new: Schema
+    side: Side
+    subject: str
+    waiting: deque[tuple[SpecLocation, SpecLocation, str]]
+
+    def at(self, old: SpecLocation | None = None, new: SpecLocation | None = None) -> Pair:
+        """Give a pair of locations; where none is given, that of the schema."""
+        return Pair(self.comparison, old or self.old.location, new or self.new.location)
+
+    def add(self, change: str, **words: Any) -> None:
+        """Add a finding by the rule for this side."""
+        self.at().add(f"{self.side}-{change}", self.subject, **words)
+
+    def add_for_both(self, rule: str, **words: Any) -> None:
+        """Add a finding by a rule that is the same for both sides."""
+        self.at().add(rule, self.subject, **words)
+
+    def enqueue(self, old: SpecLocation, new: SpecLocation, subject: str) -> None:
+        """Have two schemas compared that are parts of these."""
+        self.waiting.append((old, new, subject))
+
+
+def compare_schemas(pair: Pair, side: Side, subject: str) -> None:
     """Compare two schemas and everything below them, as one side sees them."""
     # A queue, since schemas lead to schemas further down than Python's recursion limit.
-    waiting = deque([(old, new, subject)])
+    waiting = deque([(pair.old, pair.new, subject)])
     while waiting:
         old, new, subject = waiting.popleft()
         schemas = read_schema(old), read_schema(new)
-        pair = SchemaPair(comparison, *schemas, side, subject, waiting)
-        _compare(pair, old, new)
+        _compare(_SchemaPair(pair.comparison, *schemas, side, subject, waiting), old, new)
 
 
-def _compare(pair: SchemaPair, old: SpecLocation, new: SpecLocation) -> None:
+def _compare(pair: _SchemaPair, old: SpecLocation, new: SpecLocation) -> None:
     comparison, before, after = pair.comparison, pair.old, pair.new
     comparison.used |= {old.component, before.location.component}
     key = [(each.pointer, canonical(each.get("allOf"))) for each in (old, new)]
     if not comparison.is_first("schema", *key, pair.side, comparison.in_unused):
         return
-    outer = (_with_wording_of(old, before), _with_wording_of(new, after))
-    comparison.compare_wording(*outer, pair.subject)
+    outer = pair.at(_with_wording_of(old, before), _with_wording_of(new, after))
+    outer.compare_wording(pair.subject)
     _compare_classes(pair)
     # A schema with a class goes by its name, so that a change is one finding wherever it is used.
     subject = (before.location.component and class_name(before)) or pair.subject
@@ -65,19 +94,18 @@ def _with_wording_of(outer: SpecLocation, schema: Schema) -> SpecLocation:
     return evolve(inner, value={**values[0], **values[1]})
 
 
-def _compare_classes(pair: SchemaPair) -> None:
+def _compare_classes(pair: _SchemaPair) -> None:
     before, after = class_name(pair.old), class_name(pair.new)
-    kinds = {each.enum is None for each in (pair.old, pair.new)}
-    if not before or not after or before == after or len(kinds) > 1:
+    same_kind = (pair.old.enum is None) == (pair.new.enum is None)
+    if not before or not after or before == after or not same_kind:
         return
     if before in pair.comparison.new_classes:
-        pair.add_for_all("schema-replaced", old=before, new=after)
+        pair.add_for_both("schema-replaced", old=before, new=after)
     else:
-        locations = (pair.old.location, pair.new.location)
-        pair.comparison.renamed.setdefault((before, after), locations)
+        pair.comparison.renamed.setdefault((before, after), pair.at())
 
 
-def _compare_types(pair: SchemaPair) -> bool:
+def _compare_types(pair: _SchemaPair) -> bool:
     """Compare types; tell whether values are still similar enough to compare them further."""
     before, after = _value_types(pair.old), _value_types(pair.new)
     if pair.old.types is not None and pair.new.types is not None:
@@ -100,7 +128,7 @@ def _types_text(schema: Schema) -> str:
     return "any" if schema.types is None else " or ".join(sorted(schema.types))
 
 
-def _compare_values(pair: SchemaPair) -> None:
+def _compare_values(pair: _SchemaPair) -> None:
     """Compare formats, enums, limits, defaults and marks."""
     old, new = pair.old, pair.new
     _compare_formats(pair)
@@ -113,16 +141,16 @@ def _compare_values(pair: SchemaPair) -> None:
             pair.add(f"limit-{verdict}", limit=key, **words)
     _compare_defaults(pair)
     if old.secret != new.secret:
-        pair.add_for_all("secret-marked" if new.secret else "secret-unmarked")
+        pair.add_for_both("secret-marked" if new.secret else "secret-unmarked")
     if ("deprecated" in old.flags) != ("deprecated" in new.flags):
         marked = "deprecated" in new.flags
-        pair.add_for_all("deprecated" if marked else "no-longer-deprecated")
+        pair.add_for_both("deprecated" if marked else "no-longer-deprecated")
     for key in sorted(old.unsupported.keys() | new.unsupported.keys()):
         if old.unsupported.get(key) != new.unsupported.get(key):
-            pair.add_for_all("not-judged", detail=key)
+            pair.add_for_both("not-judged", detail=key)
 
 
-def _compare_formats(pair: SchemaPair) -> None:
+def _compare_formats(pair: _SchemaPair) -> None:
     old, new = pair.old.formats, pair.new.formats
     if old == new:
         return
@@ -136,7 +164,7 @@ def _compare_formats(pair: SchemaPair) -> None:
     pair.add(f"format-{verdict}", importer=importer, old=words[0], new=words[1])
 
 
-def _compare_enums(pair: SchemaPair) -> None:
+def _compare_enums(pair: _SchemaPair) -> None:
     old, new = pair.old.enum, pair.new.enum
     if old is None and new is not None:
         pair.add("enum-introduced", new=", ".join(new))
@@ -151,7 +179,7 @@ def _compare_enums(pair: SchemaPair) -> None:
                 pair.add("enum-value-added", new=value)
 
 
-def _compare_defaults(pair: SchemaPair) -> None:
+def _compare_defaults(pair: _SchemaPair) -> None:
     old, new = pair.old.default, pair.new.default
     if old == new:
         return
@@ -161,87 +189,79 @@ def _compare_defaults(pair: SchemaPair) -> None:
     pair.add(f"default-{verdict}", old=old or "none", new=new or "none")
 
 
-def _compare_fields(pair: SchemaPair) -> None:
+def _compare_fields(pair: _SchemaPair) -> None:
     """Compare the properties of objects, and whether there may be others."""
     old, new, side = pair.old, pair.new, pair.side
-    add = pair.comparison.add
     owner = class_name(old) or pair.subject
     for name in dict.fromkeys([*old.fields, *new.fields]):
         before, after = old.fields.get(name), new.fields.get(name)
-        subject = f"{owner}.{name}"
+        at, subject = pair.at(before, after), f"{owner}.{name}"
         if after is not None and name in new.required - old.required:
-            _compare_model(pair, before, after, subject)
+            _compare_model(at, side, subject)
         if before is not None and after is not None:
-            _compare_field(pair, name, before, after, subject)
+            _compare_field(pair, name, at, subject)
         elif before is not None and _is_seen(before, side):
-            add(f"{side}-field-removed", before, new.location, subject)
+            at.add(f"{side}-field-removed", subject)
         elif after is not None and _is_seen(after, side):
-            _add_new_field(pair, name, after, subject)
+            _add_new_field(pair, name, at, subject)
     for name in sorted((old.required ^ new.required) - old.fields.keys() - new.fields.keys()):
-        rule = f"{side}-field-became-{'required' if name in new.required else 'optional'}"
-        add(rule, old.location, new.location, f"{owner}.{name}")
+        change = "required" if name in new.required else "optional"
+        pair.at().add(f"{side}-field-became-{change}", f"{owner}.{name}")
     if old.is_object and new.is_object:
         _compare_additional(pair, owner)
+
+
+def _compare_model(at: Pair, side: Side, subject: str) -> None:
+    """Report a field that is never sent, but that the generated model requires all the same."""
+    if side == "request" and not _is_seen(at.new, side) and not importer_level(at.new):
+        at.add("request-field-read-only-required", subject)
 
 
 def _is_seen(field: SpecLocation, side: Side) -> bool:
     return _HIDDEN[side] not in read_schema(field).flags
 
 
-def compatible_with_default(schema: SpecLocation) -> Level | None:
-    """Give the importers' level of a required value where the client sends a default for it."""
-    return Level.COMPATIBLE if read_schema(schema).has_default else None
+def importer_level(required: SpecLocation) -> Level | None:
+    """Give the importers' level of a value that is required now: the client sends defaults."""
+    return None if read_schema(required).default in (None, "null") else Level.COMPATIBLE
 
 
-def _compare_model(
-    pair: SchemaPair, before: SpecLocation | None, after: SpecLocation, subject: str
-) -> None:
-    """Report a field that is never sent, but that the generated model requires all the same."""
-    unseen = pair.side == "request" and not _is_seen(after, "request")
-    if unseen and not compatible_with_default(after):
-        old = before or pair.old.location
-        pair.comparison.add("request-field-read-only-required", old, after, subject)
-
-
-def _add_new_field(pair: SchemaPair, name: str, field: SpecLocation, subject: str) -> None:
+def _add_new_field(pair: _SchemaPair, name: str, at: Pair, subject: str) -> None:
     rule, importer = f"{pair.side}-field-added", None
     if pair.side == "response" and pair.old.additional is not True:
         rule = "response-field-added-to-closed"
     elif pair.side == "request" and name in pair.new.required:
-        rule, importer = "request-field-required-added", compatible_with_default(field)
-    pair.comparison.add(rule, pair.old.location, field, subject, importer=importer)
+        rule, importer = "request-field-required-added", importer_level(at.new)
+    at.add(rule, subject, importer=importer)
 
 
-def _compare_field(
-    pair: SchemaPair, name: str, before: SpecLocation, after: SpecLocation, subject: str
-) -> None:
-    side, add = pair.side, pair.comparison.add
-    was_seen, is_seen = _is_seen(before, side), _is_seen(after, side)
+def _compare_field(pair: _SchemaPair, name: str, at: Pair, subject: str) -> None:
+    side, is_seen = pair.side, _is_seen(at.new, pair.side)
     was_required, is_required = name in pair.old.required, name in pair.new.required
     mark = "read-only" if side == "request" else "write-only"
-    if was_seen and not is_seen:
-        add(f"{side}-field-became-{mark}", before, after, subject)
-    elif is_seen and not was_seen:
-        add(f"{side}-field-no-longer-{mark}", before, after, subject)
-        if side == "request" and is_required:
-            add("request-field-required-added", before, after, subject)
-    if not was_seen or not is_seen:
-        pair.comparison.compare_wording(before, after, subject)
+    if not _is_seen(at.old, side) or not is_seen:
+        if _is_seen(at.old, side):
+            at.add(f"{side}-field-became-{mark}", subject)
+        elif is_seen:
+            at.add(f"{side}-field-no-longer-{mark}", subject)
+            if side == "request" and is_required:
+                at.add("request-field-required-added", subject)
+        at.compare_wording(subject)
         return
     if is_required and not was_required:
-        importer = compatible_with_default(after) if side == "request" else None
-        add(f"{side}-field-became-required", before, after, subject, importer=importer)
+        importer = importer_level(at.new) if side == "request" else None
+        at.add(f"{side}-field-became-required", subject, importer=importer)
     elif was_required and not is_required:
-        add(f"{side}-field-became-optional", before, after, subject)
-    pair.enqueue(before, after, subject)
+        at.add(f"{side}-field-became-optional", subject)
+    pair.enqueue(at.old, at.new, subject)
 
 
-def _compare_additional(pair: SchemaPair, owner: str) -> None:
+def _compare_additional(pair: _SchemaPair, owner: str) -> None:
     before, after = pair.old.additional, pair.new.additional
     if before is False or after is False or (before is True and after is True):
         if isinstance(before, SpecLocation) or before != after:
-            rule = f"{pair.side}-unknown-fields-{'refused' if after is False else 'allowed'}"
-            pair.comparison.add(rule, pair.old.location, pair.new.location, owner)
+            change = "refused" if after is False else "allowed"
+            pair.at().add(f"{pair.side}-unknown-fields-{change}", owner)
         return
     # Fields of any kind, compared as fields of a kind.
     ours = before if isinstance(before, SpecLocation) else pair.old.location.empty()
@@ -249,7 +269,7 @@ def _compare_additional(pair: SchemaPair, owner: str) -> None:
     pair.enqueue(ours, theirs, f"{owner}.*")
 
 
-def _compare_unions(pair: SchemaPair) -> bool:
+def _compare_unions(pair: _SchemaPair) -> bool:
     """Compare the variants of `oneOf` or `anyOf`; tell whether that was all there is to compare."""
     single = [each for each in (pair.old, pair.new) if not each.union]
     if len(single) == 2:
@@ -259,13 +279,13 @@ def _compare_unions(pair: SchemaPair) -> bool:
         words = {"old": "one of several forms", "new": "one of several forms", anything: "any"}
         pair.add(f"type-{verdict}", **words)
     elif single and not all(_is_only_union(each) for each in (pair.old, pair.new) if each.union):
-        pair.add_for_all("not-judged", detail="oneOf or anyOf")
+        pair.add_for_both("not-judged", detail="oneOf or anyOf")
     else:
         _compare_variants(pair)
     return bool(single)
 
 
-def _compare_variants(pair: SchemaPair) -> None:
+def _compare_variants(pair: _SchemaPair) -> None:
     """Match variants: those that mean the same, those of one class, then the only two left.
 
     What is left after that was added or removed; if there are both, it can't be told which.
@@ -283,15 +303,14 @@ def _compare_variants(pair: SchemaPair) -> None:
     if len(ours) == len(theirs) == 1 and read_schema(ours[0]).types == read_schema(theirs[0]).types:
         pair.enqueue(ours.pop(), theirs.pop(), pair.subject)
     if ours and theirs:
-        pair.add_for_all("not-judged", detail="oneOf or anyOf")
+        pair.add_for_both("not-judged", detail="oneOf or anyOf")
         return
-    add = pair.comparison.add
     for before in ours:
         kind = python_type(read_schema(before))
-        add(f"{pair.side}-variant-removed", before, pair.new.location, pair.subject, old=kind)
+        pair.at(old=before).add(f"{pair.side}-variant-removed", pair.subject, old=kind)
     for after in theirs:
         kind = python_type(read_schema(after))
-        add(f"{pair.side}-variant-added", pair.old.location, after, pair.subject, new=kind)
+        pair.at(new=after).add(f"{pair.side}-variant-added", pair.subject, new=kind)
 
 
 def _without_wording(location: SpecLocation) -> SpecLocation:

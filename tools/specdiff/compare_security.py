@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TypeAlias
 
-from tools.specdiff.findings import Comparison
+from tools.specdiff.findings import Pair
 from tools.specdiff.spec import SpecLocation, canonical
 
 # A sufficient set of credentials: what each scheme is, with the scopes that it takes.
@@ -15,60 +15,52 @@ Credentials: TypeAlias = dict[str, frozenset[str]]
 _SCHEME_WORDING = {"description", "bearerFormat"}
 
 
-def compare_security_schemes(comparison: Comparison) -> None:
+def compare_security_schemes(pair: Pair) -> None:
     """Compare the documentation of the schemes themselves."""
-    before, after = (
-        each.components("securitySchemes") for each in (comparison.old, comparison.new)
-    )
+    before, after = (each.spec.components("securitySchemes") for each in (pair.old, pair.new))
     for name in before.keys() & after.keys():
-        more = ["bearerFormat"]
-        for key in ("name", "scheme"):  # that differ in case only
-            ours, theirs = (each[name].text(key).lower() for each in (before, after))
-            more += [key] * (ours == theirs)
-        comparison.compare_wording(before[name], after[name], name, more=tuple(more))
-        flows, others = (each[name].entries("flows") for each in (before, after))
+        ours, theirs = before[name], after[name]
+        case_only = [
+            key for key in ("name", "scheme") if ours.text(key).lower() == theirs.text(key).lower()
+        ]
+        pair.of(ours, theirs).compare_wording(name, "bearerFormat", *case_only)
+        flows, others = ours.entries("flows"), theirs.entries("flows")
         for kind in flows.keys() & others.keys():
-            subject = f"{name}, {kind}"
-            comparison.compare_wording(flows[kind], others[kind], subject, more=("scopes",))
+            pair.of(flows[kind], others[kind]).compare_wording(f"{name}, {kind}", "scopes")
 
 
-def compare_security(
-    comparison: Comparison, old: SpecLocation, new: SpecLocation, operation: str
-) -> None:
+def compare_security(pair: Pair, operation: str) -> None:
     """Compare the credentials that an operation accepts.
 
     For all credentials that were sufficient there must be new ones that demand no more. Schemes
     count by what they are, not by their names.
     """
-    before, after = _nearest("security", old), _nearest("security", new)
+    before, after = _nearest("security", pair.old), _nearest("security", pair.new)
+    nearest = pair.of(before, after)
     # What the document says for all operations is reported once.
-    shared = before[0].pointer == after[0].pointer == ()
-    if not comparison.is_first("security", () if shared else old.pointer):
+    shared = before.pointer == after.pointer == ()
+    if not pair.comparison.is_first("security", () if shared else pair.old.pointer):
         return
     subject = "every operation without security of its own" if shared else operation
-    ours, theirs = _accepted(before[1]), _accepted(after[1])
+    ours, theirs = _accepted(before.items("security")), _accepted(after.items("security"))
     for each in ours:
         if not any(_demands_no_more(other, each) for other in theirs):
-            words = {"old": _text(before[0], each)}
-            comparison.add("security-tightened", before[0], after[0], subject, **words)
+            nearest.add("security-tightened", subject, old=_text(before, each))
     for each in theirs:
         if not any(_demands_no_more(each, o) and _demands_no_more(o, each) for o in ours):
-            words = {"new": _text(after[0], each)}
-            comparison.add("security-loosened", before[0], after[0], subject, **words)
+            nearest.add("security-loosened", subject, new=_text(after, each))
 
 
-def _nearest(key: str, *locations: SpecLocation) -> tuple[SpecLocation, list[SpecLocation] | None]:
-    """Find the first location that has a key, else the document, with the items of the key."""
-    for location in (*locations, locations[0].spec.top):
-        if isinstance(location.get(key), list):
-            return location, location.items(key)
-    return locations[0].spec.top, None
+def _nearest(key: str, *locations: SpecLocation) -> SpecLocation:
+    """Find the first location that has a key, else the document."""
+    having = (each for each in locations if isinstance(each.get(key), list))
+    return next(having, locations[0].spec.top)
 
 
-def _accepted(requirements: list[SpecLocation] | None) -> list[Credentials]:
+def _accepted(requirements: list[SpecLocation]) -> list[Credentials]:
     return [
         dict(zip(chosen, scopes, strict=True))
-        for each in requirements or ()
+        for each in requirements
         for scopes in [[frozenset(map(str, names or ())) for names in each.value.values()]]
         for chosen in product(*(_alternatives(each, name) for name in each.value))
     ] or [{}]
@@ -121,54 +113,50 @@ def _text(location: SpecLocation, credentials: Credentials) -> str:
     return " and ".join(names) or "none"
 
 
-def compare_servers(
-    comparison: Comparison, old: tuple[SpecLocation, ...], new: tuple[SpecLocation, ...]
-) -> None:
-    """Compare the servers of an operation, its path item or the document."""
-    before, after = _nearest("servers", *old), _nearest("servers", *new)
-    if not comparison.is_first("servers", before[0].pointer, after[0].pointer):
+def compare_servers(pair: Pair, items: Pair) -> None:
+    """Compare the servers of operations, path items or documents."""
+    before, after = (
+        _nearest("servers", *each) for each in ((pair.old, items.old), (pair.new, items.new))
+    )
+    nearest = pair.of(before, after)
+    if not nearest.is_first("servers"):
         return
     ours, theirs = _servers(before), _servers(after)
     for url in ours.keys() - theirs.keys():
-        comparison.add("server-removed", ours[url], after[0], url)
+        nearest.of(old=ours[url]).add("server-removed", url)
     for url in theirs.keys() - ours.keys():
-        comparison.add("server-added", before[0], theirs[url], url)
+        nearest.of(new=theirs[url]).add("server-added", url)
     for url in ours:
         if url in theirs:
-            comparison.compare_wording(ours[url], theirs[url], url)
-            _compare_variables(comparison, ours[url], theirs[url], url)
+            server = nearest.of(ours[url], theirs[url])
+            server.compare_wording(url)
+            _compare_variables(server, url)
     if ours.keys() == theirs.keys() and list(ours) != list(theirs):
-        words = {"old": next(iter(ours)), "new": next(iter(theirs))}
-        comparison.add("server-order-changed", before[0], after[0], words["new"], **words)
+        first = next(iter(theirs))
+        nearest.add("server-order-changed", first, old=next(iter(ours)), new=first)
 
 
-def _compare_variables(
-    comparison: Comparison, old: SpecLocation, new: SpecLocation, url: str
-) -> None:
+def _compare_variables(pair: Pair, url: str) -> None:
     """Report which URLs the variables of a server no longer give, or give now."""
-    before, after = old.entries("variables"), new.entries("variables")
+    before, after = pair.old.entries("variables"), pair.new.entries("variables")
     for name in before.keys() & after.keys():
-        pair = before[name], after[name]
-        comparison.compare_wording(*pair, f"{url} {name}")
-        ours, theirs = (each.get("enum") or [None] for each in pair)
-        for rule, values, others in (
-            ("server-removed", ours, theirs),
-            ("server-added", theirs, ours),
-        ):
+        variable = pair.of(before[name], after[name])
+        variable.compare_wording(f"{url} {name}")
+        ours, theirs = (each.get("enum") or [None] for each in (variable.old, variable.new))
+        changes = (("server-removed", ours, theirs), ("server-added", theirs, ours))
+        for rule, values, others in changes:
             for value in values:
                 if value not in others and None not in others:
-                    comparison.add(rule, *pair, f"{url}, {name}: {value or 'any other'}")
+                    variable.add(rule, f"{url}, {name}: {value or 'any other'}")
 
 
-def _servers(
-    nearest: tuple[SpecLocation, list[SpecLocation] | None],
-) -> dict[str, SpecLocation]:
+def _servers(nearest: SpecLocation) -> dict[str, SpecLocation]:
     """Give servers by URL; another default of a variable is another URL."""
     found: dict[str, SpecLocation] = {}
-    for server in nearest[1] or ():
+    for server in nearest.items("servers"):
         defaults = {
             name: each.text("default") for name, each in server.entries("variables").items()
         }
         extra = f" with {canonical(defaults)}" if defaults else ""
         found[f"{server.text('url').rstrip('/') or '/'}{extra}"] = server
-    return found or {"/": nearest[0]}
+    return found or {"/": nearest}

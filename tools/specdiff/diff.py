@@ -12,20 +12,20 @@ from tools.specdiff.compare_operations import (
     compare_parameters,
     compare_responses,
 )
-from tools.specdiff.compare_schemas import compare_schemas
+from tools.specdiff.compare_schemas import Side, compare_schemas
 from tools.specdiff.compare_security import (
     compare_security,
     compare_security_schemes,
     compare_servers,
 )
-from tools.specdiff.findings import Comparison, Finding, Level, Side, Signature
+from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
 from tools.specdiff.python_names import component_classes, python_name
 from tools.specdiff.python_package import (
     GeneratorRejectedError,
     assign_signatures,
     compare_packages,
 )
-from tools.specdiff.spec import METHODS, Operation, OperationIndex, Pointer, Spec, canonical
+from tools.specdiff.spec import METHODS, Operation, OperationIndex, Spec
 from tools.specdiff.spec_files import CannotCompareError, Source
 
 View: TypeAlias = Literal["both", "http", "importer"]
@@ -42,25 +42,16 @@ _TEMPLATE = re.compile(r"\{([^}]*)\}")
 
 @frozen
 class Report:
-    """What changed between two specs.
-
-    Attributes:
-        old: The name that the user gave for the old spec.
-        new: That of the new one.
-        findings: Every change, the worst first.
-        python: Whether the generated packages were compared: whole, as far as the changes concern
-            them (long specs), not at all, or not since the generator rejects a side.
-        python_note: Why they were not compared, or nothing.
-        signatures: Public names of the generated package that changed compatibly and belong to no
-            finding.
-    """
+    """What changed between two specs, which have the names that the user gave for them."""
 
     old: str
     new: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # the worst first
+    # Whether the generated packages were compared: whole, as far as the changes affect them (long
+    # specs), not at all, or not since the generator rejects a side.
     python: PythonStatus = "skipped"
-    python_note: str = ""
-    signatures: tuple[Signature, ...] = ()
+    python_note: str = ""  # why they were not compared
+    signatures: tuple[Signature, ...] = ()  # changed compatibly, and belong to no finding
 
     def breaks(self, view: View = "both") -> bool:
         """Tell whether something breaks, for one kind of reader or for any."""
@@ -122,62 +113,17 @@ def _order(each: Finding) -> tuple[object, ...]:
 def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
     """Find every change between two specs."""
     comparison = Comparison(old.spec, new.spec)
-    _compare_documents(comparison)
-    changed = _changed_components(comparison)
-    for before, after in _match_operations(comparison, old.operations, new.operations):
-        unchanged = (
-            changed is not None
-            and _read_alike(before, after)
-            and _uses_only_unchanged(old, before, changed)
-            and _uses_only_unchanged(new, after, changed)
-        )
-        if not unchanged:
+    top = Pair(comparison, old.spec.top, new.spec.top)
+    _compare_documents(top)
+    for before, after in _match_operations(top, old.operations, new.operations):
+        if old.dependencies(before) != new.dependencies(after):
             _compare_operations(comparison, before, after)
-    _compare_components(comparison)
-    return comparison.findings
-
-
-def _changed_components(comparison: Comparison) -> set[Pointer] | None:
-    """Give the components that differ, or None where operations depend on other differences."""
-    old, new = comparison.old, comparison.new
-    if old.minor != new.minor or any(
-        canonical(old.content.get(key)) != canonical(new.content.get(key))
-        for key in ("security", "servers")
-    ):
-        return None
-    before, after = (each.content.get("components") or {} for each in (old, new))
-    if canonical(before.get("securitySchemes")) != canonical(after.get("securitySchemes")):
-        return None
-    return {
-        ("components", kind, name)
-        for kind in before.keys() | after.keys()
-        for ours, theirs in [(before.get(kind) or {}, after.get(kind) or {})]
-        for name in ours.keys() | theirs.keys()
-        if canonical(ours.get(name)) != canonical(theirs.get(name)) or name not in ours
-    }
-
-
-def _uses_only_unchanged(
-    index: OperationIndex, operation: Operation, changed: set[Pointer]
-) -> bool:
-    used = index.components_of(operation)
-    return used.isdisjoint(changed) and all(each[:1] == ("components",) for each in used)
-
-
-def _read_alike(old: Operation, new: Operation) -> bool:
-    items = [
-        {key: value for key, value in each.item.value.items() if key not in METHODS}
-        for each in (old, new)
-    ]
-    return (
-        old.path == new.path
-        and canonical(old.location.value) == canonical(new.location.value)
-        and canonical(items[0]) == canonical(items[1])
-    )
+    _compare_components(top)
+    return list(comparison.findings.values())
 
 
 def _match_operations(
-    comparison: Comparison, old: list[Operation], new: list[Operation]
+    top: Pair, old: list[Operation], new: list[Operation]
 ) -> list[tuple[Operation, Operation]]:
     """Match operations by address, then by operationId; report what has no counterpart."""
     by_address = {(each.method, _TEMPLATE.sub("{}", each.path)): each for each in new}
@@ -190,87 +136,81 @@ def _match_operations(
         else:
             pairs.append((each, found))
     by_id = {each.id: each for each in by_address.values() if each.id}
-    removed = []
+    paths = top.of(top.old.at("paths"), top.new.at("paths"))
     for each in moved:
         found = by_id.pop(each.id, None)
         if found is None:
-            removed.append(each)
+            paths.of(old=each.location).add("operation-removed", each.name)
         else:
-            words = {"old": each.address, "new": found.address}
-            comparison.add("operation-moved", each.location, found.location, each.name, **words)
+            pair = top.of(each.location, found.location)
+            pair.add("operation-moved", each.name, old=each.address, new=found.address)
             pairs.append((each, found))
-    paths = [each.top.at("paths") or each.top for each in (comparison.old, comparison.new)]
     matched = {id(found) for _, found in pairs}
-    for each in removed:
-        comparison.add("operation-removed", each.location, paths[1], each.name)
     for each in new:
         if id(each) not in matched:
-            comparison.add("operation-added", paths[0], each.location, each.name)
+            paths.of(new=each.location).add("operation-added", each.name)
     return pairs
 
 
 def _compare_operations(comparison: Comparison, old: Operation, new: Operation) -> None:
-    ours, theirs, name = old.location, new.location, new.name
+    pair, name = Pair(comparison, old.location, new.location), new.name
+    items = pair.of(old.item, new.item)
     if old.id != new.id:
         if python_name(old.id) == python_name(new.id):
-            comparison.add("wording-changed", ours, theirs, name, detail="operationId")
+            pair.add("wording-changed", name, detail="operationId")
         else:
-            words = {"old": old.id or "none", "new": new.id or "none"}
-            comparison.add("operation-id-changed", ours, theirs, old.id or new.id, **words)
-    _compare_tags(comparison, old, new)
-    comparison.compare_wording(ours, theirs, name)
-    comparison.compare_wording(old.item, new.item, new.path)
-    comparison.compare_deprecation(ours, theirs, name)
+            ids = old.id or "none", new.id or "none"
+            pair.add("operation-id-changed", old.id or new.id, old=ids[0], new=ids[1])
+    _compare_tags(pair, name)
+    pair.compare_wording(name)
+    items.compare_wording(new.path)
+    pair.compare_deprecation(name)
     renamed = zip(_TEMPLATE.findall(old.path), _TEMPLATE.findall(new.path), strict=False)
-    compare_parameters(comparison, (old.item, ours), (new.item, theirs), dict(renamed))
-    compare_bodies(comparison, ours, theirs, name)
-    compare_responses(comparison, ours, theirs, name)
-    compare_security(comparison, ours, theirs, name)
-    compare_servers(comparison, (ours, old.item), (theirs, new.item))
-    comparison.compare_unknown(ours, theirs, name, _OPERATION_KEYS)
-    comparison.compare_unknown(old.item, new.item, new.path, _ITEM_KEYS)
+    compare_parameters(pair, items, dict(renamed))
+    compare_bodies(pair, name)
+    compare_responses(pair, name)
+    compare_security(pair, name)
+    compare_servers(pair, items)
+    pair.compare_unknown(name, _OPERATION_KEYS)
+    items.compare_unknown(new.path, _ITEM_KEYS)
 
 
-def _compare_tags(comparison: Comparison, old: Operation, new: Operation) -> None:
-    before, after = ([*map(str, each.location.get("tags") or ())] for each in (old, new))
-    if before == after:
-        return
+def _compare_tags(pair: Pair, operation: str) -> None:
+    before, after = ([*map(str, each.get("tags") or ())] for each in (pair.old, pair.new))
     first, second = (tags[0] if tags else "default" for tags in (before, after))
-    rule, words = "operation-tag-changed", {"old": first, "new": second}
-    if python_name(first) == python_name(second):
-        rule = "operation-tags-changed"
-        words = {"old": ", ".join(before), "new": ", ".join(after)}
-    comparison.add(rule, old.location, new.location, new.name, **words)
+    if python_name(first) != python_name(second):
+        pair.add("operation-tag-changed", operation, old=first, new=second)
+    elif before != after:
+        tags = ", ".join(before), ", ".join(after)
+        pair.add("operation-tags-changed", operation, old=tags[0], new=tags[1])
 
 
-def _compare_documents(comparison: Comparison) -> None:
-    ours, theirs = comparison.old.top, comparison.new.top
-    comparison.compare_wording(ours, theirs, "the document", more=("tags", "jsonSchemaDialect"))
-    before, after = ours.at("info"), theirs.at("info")
-    if before and after:
-        more = ("version", "termsOfService", "contact", "license")
-        comparison.compare_wording(before, after, "info", more=more)
-    comparison.compare_unknown(ours, theirs, "the document", _DOCUMENT_KEYS)
-    compare_servers(comparison, (ours,), (theirs,))
-    compare_security_schemes(comparison)
+def _compare_documents(top: Pair) -> None:
+    top.compare_wording("the document", "tags", "jsonSchemaDialect")
+    info = top.of(top.old.at("info"), top.new.at("info"))
+    info.compare_wording("info", "version", "termsOfService", "contact", "license")
+    top.compare_unknown("the document", _DOCUMENT_KEYS)
+    compare_servers(top, top)
+    compare_security_schemes(top)
 
 
-def _compare_components(comparison: Comparison) -> None:
+def _compare_components(top: Pair) -> None:
     """Compare the schemas that no operation uses, and report added and removed classes."""
+    comparison = top.comparison
     before, after = component_classes(comparison.old), comparison.new_classes
-    shared = [(name, before[name], after[name]) for name in before if name in after]
-    for name, ours, theirs in shared:
-        comparison.compare_wording(ours, theirs, name)
+    shared = {name: top.of(before[name], after[name]) for name in before if name in after}
+    for name, pair in shared.items():
+        pair.compare_wording(name)
     comparison.in_unused = True
-    for name, ours, theirs in shared:
-        if ours.component not in comparison.used:
+    for name, pair in shared.items():
+        if pair.old.component not in comparison.used:
             for side in _SIDES:
-                compare_schemas(comparison, ours, theirs, side, name)
+                compare_schemas(pair, side, name)
     comparison.in_unused = False
-    for (gone, come), (ours, theirs) in comparison.renamed.items():
-        comparison.add("schema-renamed", ours, theirs, gone, old=gone, new=come)
-    parents = [each.top.at("components") or each.top for each in (comparison.old, comparison.new)]
-    for name in before.keys() - after.keys() - {gone for gone, _ in comparison.renamed}:
-        comparison.add("schema-removed", before[name], parents[1], name)
-    for name in after.keys() - before.keys() - {come for _, come in comparison.renamed}:
-        comparison.add("schema-added", parents[0], after[name], name)
+    for (old_name, new_name), pair in comparison.renamed.items():
+        pair.add("schema-renamed", old_name, old=old_name, new=new_name)
+    components = top.of(top.old.at("components"), top.new.at("components"))
+    for name in before.keys() - after.keys() - {old_name for old_name, _ in comparison.renamed}:
+        components.of(old=before[name]).add("schema-removed", name)
+    for name in after.keys() - before.keys() - {new_name for _, new_name in comparison.renamed}:
+        components.of(new=after[name]).add("schema-added", name)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import enum
 import tomllib
-from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from tools.specdiff.python_names import component_classes
-from tools.specdiff.schemas import WORDING_KEYS, Schema
-from tools.specdiff.spec import Pointer, Spec, SpecLocation, canonical
+from tools.specdiff.schemas import WORDING_KEYS
+from tools.specdiff.spec import Spec, SpecLocation, canonical
 from tools.specdiff.spec_files import printable
 
 # Who sees a value: `request` is for what callers send, `response` for what they read.
@@ -30,29 +29,20 @@ class Level(enum.StrEnum):
 
     @property
     def rank(self) -> int:
-        """Its place in the order, from 0 for the worst."""
+        """The position in this order, from 0 for the worst."""
         return list(Level).index(self)
 
 
 @frozen
 class Rule:
-    """What one kind of change means.
-
-    Attributes:
-        id: Its name, as CHANGELOG.md and the JSON report have it.
-        http: The level for a program that speaks HTTP to the service by the old spec.
-        importer: The level for a program that imports the generated client.
-        what: The change, as a format string.
-        effect: The effect on callers.
-        note: When a finding departs from these levels.
-    """
+    """What one kind of change means; docs/spec-diff.md explains the levels of the two readers."""
 
     id: str
     http: Level = field(converter=Level)
     importer: Level = field(converter=Level)
-    what: str
-    effect: str
-    note: str = ""
+    what: str  # the change, as a format string
+    effect: str  # the effect on callers
+    note: str = ""  # when a finding departs from these levels
 
 
 @cache
@@ -82,52 +72,22 @@ class Signature:
 
 @frozen
 class Finding:
-    """One change.
-
-    Attributes:
-        rule: The rule that judges it.
-        http: The level for a program that speaks HTTP.
-        importer: The level for a program that imports the client.
-        subject: What changed, as CHANGELOG.md names it.
-        what: The change in one sentence.
-        old: Where it stands in the old spec, or what it was added to.
-        new: Where it stands in the new spec, or what it was removed from.
-        operations: The operations that it affects, as `POST /path`.
-        signatures: What changed with it in the generated package.
-    """
+    """One change."""
 
     rule: Rule
     http: Level
     importer: Level
-    subject: str
-    what: str
-    old: SpecLocation
-    new: SpecLocation
-    operations: tuple[str, ...] = ()
+    subject: str  # what changed, as CHANGELOG.md names it
+    what: str  # the change in one sentence
+    old: SpecLocation  # or what it was added to
+    new: SpecLocation  # or what it was removed from
+    operations: tuple[str, ...] = ()  # those that it affects, as `POST /path`
     signatures: tuple[Signature, ...] = ()
 
     @property
     def level(self) -> Level:
         """The worse of both levels."""
         return min(self.http, self.importer, key=lambda level: level.rank)
-
-
-def make_finding(
-    rule_id: str,
-    old: SpecLocation,
-    new: SpecLocation,
-    subject: str,
-    /,
-    *,
-    http: Level | None = None,
-    importer: Level | None = None,
-    **words: Any,
-) -> Finding:
-    """Make a finding; levels that are not given are the rule's, `words` fill its format string."""
-    rule = rules()[rule_id]
-    quoted = {key: f"`{shorten(value)}`" for key, value in {**words, "subject": subject}.items()}
-    what = rule.what.format(**quoted)
-    return Finding(rule, http or rule.http, importer or rule.importer, subject, what, old, new)
 
 
 def shorten(value: Any, longest: int = 120) -> str:
@@ -139,114 +99,97 @@ def shorten(value: Any, longest: int = 120) -> str:
 
 @define(eq=False)
 class Comparison:
-    """One comparison of two specs, and what it has found so far.
-
-    Attributes:
-        old: The old spec.
-        new: The new spec.
-        in_unused: Whether the schemas that are being compared are used by no operation, so that
-            nothing changes over HTTP.
-        renamed: The classes that replace each other under another name, with their schemas.
-        new_classes: The classes that are generated for the new spec's components.
-        used: The component schemas of the old spec that operations led to.
-    """
+    """One comparison of two specs, and what it has found so far."""
 
     old: Spec
     new: Spec
+    # Whether no operation uses the schemas that are being compared: nothing changes over HTTP then.
     in_unused: bool = False
-    renamed: dict[tuple[str, str], tuple[SpecLocation, SpecLocation]] = field(factory=dict)
+    # The classes that replace each other under another name, with their schemas.
+    renamed: dict[tuple[str, str], Pair] = field(factory=dict)
+    # The component schemas of the old spec that operations use.
     used: set[str] = field(factory=set)
     new_classes: dict[str, SpecLocation] = field(init=False)
-    _found: dict[tuple[Any, ...], Finding] = field(factory=dict)
+    findings: dict[tuple[Any, ...], Finding] = field(factory=dict)
     _seen: set[tuple[Any, ...]] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         self.new_classes = component_classes(self.new)
 
-    @property
-    def findings(self) -> list[Finding]:
-        """The findings so far, each change once."""
-        return list(self._found.values())
-
-    def add(
-        self, rule: str, old: SpecLocation, new: SpecLocation, subject: str, /, **words: Any
-    ) -> None:
-        """Add a finding with the arguments of `make_finding`, unless it is there already."""
-        made = make_finding(rule, old, new, subject, **words)
-        if self.in_unused:
-            made = evolve(made, http=Level.NONE)
-        key = (rule, made.old.pointer, made.new.pointer, made.what)
-        self._found.setdefault(key, made)
-
     def is_first(self, *key: Any) -> bool:
-        """Tell whether a pair of locations comes up for the first time, which ends every circle."""
+        """Tell whether a key comes up for the first time, which ends every circle."""
         if key in self._seen:
             return False
         self._seen.add(key)
         return True
 
-    def compare_wording(
-        self, old: SpecLocation, new: SpecLocation, subject: str, *, more: Pointer = ()
-    ) -> None:
-        """Compare the documentation keys of two locations, and `more` keys, but not below them."""
-        for key in _differing_keys(old, new):
-            if key.startswith("x-"):
-                self.add("extension-changed", old.key(key), new.key(key), subject, detail=key)
-            elif key in WORDING_KEYS or key in more:
-                self.add("wording-changed", old.key(key), new.key(key), subject, detail=key)
-
-    def compare_unknown(
-        self, old: SpecLocation, new: SpecLocation, subject: str, known: set[str]
-    ) -> None:
-        """Report changed keys that no rule knows, so that no change is silent."""
-        for key in _differing_keys(old, new):
-            if key not in known | WORDING_KEYS | {"$ref"} and not key.startswith("x-"):
-                self.add("not-judged", old.key(key), new.key(key), subject, detail=key)
-
-    def compare_deprecation(self, old: SpecLocation, new: SpecLocation, subject: str) -> None:
-        """Compare whether something is marked as deprecated."""
-        if old.is_set("deprecated") != new.is_set("deprecated"):
-            rule = "deprecated" if new.is_set("deprecated") else "no-longer-deprecated"
-            self.add(rule, old.key("deprecated"), new.key("deprecated"), subject)
-
-
-def _differing_keys(old: SpecLocation, new: SpecLocation) -> list[str]:
-    """Give the keys in which two mappings differ."""
-    if not isinstance(old.value, dict) or not isinstance(new.value, dict):
-        return []
-    keys = sorted(old.value.keys() | new.value.keys())
-    return [key for key in keys if canonical(old.get(key)) != canonical(new.get(key))]
-
 
 @frozen(eq=False)
-class SchemaPair:
-    """Two schemas that are compared.
-
-    Attributes:
-        comparison: The comparison that they belong to.
-        old: The old schema.
-        new: The new one.
-        side: Who sees the values.
-        subject: What to call the value.
-        waiting: The queue of the schemas below them.
-    """
+class Pair:
+    """Two locations that are compared."""
 
     comparison: Comparison
-    old: Schema
-    new: Schema
-    side: Side
-    subject: str
-    waiting: deque[tuple[SpecLocation, SpecLocation, str]]
+    old: SpecLocation
+    new: SpecLocation
 
-    def add(self, change: str, **words: Any) -> None:
-        """Add a finding by the rule for this side."""
-        self.add_for_all(f"{self.side}-{change}", **words)
+    def of(self, old: SpecLocation | None = None, new: SpecLocation | None = None) -> Pair:
+        """Give a pair with other locations."""
+        return Pair(self.comparison, old or self.old, new or self.new)
 
-    def add_for_all(self, rule: str, **words: Any) -> None:
-        """Add a finding by a rule that is the same for both sides."""
-        old, new = self.old.location, self.new.location
-        self.comparison.add(rule, old, new, self.subject, **words)
+    def add(
+        self,
+        rule_id: str,
+        subject: str,
+        /,
+        *,
+        http: Level | None = None,
+        importer: Level | None = None,
+        **words: Any,
+    ) -> None:
+        """Add a finding once; the rule gives levels that are missing, `words` fill its text."""
+        rule, found = rules()[rule_id], self.comparison
+        quoted = {
+            name: f"`{shorten(each)}`" for name, each in {**words, "subject": subject}.items()
+        }
+        what = rule.what.format(**quoted)
+        http = Level.NONE if found.in_unused else http or rule.http
+        made = Finding(rule, http, importer or rule.importer, subject, what, self.old, self.new)
+        found.findings.setdefault((rule_id, self.old.pointer, self.new.pointer, what), made)
 
-    def enqueue(self, old: SpecLocation, new: SpecLocation, subject: str) -> None:
-        """Have two schemas compared that are parts of these."""
-        self.waiting.append((old, new, subject))
+    def is_first(self, kind: str) -> bool:
+        """Tell whether the pair comes up for the first time, which ends every circle."""
+        return self.comparison.is_first(kind, self.old.pointer, self.new.pointer)
+
+    def differs(self, flag: str) -> bool:
+        """Tell whether a flag is set on one side only."""
+        return self.old.is_set(flag) != self.new.is_set(flag)
+
+    def compare_wording(self, subject: str, *more: str) -> None:
+        """Compare the documentation keys, and `more` keys, but nothing below them."""
+        for key in self._differing_keys():
+            if key.startswith("x-"):
+                self._at(key).add("extension-changed", subject, detail=key)
+            elif key in WORDING_KEYS or key in more:
+                self._at(key).add("wording-changed", subject, detail=key)
+
+    def compare_unknown(self, subject: str, known: set[str]) -> None:
+        """Report changed keys that no rule knows, so that no change is silent."""
+        for key in self._differing_keys():
+            if key not in known | WORDING_KEYS | {"$ref"} and not key.startswith("x-"):
+                self._at(key).add("not-judged", subject, detail=key)
+
+    def compare_deprecation(self, subject: str) -> None:
+        """Compare whether something is marked as deprecated."""
+        if self.differs("deprecated"):
+            rule = "deprecated" if self.new.is_set("deprecated") else "no-longer-deprecated"
+            self._at("deprecated").add(rule, subject)
+
+    def _at(self, key: str) -> Pair:
+        return self.of(self.old.key(key), self.new.key(key))
+
+    def _differing_keys(self) -> list[str]:
+        ours, theirs = self.old.value, self.new.value
+        if not isinstance(ours, dict) or not isinstance(theirs, dict):
+            return []
+        keys = sorted(ours.keys() | theirs.keys())
+        return [key for key in keys if canonical(ours.get(key)) != canonical(theirs.get(key))]

@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 
 from tools.generate.document import GenerationError
 from tools.generate.render import Sources, render
-from tools.specdiff.findings import Finding, Level, Signature, make_finding
+from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
 from tools.specdiff.python_names import class_name, python_name
 from tools.specdiff.schemas import read_schema
 from tools.specdiff.spec import Operation, OperationIndex, Pointer
@@ -51,19 +51,12 @@ class GeneratorRejectedError(Exception):
 
 @frozen
 class PackageChanges:
-    """What changed in the generated package.
-
-    Attributes:
-        signatures: The public names that changed.
-        broken: The names that griffe reports as broken.
-        partial: Whether only what the changes affect was generated.
-        note: What was left out of that.
-    """
+    """What changed in the generated package."""
 
     signatures: tuple[Signature, ...]
-    broken: tuple[str, ...]
-    partial: bool
-    note: str = ""
+    broken: tuple[str, ...]  # the names that griffe reports
+    partial: bool  # whether only what the changes affect was generated
+    note: str = ""  # what was left out of that
 
 
 def compare_packages(
@@ -307,11 +300,13 @@ def _unexplained(
         if each.importer is Level.BREAKING:
             explained |= names
     operations = {python_name(each.id): each.location for each in reversed(old.operations)}
-    made: dict[str, Finding] = {}
+    comparison = Comparison(old.spec, new.spec)
+    made: set[str] = set()
     for name in changes.broken:
         owner, _member = _owner_and_member(name)
         plain = _plain(owner)
         if owner and not _belongs(owner, explained) and plain not in made:
+            made.add(plain)
             location = operations.get(owner, old.spec.top)
-            made[plain] = make_finding("python-surface", location, new.spec.top, owner)
-    return list(made.values())
+            Pair(comparison, location, new.spec.top).add("python-surface", owner)
+    return list(comparison.findings.values())

@@ -27,19 +27,12 @@ _ENTRY = re.compile(r"^- \*\*Breaking:\*\*.*?(?=^\S|^\s*$|\Z)", re.MULTILINE | r
 
 @frozen
 class Review:
-    """What a change of the spec lacks.
+    """What a change of the spec lacks."""
 
-    Attributes:
-        undeclared: The breaking findings that CHANGELOG.md does not declare.
-        version: The version now.
-        before: The version to compare it with.
-        increased: Whether it increased as a breaking change requires.
-    """
-
-    undeclared: tuple[Finding, ...]
+    undeclared: tuple[Finding, ...]  # the breaking ones that CHANGELOG.md does not declare
     version: Version
     before: Version
-    increased: bool
+    increased: bool  # whether the version increased as a breaking change requires
 
 
 def default_base(root: Path) -> str:

@@ -39,39 +39,22 @@ _OBJECT_KEYS = {"properties", "additionalProperties", "required", "minProperties
 
 @define
 class Schema:
-    """What a schema says.
+    """What a schema says."""
 
-    Attributes:
-        location: Where it stands; of an `allOf` around one schema, where that one does.
-        types: The types that a value may have, null included; None for any.
-        enum: The possible values, as JSON; None for any.
-        formats: Formats, `password` aside.
-        secret: Whether it has `format: password`.
-        fields: The schema of each property.
-        required: The names of required properties.
-        additional: Whether other properties may occur, or their schema.
-        item: The schema of an array's items.
-        union: The variants of `oneOf` or `anyOf`.
-        limits: Limits of values.
-        flags: Those of `readOnly`, `writeOnly` and `deprecated` that are set.
-        default: The default, as JSON.
-        unsupported: The keys that this tool has no rules for, as JSON.
-    """
-
-    location: SpecLocation
-    types: frozenset[str] | None = None
-    enum: tuple[str, ...] | None = None
-    formats: frozenset[str] = frozenset()
-    secret: bool = False
+    location: SpecLocation  # of an `allOf` around one schema: the location of that one
+    types: frozenset[str] | None = None  # null included; None for any
+    enum: tuple[str, ...] | None = None  # values as JSON; None for any
+    formats: frozenset[str] = frozenset()  # `password` aside
+    secret: bool = False  # has `format: password`
     fields: dict[str, SpecLocation] = field(factory=dict)
     required: frozenset[str] = frozenset()
-    additional: bool | SpecLocation = True
+    additional: bool | SpecLocation = True  # whether there may be other properties, or their schema
     item: SpecLocation | None = None
-    union: tuple[SpecLocation, ...] = ()
+    union: tuple[SpecLocation, ...] = ()  # the variants of `oneOf` or `anyOf`
     limits: Limits = field(factory=dict)
-    flags: frozenset[str] = frozenset()
-    default: str | None = None
-    unsupported: dict[str, str] = field(factory=dict)
+    flags: frozenset[str] = frozenset()  # of `readOnly`, `writeOnly` and `deprecated`
+    default: str | None = None  # as JSON
+    unsupported: dict[str, str] = field(factory=dict)  # keys that no rule knows, as JSON
 
     @property
     def is_object(self) -> bool:
@@ -81,13 +64,9 @@ class Schema:
     @property
     def allows_anything(self) -> bool:
         """Whether any value is valid."""
-        return not (self.types or self.enum or self.formats or self.fields or self.required
-                    or self.item or self.limits or self.unsupported) and self.additional is True  # fmt: skip
-
-    @property
-    def has_default(self) -> bool:
-        """Whether the generated code fills in a default."""
-        return self.default not in (None, "null")
+        says = (self.types, self.enum, self.formats, self.fields, self.required, self.item,
+                self.limits, self.unsupported)  # fmt: skip
+        return not any(says) and self.additional is True
 
 
 def read_schema(location: SpecLocation, above: frozenset[Pointer] = frozenset()) -> Schema:

@@ -102,23 +102,16 @@ class Spec:
 
 @frozen(eq=False)
 class SpecLocation:
-    """A value of a spec and where it stands.
-
-    Attributes:
-        spec: The spec.
-        value: The value.
-        pointer: Keys and indices from the top.
-        parent: The class that the generator would derive the name of an inline class from.
-        name: What the generator would call it there.
-        alias: The component schema that is nothing but a reference to this one and led here; the
-            generator makes a class of it.
-    """
+    """A value of a spec and where it stands."""
 
     spec: Spec
     value: Any
-    pointer: Pointer
+    pointer: Pointer  # keys and indices from the top
+    # What the generator would name an inline class after that is found here.
     parent: str = ""
     name: str = ""
+    # The component schema that is nothing but a reference to this one and led here; the generator
+    # makes a class of it.
     alias: str = ""
 
     def __str__(self) -> str:
@@ -268,12 +261,24 @@ class OperationIndex:
             target = waiting.pop()
             found.add(target)
             if target not in self._direct:
-                node: Any = self.spec.content
-                for key in target:
-                    node = node.get(key) if isinstance(node, dict) else None
-                self._direct[target] = set(_references(node))
+                self._direct[target] = set(_references(self._value(target)))
             waiting |= self._direct[target] - found
         return found
+
+    def _value(self, target: Pointer) -> Any:
+        node: Any = self.spec.content
+        for key in target:
+            node = node.get(key) if isinstance(node, dict) else None
+        return node
+
+    def dependencies(self, operation: Operation) -> str:
+        """Give all that an operation depends on as text; equal ones need no comparison."""
+        keys = [("openapi",), ("security",), ("servers",), ("components", "securitySchemes")]
+        used = {
+            "/".join(each): self._value(each) for each in [*keys, *self.components_of(operation)]
+        }
+        item = {key: operation.item.get(key) for key in operation.item.value if key not in METHODS}
+        return canonical([operation.path, operation.location.value, item, used])
 
     def components_of(self, *chosen: Operation) -> set[Pointer]:
         """Give the components that some operations use."""

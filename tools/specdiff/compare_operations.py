@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from tools.specdiff.compare_schemas import Side, compare_schemas, importer_level
@@ -12,14 +13,11 @@ from tools.specdiff.spec import SpecLocation, canonical
 
 # A parameter's location (`in`) and name.
 ParameterKey: TypeAlias = tuple[str, str]
+_Responses: TypeAlias = dict[str, SpecLocation]
 
 _PARAMETER_KEYS = {"name", "in", "required", "schema", "deprecated", "style", "explode",
                    "allowReserved", "content", "allowEmptyValue"}  # fmt: skip
 _STYLES = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}
-
-
-# Parameters. Headers that OpenAPI tells tools to ignore count here all the same: the generated
-# functions have an argument for each.
 
 
 def compare_parameters(pair: Pair, items: Pair, renamed: dict[str, str]) -> None:
@@ -35,8 +33,7 @@ def compare_parameters(pair: Pair, items: Pair, renamed: dict[str, str]) -> None
                 importer = Level.NONE if python_name(old) == python_name(new) else None
                 matched[-1].add("path-parameter-renamed", old, importer=importer, old=old, new=new)
     for key in list(before):
-        found = next((each for each in after if _is_same_argument(key, each)), None)
-        found = found or next((each for each in after if _is_moved(key, each)), None)
+        found = _counterpart(key, after)
         if found is not None:
             matched.append(pair.of(before.pop(key), after.pop(found)))
             _add_moved(matched[-1], key[1])
@@ -53,7 +50,10 @@ def compare_parameters(pair: Pair, items: Pair, renamed: dict[str, str]) -> None
 
 
 def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKey, SpecLocation]:
-    """Give the effective parameters; header names are case-insensitive."""
+    """Give the effective parameters; header names are case-insensitive.
+
+    Those that OpenAPI tells tools to ignore count: the generated functions have arguments for them.
+    """
     found: dict[ParameterKey, SpecLocation] = {}
     for location in [*item.items("parameters"), *operation.items("parameters")]:
         where, name = location.text("in"), location.text("name")
@@ -61,13 +61,12 @@ def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKe
     return found
 
 
-def _is_same_argument(old: ParameterKey, new: ParameterKey) -> bool:
-    """Tell whether another spelling of a name is the same argument in Python."""
-    return old[0] == new[0] and python_name(old[1]) == python_name(new[1])
-
-
-def _is_moved(old: ParameterKey, new: ParameterKey) -> bool:
-    return old[0] != new[0] and old[1].lower() == new[1].lower()
+def _counterpart(old: ParameterKey, candidates: Iterable[ParameterKey]) -> ParameterKey | None:
+    """Find another spelling that is the same argument in Python, or the name in another place."""
+    same = [key for key in candidates if python_name(key[1]) == python_name(old[1])]
+    moved = [key for key in candidates if key[1].lower() == old[1].lower()]
+    found = [key for key in same if key[0] == old[0]] + [key for key in moved if key[0] != old[0]]
+    return found[0] if found else None
 
 
 def _add_moved(pair: Pair, subject: str) -> None:
@@ -139,9 +138,6 @@ def _style(parameter: SpecLocation) -> dict[str, object]:
     }
 
 
-# Request bodies.
-
-
 def media_types(location: SpecLocation) -> dict[str, SpecLocation]:
     """Give the media types of a body, in one spelling."""
     return {
@@ -152,11 +148,13 @@ def media_types(location: SpecLocation) -> dict[str, SpecLocation]:
 
 def _compare_media_schemas(pair: Pair, side: Side, operation: str, name: str) -> None:
     """Compare the schemas of two media types; `name` is what the generator calls the value."""
-    ours, theirs = (
-        (each.at("schema") or each.empty()).named(operation, name) for each in (pair.old, pair.new)
-    )
+    ours, theirs = (_schema(each).named(operation, name) for each in (pair.old, pair.new))
     subject = f"{operation}.{name.removeprefix('response_')}"
     compare_schemas(pair.of(ours, theirs), side, subject)
+
+
+def _schema(location: SpecLocation) -> SpecLocation:
+    return location.at("schema") or location.empty()
 
 
 def compare_bodies(pair: Pair, operation: str) -> None:
@@ -198,9 +196,6 @@ def _compare_body_content(pair: Pair, operation: str) -> None:
         _compare_media_schemas(media, "request", operation, "body")
 
 
-# Responses.
-
-
 def compare_responses(pair: Pair, operation: str) -> None:
     """Compare the responses of two operations.
 
@@ -221,7 +216,7 @@ def compare_responses(pair: Pair, operation: str) -> None:
             if _parsed(before[ours], status, operation) is None:
                 results += _results(after[theirs], status, operation).items()
         elif ours is not None:
-            kind = "status" if _is_success(status) else "error"
+            kind = "status" if status.startswith("2") else "error"
             responses.add(f"response-{kind}-removed", status)
         elif theirs is not None:
             responses.add(_rule_of_added(before, after[theirs], status, operation), status)
@@ -233,30 +228,21 @@ def compare_responses(pair: Pair, operation: str) -> None:
             pair.of(new=location).add("result-type-widened", name)
 
 
-def _responses(operation: SpecLocation) -> dict[str, SpecLocation]:
-    return {
-        status.upper() if status != "default" else status: location
-        for status, location in operation.entries("responses").items()
-        if not status.startswith("x-")
-    }
+def _responses(operation: SpecLocation) -> _Responses:
+    responses = operation.entries("responses").items()
+    return {key.replace("x", "X"): each for key, each in responses if not key.startswith("x-")}
 
 
-def _effective(responses: dict[str, SpecLocation], status: str) -> str | None:
+def _effective(responses: _Responses, status: str) -> str | None:
     """Find what describes a status: itself, its range, or the default."""
     keys = (status, f"{status[0]}XX", "default")
     return next((key for key in keys if key in responses), None)
 
 
-def _is_success(status: str) -> bool:
-    return status.startswith("2")
-
-
-def _rule_of_added(
-    before: dict[str, SpecLocation], added: SpecLocation, status: str, operation: str
-) -> str:
-    if not _is_success(status):
+def _rule_of_added(before: _Responses, added: SpecLocation, status: str, operation: str) -> str:
+    if not status.startswith("2"):
         return "response-error-added"
-    known = [_results(each, key, operation) for key, each in before.items() if _is_success(key)]
+    known = [_results(each, key, operation) for key, each in before.items() if key.startswith("2")]
     same = _results(added, status, operation).keys() <= {name for each in known for name in each}
     return "response-same-status-added" if same else "response-status-added"
 
@@ -311,10 +297,9 @@ def _compare_response(pair: Pair, status: str, operation: str) -> None:
 
 
 def _compare_headers(pair: Pair, status: str) -> None:
-    before, after = (
-        {name.lower(): (name, location) for name, location in each.entries("headers").items()}
-        for each in (pair.old, pair.new)
-    )
+    headers = (each.entries("headers") for each in (pair.old, pair.new))
+    before, after = ({name.lower(): (name, at) for name, at in each.items()} for each in headers)
+
     for key in sorted(before.keys() | after.keys() - {"content-type"}):
         (name, old), (new_name, new) = before.get(key, ("", None)), after.get(key, ("", None))
         header = pair.of(old, new)
@@ -333,5 +318,4 @@ def _compare_header(pair: Pair, name: str, status: str) -> None:
     pair.compare_wording(name)
     pair.compare_deprecation(name)
     pair.compare_unknown(name, {"required", "deprecated", "schema"})
-    ours, theirs = (each.at("schema") or each.empty() for each in (pair.old, pair.new))
-    compare_schemas(pair.of(ours, theirs), "response", name)
+    compare_schemas(pair.of(_schema(pair.old), _schema(pair.new)), "response", name)

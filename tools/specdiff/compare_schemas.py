@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from tools.specdiff.findings import Comparison, Level, Pair
+from tools.specdiff.findings import Comparison, Level, Pair, rules
 from tools.specdiff.python_names import TYPED_FORMATS, class_name, python_type
 from tools.specdiff.schemas import (
     TYPES,
@@ -21,6 +21,8 @@ from tools.specdiff.spec import Pointer, SpecLocation, canonical
 
 # Who sees a value: `request` is for what callers send, `response` for what they read.
 Side: TypeAlias = Literal["request", "response"]
+
+_Pairs: TypeAlias = frozenset[tuple[Pointer, Pointer]]
 
 # The mark of a field that the side never sees.
 _HIDDEN: dict[Side, str] = {"request": "readOnly", "response": "writeOnly"}
@@ -43,13 +45,10 @@ class _SchemaPair:
         """Give a pair of locations; where none is given, that of the schema."""
         return Pair(self.comparison, old or self.old.location, new or self.new.location)
 
-    def add(self, change: str, **words: Any) -> None:
-        """Add a finding by the rule for this side."""
-        self.at().add(f"{self.side}-{change}", self.subject, **words)
-
-    def add_for_both(self, rule: str, **words: Any) -> None:
-        """Add a finding by a rule that is the same for both sides."""
-        self.at().add(rule, self.subject, **words)
+    def add(self, rule: str, **words: Any) -> None:
+        """Add a finding by the rule for this side, or by the one for both."""
+        known = rule in rules()
+        self.at().add(rule if known else f"{self.side}-{rule}", self.subject, **words)
 
     def enqueue(self, old: SpecLocation, new: SpecLocation, subject: str) -> None:
         """Have two schemas compared that are parts of these."""
@@ -100,7 +99,7 @@ def _compare_classes(pair: _SchemaPair) -> None:
     if not before or not after or before == after or not same_kind:
         return
     if before in pair.comparison.new_classes:
-        pair.add_for_both("schema-replaced", old=before, new=after)
+        pair.add("schema-replaced", old=before, new=after)
     else:
         pair.comparison.renamed.setdefault((before, after), pair.at())
 
@@ -141,13 +140,13 @@ def _compare_values(pair: _SchemaPair) -> None:
             pair.add(f"limit-{verdict}", limit=key, **words)
     _compare_defaults(pair)
     if old.secret != new.secret:
-        pair.add_for_both("secret-marked" if new.secret else "secret-unmarked")
+        pair.add("secret-marked" if new.secret else "secret-unmarked")
     if ("deprecated" in old.flags) != ("deprecated" in new.flags):
         marked = "deprecated" in new.flags
-        pair.add_for_both("deprecated" if marked else "no-longer-deprecated")
+        pair.add("deprecated" if marked else "no-longer-deprecated")
     for key in sorted(old.unsupported.keys() | new.unsupported.keys()):
         if old.unsupported.get(key) != new.unsupported.get(key):
-            pair.add_for_both("not-judged", detail=key)
+            pair.add("not-judged", detail=key)
 
 
 def _compare_formats(pair: _SchemaPair) -> None:
@@ -155,9 +154,9 @@ def _compare_formats(pair: _SchemaPair) -> None:
     if old == new:
         return
     before, after = (
-        frozenset[str]().union(*(_INCLUDED.get(name, {name}) for name in each))
-        for each in (old, new)
+        {part for name in each for part in _INCLUDED.get(name, {name})} for each in (old, new)
     )
+
     verdict = "narrowed" if before < after else "widened" if after < before else "changed"
     importer = Level.BREAKING if old & TYPED_FORMATS != new & TYPED_FORMATS else None
     words = [" and ".join(sorted(each)) or "none" for each in (old, new)]
@@ -183,9 +182,8 @@ def _compare_defaults(pair: _SchemaPair) -> None:
     old, new = pair.old.default, pair.new.default
     if old == new:
         return
-    verdict = "changed"
-    if pair.side == "request" and (old is None or new is None):
-        verdict = "added" if old is None else "removed"
+    verdict = "added" if old is None else "removed" if new is None else "changed"
+    verdict = verdict if pair.side == "request" else "changed"
     pair.add(f"default-{verdict}", old=old or "none", new=new or "none")
 
 
@@ -276,10 +274,12 @@ def _compare_unions(pair: _SchemaPair) -> bool:
         return False
     if single and single[0].allows_anything:
         verdict, anything = ("narrowed", "old") if single[0] is pair.old else ("widened", "new")
-        words = {"old": "one of several forms", "new": "one of several forms", anything: "any"}
+        variants = "one of several variants"
+        words = {"old": variants, "new": variants, anything: "any"}
+
         pair.add(f"type-{verdict}", **words)
     elif single and not all(_is_only_union(each) for each in (pair.old, pair.new) if each.union):
-        pair.add_for_both("not-judged", detail="oneOf or anyOf")
+        pair.add("not-judged", detail="oneOf or anyOf")
     else:
         _compare_variants(pair)
     return bool(single)
@@ -290,9 +290,9 @@ def _compare_variants(pair: _SchemaPair) -> None:
 
     What is left after that was added or removed; if there are both, it can't be told which.
     """
-    ours, theirs = (
-        list(each.union or (_without_wording(each.location),)) for each in (pair.old, pair.new)
-    )
+    schemas = pair.old, pair.new
+    ours, theirs = (list(each.union or [_without_wording(each.location)]) for each in schemas)
+
     for matches in (_mean_the_same, _are_related):
         for before in list(ours):
             after = next((each for each in theirs if matches(before, each)), None)
@@ -303,14 +303,14 @@ def _compare_variants(pair: _SchemaPair) -> None:
     if len(ours) == len(theirs) == 1 and read_schema(ours[0]).types == read_schema(theirs[0]).types:
         pair.enqueue(ours.pop(), theirs.pop(), pair.subject)
     if ours and theirs:
-        pair.add_for_both("not-judged", detail="oneOf or anyOf")
+        pair.add("not-judged", detail="oneOf or anyOf")
         return
-    for before in ours:
-        kind = python_type(read_schema(before))
-        pair.at(old=before).add(f"{pair.side}-variant-removed", pair.subject, old=kind)
-    for after in theirs:
-        kind = python_type(read_schema(after))
-        pair.at(new=after).add(f"{pair.side}-variant-added", pair.subject, new=kind)
+    for variant in ours:
+        kind, at = python_type(read_schema(variant)), pair.at(old=variant)
+        at.add(f"{pair.side}-variant-removed", pair.subject, old=kind)
+    for variant in theirs:
+        kind, at = python_type(read_schema(variant)), pair.at(new=variant)
+        at.add(f"{pair.side}-variant-added", pair.subject, new=kind)
 
 
 def _without_wording(location: SpecLocation) -> SpecLocation:
@@ -321,9 +321,8 @@ def _without_wording(location: SpecLocation) -> SpecLocation:
 
 def _is_only_union(schema: Schema) -> bool:
     """Tell whether a schema says nothing beside its variants."""
-    return schema.allows_anything or (
-        schema.types is not None and not (schema.fields or schema.limits or schema.unsupported)
-    )
+    says_more = schema.fields or schema.limits or schema.unsupported
+    return schema.allows_anything or (schema.types is not None and not says_more)
 
 
 def _are_related(one: SpecLocation, other: SpecLocation) -> bool:
@@ -333,27 +332,23 @@ def _are_related(one: SpecLocation, other: SpecLocation) -> bool:
     return names[0] == names[1] and names[0] != "Any"
 
 
-def _mean_the_same(one: SpecLocation, other: SpecLocation) -> bool:
-    """Tell whether two schemas mean the same, names and documentation aside."""
-    return _same(one, other, set())
+def _mean_the_same(one: SpecLocation, other: SpecLocation, above: _Pairs = frozenset()) -> bool:
+    """Tell whether two schemas mean the same, names and documentation aside.
 
-
-def _same(one: SpecLocation, other: SpecLocation, assumed: set[tuple[Pointer, Pointer]]) -> bool:
-    """Compare two schemas and what is below; pairs in a circle are assumed to be the same."""
-    waiting = [(one, other)]
+    Pairs in a circle are assumed to be the same.
+    """
+    assumed, waiting = set(above), [(one, other)]
     while waiting:
         ours, theirs = (read_schema(each) for each in waiting.pop())
         pair = (ours.location.pointer, theirs.location.pointer)
         if pair in assumed:
             continue
         assumed.add(pair)
-        if _own(ours) != _own(theirs) or not _same_variants(ours, theirs, assumed):
+        if _own(ours) != _own(theirs) or not _same_variants(ours, theirs, frozenset(assumed)):
             return False
         waiting += [(location, theirs.fields[name]) for name, location in ours.fields.items()]
-        for inner, counterpart in (
-            (ours.additional, theirs.additional),
-            (ours.item, theirs.item),
-        ):
+        parts = ((ours.additional, theirs.additional), (ours.item, theirs.item))
+        for inner, counterpart in parts:
             if isinstance(inner, SpecLocation) and isinstance(counterpart, SpecLocation):
                 waiting.append((inner, counterpart))
             elif inner != counterpart:
@@ -361,10 +356,10 @@ def _same(one: SpecLocation, other: SpecLocation, assumed: set[tuple[Pointer, Po
     return True
 
 
-def _same_variants(one: Schema, other: Schema, assumed: set[tuple[Pointer, Pointer]]) -> bool:
+def _same_variants(one: Schema, other: Schema, above: _Pairs) -> bool:
     left = list(other.union)
     for variant in one.union:
-        found = next((each for each in left if _same(variant, each, set(assumed))), None)
+        found = next((each for each in left if _mean_the_same(variant, each, above)), None)
         if found is None:
             return False
         left.remove(found)
@@ -373,14 +368,7 @@ def _same_variants(one: Schema, other: Schema, assumed: set[tuple[Pointer, Point
 
 def _own(schema: Schema) -> tuple[object, ...]:
     """Give what a schema says without what is below it."""
-    return (
-        schema.types,
-        None if schema.enum is None else sorted(schema.enum),
-        schema.formats,
-        schema.fields.keys(),
-        schema.required,
-        schema.limits,
-        schema.flags - {"deprecated"},
-        schema.default,
-        schema.unsupported,
-    )
+    enum = None if schema.enum is None else sorted(schema.enum)
+    flags = schema.flags - {"deprecated"}
+    values = (schema.types, enum, schema.formats, schema.limits, schema.default)
+    return (*values, schema.fields.keys(), schema.required, flags, schema.unsupported)

@@ -15,14 +15,15 @@ Credentials: TypeAlias = dict[str, frozenset[str]]
 _SCHEME_WORDING = {"description", "bearerFormat"}
 
 
-def compare_security_schemes(pair: Pair) -> None:
+def compare_schemes(pair: Pair) -> None:
     """Compare the documentation of the schemes themselves."""
     before, after = (each.spec.components("securitySchemes") for each in (pair.old, pair.new))
+
     for name in before.keys() & after.keys():
         ours, theirs = before[name], after[name]
-        case_only = [
-            key for key in ("name", "scheme") if ours.text(key).lower() == theirs.text(key).lower()
-        ]
+        names = ("name", "scheme")
+        case_only = [key for key in names if ours.text(key).lower() == theirs.text(key).lower()]
+
         pair.of(ours, theirs).compare_wording(name, "bearerFormat", *case_only)
         flows, others = ours.entries("flows"), theirs.entries("flows")
         for kind in flows.keys() & others.keys():
@@ -80,20 +81,15 @@ def _alternatives(requirement: SpecLocation, name: str) -> list[str]:
     if kept.get("type") == "http" or kept.get("in") == "header":
         kept |= {key: str(kept[key]).lower() for key in ("scheme", "name") if key in kept}
     flows = scheme.entries("flows")
-    return [canonical({**kept, **_flow(kind, flow)}) for kind, flow in flows.items()] or [
-        canonical(kept)
-    ]
+    forms = [canonical({**kept, **_flow(kind, flow)}) for kind, flow in flows.items()]
+    return forms or [canonical(kept)]
 
 
 def _flow(kind: str, flow: SpecLocation) -> dict[str, str]:
     """Give the URLs of a flow; tokens are refreshed at the token URL unless it says otherwise."""
     token = flow.text("tokenUrl")
-    return {
-        "flow": kind,
-        "authorize": flow.text("authorizationUrl"),
-        "token": token,
-        "refresh": flow.text("refreshUrl") or token,
-    }
+    urls = {"authorize": flow.text("authorizationUrl"), "token": token}
+    return {**urls, "flow": kind, "refresh": flow.text("refreshUrl") or token}
 
 
 def _demands_no_more(new: Credentials, old: Credentials) -> bool:
@@ -115,9 +111,9 @@ def _text(location: SpecLocation, credentials: Credentials) -> str:
 
 def compare_servers(pair: Pair, items: Pair) -> None:
     """Compare the servers of operations, path items or documents."""
-    before, after = (
-        _nearest("servers", *each) for each in ((pair.old, items.old), (pair.new, items.new))
-    )
+    before = _nearest("servers", pair.old, items.old)
+    after = _nearest("servers", pair.new, items.new)
+
     nearest = pair.of(before, after)
     if not nearest.is_first("servers"):
         return
@@ -154,9 +150,9 @@ def _servers(nearest: SpecLocation) -> dict[str, SpecLocation]:
     """Give servers by URL; another default of a variable is another URL."""
     found: dict[str, SpecLocation] = {}
     for server in nearest.items("servers"):
-        defaults = {
-            name: each.text("default") for name, each in server.entries("variables").items()
-        }
+        variables = server.entries("variables")
+        defaults = {name: each.text("default") for name, each in variables.items()}
+
         extra = f" with {canonical(defaults)}" if defaults else ""
         found[f"{server.text('url').rstrip('/') or '/'}{extra}"] = server
     return found or {"/": nearest}

@@ -7,28 +7,17 @@ from typing import Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from tools.specdiff.compare_operations import (
-    compare_bodies,
-    compare_parameters,
-    compare_responses,
-)
+from tools.specdiff.compare_operations import compare_bodies, compare_parameters, compare_responses
 from tools.specdiff.compare_schemas import Side, compare_schemas
-from tools.specdiff.compare_security import (
-    compare_security,
-    compare_security_schemes,
-    compare_servers,
-)
+from tools.specdiff.compare_security import compare_schemes, compare_security, compare_servers
 from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
 from tools.specdiff.python_names import component_classes, python_name
-from tools.specdiff.python_package import (
-    GeneratorRejectedError,
-    assign_signatures,
-    compare_packages,
-)
+from tools.specdiff.python_package import RejectedError, assign_signatures, compare_packages
 from tools.specdiff.spec import METHODS, Operation, OperationIndex, Spec
 from tools.specdiff.spec_files import CannotCompareError, Source
 
 View: TypeAlias = Literal["both", "http", "importer"]
+_Operations: TypeAlias = list[tuple[Operation, Operation]]
 PythonStatus: TypeAlias = Literal["compared", "partly", "skipped", "refused"]
 
 _SIDES: tuple[Side, ...] = ("request", "response")
@@ -72,9 +61,8 @@ def diff(old: Source, new: Source, *, python: bool = True) -> Report:
     try:
         return _diff(old, new, python=python)
     except RecursionError as error:
-        raise CannotCompareError(
-            f"{old.label} or {new.label} nests schemas too deeply to be compared"
-        ) from error
+        message = f"{old.label} or {new.label} nests schemas too deeply to be compared"
+        raise CannotCompareError(message) from error
 
 
 def _diff(old: Source, new: Source, *, python: bool) -> Report:
@@ -90,7 +78,7 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
     if python and before.content != after.content:
         try:
             changes = compare_packages(ours, theirs, findings)
-        except GeneratorRejectedError as error:
+        except RejectedError as error:
             status, note = "refused", str(error)
         else:
             status, note = "partly" if changes.partial else "compared", changes.note
@@ -122,12 +110,10 @@ def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
     return list(comparison.findings.values())
 
 
-def _match_operations(
-    top: Pair, old: list[Operation], new: list[Operation]
-) -> list[tuple[Operation, Operation]]:
+def _match_operations(top: Pair, old: list[Operation], new: list[Operation]) -> _Operations:
     """Match operations by address, then by operationId; report what has no counterpart."""
     by_address = {(each.method, _TEMPLATE.sub("{}", each.path)): each for each in new}
-    pairs: list[tuple[Operation, Operation]] = []
+    pairs: _Operations = []
     moved = []
     for each in old:
         found = by_address.pop((each.method, _TEMPLATE.sub("{}", each.path)), None)
@@ -191,7 +177,7 @@ def _compare_documents(top: Pair) -> None:
     info.compare_wording("info", "version", "termsOfService", "contact", "license")
     top.compare_unknown("the document", _DOCUMENT_KEYS)
     compare_servers(top, top)
-    compare_security_schemes(top)
+    compare_schemes(top)
 
 
 def _compare_components(top: Pair) -> None:

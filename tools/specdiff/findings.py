@@ -148,9 +148,9 @@ class Pair:
     ) -> None:
         """Add a finding once; the rule gives levels that are missing, `words` fill its text."""
         rule, found = rules()[rule_id], self.comparison
-        quoted = {
-            name: f"`{shorten(each)}`" for name, each in {**words, "subject": subject}.items()
-        }
+        words["subject"] = subject
+        quoted = {name: f"`{shorten(each)}`" for name, each in words.items()}
+
         what = rule.what.format(**quoted)
         http = Level.NONE if found.in_unused else http or rule.http
         made = Finding(rule, http, importer or rule.importer, subject, what, self.old, self.new)

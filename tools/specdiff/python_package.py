@@ -23,7 +23,8 @@ from tools.generate.render import Sources, render
 from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
 from tools.specdiff.python_names import class_name, python_name
 from tools.specdiff.schemas import read_schema
-from tools.specdiff.spec import Operation, OperationIndex, Pointer
+from tools.specdiff.spec import Operation, Pointer
+from tools.specdiff.spec import OperationIndex as _Index
 from tools.specdiff.spec_files import ROOT
 
 # Above this number of operations, only those that the changes affect are generated.
@@ -45,7 +46,7 @@ _BREAKS = {
 _LIKE_SYNC = (".sync_detailed", ".asyncio", ".asyncio_detailed")
 
 
-class GeneratorRejectedError(Exception):
+class RejectedError(Exception):
     """The generator rejects a spec."""
 
 
@@ -59,9 +60,7 @@ class PackageChanges:
     note: str = ""  # what was left out of that
 
 
-def compare_packages(
-    old: OperationIndex, new: OperationIndex, findings: list[Finding]
-) -> PackageChanges:
+def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> PackageChanges:
     """Generate both packages, of long specs as far as the findings affect them; compare them."""
     partial = max(len(old.operations), len(new.operations)) > MAX_WHOLE
     contents, note = [old.spec.content, new.spec.content], ""
@@ -70,35 +69,31 @@ def compare_packages(
         affected = [_affected(*side) for side in zip((old, new), pointers, strict=True)]
         # The same operations on both sides, so that none seems to be removed.
         kept = {each.address for each in affected[0][:MAX_AFFECTED]}
-        kept |= {
-            each.address for each in affected[1] if len(kept) < MAX_AFFECTED or each.address in kept
-        }
-        contents = [
-            _slice(index, [each for each in chosen if each.address in kept], wanted)
-            for index, chosen, wanted in zip((old, new), affected, pointers, strict=True)
-        ]
+        kept |= {each.address for each in affected[1] if len(kept) < MAX_AFFECTED}
+
+        sides = zip((old, new), affected, pointers, strict=True)
+        contents = [_slice(index, chosen, kept, wanted) for index, chosen, wanted in sides]
+
         left = len({each.address for side in affected for each in side} - kept)
         note = f"{left} affected operations were left out of the signatures" if left else ""
-    labels = (old.spec.label, new.spec.label)
-    modules = [
-        _load_package(json.dumps(content, ensure_ascii=False), label)
-        for label, content in zip(labels, contents, strict=True)
-    ]
+    texts = [json.dumps(content, ensure_ascii=False) for content in contents]
+    modules = [_load_package(texts[0], old.spec.label), _load_package(texts[1], new.spec.label)]
+
     before, after = (dict(_declarations(module)) for module in modules)
     signatures = tuple(
         Signature(name, before.get(name, ""), after.get(name, ""))
         for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name) and not _is_in_changed_owner(name, before, after)
+        if before.get(name) != after.get(name)
+        # A class or module that was added or removed as a whole stands for its members.
+        and ((owner := name.rpartition(".")[0]) in before) == (owner in after)
     )
-    broken = dict.fromkeys(
-        each.obj.path.partition(".")[2]
-        for each in griffe.find_breaking_changes(*modules)
-        if each.kind in _BREAKS
-    )
+    breaks = [each.obj for each in griffe.find_breaking_changes(*modules) if each.kind in _BREAKS]
+    broken = dict.fromkeys(each.path.partition(".")[2] for each in breaks)
+
     return PackageChanges(signatures, tuple(broken), partial, note)
 
 
-def _affected(index: OperationIndex, pointers: list[Pointer]) -> list[Operation]:
+def _affected(index: _Index, pointers: list[Pointer]) -> list[Operation]:
     """Give the operations that some locations affect, those that are changed themselves first."""
     chosen: dict[Pointer, Operation] = {}
     for pointer in sorted(pointers, key=lambda each: each[:1] != ("paths",)):
@@ -107,15 +102,16 @@ def _affected(index: OperationIndex, pointers: list[Pointer]) -> list[Operation]
 
 
 def _slice(
-    index: OperationIndex, chosen: list[Operation], pointers: list[Pointer]
+    index: _Index, affected: list[Operation], kept: set[str], pointers: list[Pointer]
 ) -> dict[str, Any]:
     """Reduce a spec to some operations and locations, with the components that they need."""
-    content = index.spec.content
+    content, chosen = index.spec.content, [each for each in affected if each.address in kept]
     components = content.get("components") or {}
     wanted = index.components_of(*chosen)
     for kind, name in {each[1:3] for each in pointers if each[0:1] == ("components",) and each[2:]}:
         wanted.add(("components", kind, name))
         wanted |= index.components_in((components.get(kind) or {}).get(name))
+    schemes = components.get("securitySchemes") or {}
     paths: dict[str, Any] = {}
     for each in chosen:
         shared = each.item.get("parameters")
@@ -125,14 +121,11 @@ def _slice(
         **content,
         "paths": paths,
         "components": {
-            kind: {
-                name: value
-                for name, value in (entries or {}).items()
-                if kind == "securitySchemes" or ("components", kind, name) in wanted
-            }
-            for kind, entries in components.items()
-            if isinstance(entries, dict)
-        },
+            kind: {key: each for key, each in values.items() if ("components", kind, key) in wanted}
+            for kind, values in components.items()
+            if isinstance(values, dict)
+        }
+        | {"securitySchemes": schemes},
     }
 
 
@@ -148,9 +141,9 @@ def _load_package(text: str, label: str) -> griffe.Module:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
         module = griffe.load("generated", search_paths=[directory], allow_inspection=False)
-    if not isinstance(module, griffe.Module):
-        raise GeneratorRejectedError(f"the package generated from {label} can't be read")
-    return module
+    if isinstance(module, griffe.Module):
+        return module
+    raise RejectedError(f"the package generated from {label} can't be read")
 
 
 @cache
@@ -164,10 +157,9 @@ def generate_package(text: str, label: str) -> dict[PurePosixPath, bytes]:
             return render(Sources(spec, settings, templates))
         except GenerationError as error:
             reason = " ".join(str(error).replace(str(spec), "the spec").split())[:400]
-            raise GeneratorRejectedError(f"the generator rejects {label}: {reason}") from error
+            raise RejectedError(f"the generator rejects {label}: {reason}") from error
         except RecursionError as error:
-            reason = "it nests schemas too deeply"
-            raise GeneratorRejectedError(f"the generator rejects {label}: {reason}") from error
+            raise RejectedError(f"{label} nests schemas too deeply") from error
 
 
 def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:
@@ -194,14 +186,8 @@ def _modules(package: griffe.Module, name: str) -> list[griffe.Module]:
     return list(parent.modules.values()) if parent is not None else []
 
 
-def _is_in_changed_owner(name: str, before: dict[str, str], after: dict[str, str]) -> bool:
-    """Tell whether a whole class or module was added or removed, which includes its members."""
-    owner = name.rpartition(".")[0]
-    return (owner in before) != (owner in after)
-
-
 def assign_signatures(
-    findings: list[Finding], changes: PackageChanges, old: OperationIndex, new: OperationIndex
+    findings: list[Finding], changes: PackageChanges, old: _Index, new: _Index
 ) -> tuple[list[Finding], list[Signature]]:
     """Assign changed signatures to the findings that explain them.
 
@@ -219,14 +205,16 @@ def assign_signatures(
             assigned[index].append(signature)
         if not indices:
             unassigned.append(signature)
-    result = [
-        evolve(each, signatures=tuple(signatures))
-        for each, signatures in zip(findings, assigned, strict=True)
-    ]
-    return result + _unexplained(changes, findings, owners, old, new), unassigned
+    pairs = zip(findings, assigned, strict=True)
+    result = [evolve(each, signatures=tuple(signatures)) for each, signatures in pairs]
+    explained: set[str] = set()
+    for each, names in zip(findings, owners, strict=True):
+        if each.importer is Level.BREAKING:
+            explained |= names
+    return result + _unexplained(changes, explained, old, new), unassigned
 
 
-def _owners(each: Finding, old: OperationIndex, new: OperationIndex) -> set[str]:
+def _owners(each: Finding, old: _Index, new: _Index) -> set[str]:
     """Give the classes and operations that a finding is about, by their plain names."""
     names: set[str] = set()
     for index, pointer in ((old, each.old.pointer), (new, each.new.pointer)):
@@ -241,7 +229,7 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _class_at(index: OperationIndex, pointer: Pointer) -> str:
+def _class_at(index: _Index, pointer: Pointer) -> str:
     if pointer[:2] != ("components", "schemas") or len(pointer) < 3:
         return ""
     location = index.spec.components("schemas").get(pointer[2])
@@ -288,17 +276,9 @@ def _changes_member(each: Finding, member: str) -> bool:
 
 
 def _unexplained(
-    changes: PackageChanges,
-    findings: list[Finding],
-    owners: list[set[str]],
-    old: OperationIndex,
-    new: OperationIndex,
+    changes: PackageChanges, explained: set[str], old: _Index, new: _Index
 ) -> list[Finding]:
     """Make a finding of each break in Python that no finding about the spec explains."""
-    explained: set[str] = set()
-    for each, names in zip(findings, owners, strict=True):
-        if each.importer is Level.BREAKING:
-            explained |= names
     operations = {python_name(each.id): each.location for each in reversed(old.operations)}
     comparison = Comparison(old.spec, new.spec)
     made: set[str] = set()

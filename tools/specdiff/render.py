@@ -26,6 +26,7 @@ _HEADINGS = {
     Level.WORDING: ("WORDING ONLY", "Wording only", ""),
     Level.NONE: ("NO CHANGE FOR THIS READER", "No change for this reader", "dim"),
 }
+_MARKED = {Level.BREAKING: "**breaking**"}
 _MAX_OPERATIONS = 4
 _MAX_ROWS = 200
 # What Markdown or HTML would interpret in a table cell.
@@ -41,10 +42,9 @@ def _summary(report: Report, view: View) -> str:
     """Sum up a report in one line."""
     if not report.findings:
         return f"No change between {report.old} and {report.new}."
-    counts = ", ".join(
-        f"{report.count(level, view)} {_HEADINGS[level][1].lower()}"
-        for level in (Level.BREAKING, Level.COMPATIBLE, Level.WORDING)
-    )
+    words = {each: _HEADINGS[each][1].lower() for each in Level if each is not Level.NONE}
+    counts = ", ".join(f"{report.count(each, view)} {word}" for each, word in words.items())
+
     http, importer = (report.count(Level.BREAKING, each) for each in _VIEWS)
     return f"{counts}. Breaking over HTTP: {http}; for importers: {importer}."
 
@@ -158,10 +158,8 @@ def _row(each: Finding) -> str:
         what += f" In {_code(_operations(each))}."
     same = each.old.pointer == each.new.pointer
     where = f"{_where(each.old)} → {each.new.line if same else _where(each.new)}"
-    levels = (
-        f"**{level}**" if level is Level.BREAKING else level for level in (each.http, each.importer)
-    )
-    return f"| {what} | {' | '.join(levels)} | {where} |"
+    http, importer = (_MARKED.get(level, level) for level in (each.http, each.importer))
+    return f"| {what} | {http} | {importer} | {where} |"
 
 
 def _where(location: SpecLocation) -> str:
@@ -185,10 +183,8 @@ def _code(text: str) -> str:
 
 
 def _signature_block(report: Report) -> list[str]:
-    signatures = [
-        *(signature for each in report.findings for signature in each.signatures),
-        *report.signatures,
-    ]
+    signatures = [signature for each in report.findings for signature in each.signatures]
+    signatures += report.signatures
     if not signatures:
         return []
     lines: list[str] = []
@@ -207,9 +203,8 @@ def json_report(report: Report) -> dict[str, Any]:
         "old": report.old,
         "new": report.new,
         "breaks": report.breaks(),
-        "summary": {
-            view: {level.value: report.count(level, view) for level in Level} for view in _VIEWS
-        },
+        "summary": {each: _json_counts(report, each) for each in _VIEWS},
+
         "findings": [
             {
                 "rule": each.rule.id,
@@ -233,10 +228,12 @@ def json_report(report: Report) -> dict[str, Any]:
     }
 
 
+def _json_counts(report: Report, view: View) -> dict[str, int]:
+    return {level.value: report.count(level, view) for level in Level}
+
+
 def _json_signatures(signatures: tuple[Signature, ...]) -> list[dict[str, str | None]]:
-    return [
-        {"name": each.name, "old": each.old or None, "new": each.new or None} for each in signatures
-    ]
+    return [{"name": s.name, "old": s.old or None, "new": s.new or None} for s in signatures]
 
 
 def json_text(report: Report) -> str:

@@ -19,6 +19,7 @@ from tools.specdiff.spec_files import ROOT, SPEC, CannotCompareError, Source, gi
 
 CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "pipedrive_oauth_client/__init__.py"
+_HINT = "name one: make diff BASE=…"
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _SECTION = re.compile(r"^## \[([^\]]+)\].*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -51,13 +52,11 @@ def default_base(root: Path) -> str:
         if tip is not None and tip == head:
             break
     if head is None or git(root, "rev-parse", "--verify", "--quiet", f"HEAD:{SPEC}") is None:
-        raise CannotCompareError("there is no commit to compare with; name one: make diff BASE=…")
+        raise CannotCompareError(f"there is no commit to compare with; {_HINT}")
     if (root / SPEC).read_bytes() != git(root, "cat-file", "blob", f"HEAD:{SPEC}"):
         return "HEAD"
     if _resolve(root, "HEAD~1") is None:
-        raise CannotCompareError(
-            "there is no commit before this one (a shallow clone?); name one: make diff BASE=…"
-        )
+        raise CannotCompareError(f"there is no commit before this one (a shallow clone?); {_HINT}")
     return "HEAD~1"
 
 
@@ -97,9 +96,8 @@ def _version(text: str, where: str) -> Version:
     try:
         return Version(found[1] if found else "")
     except InvalidVersion as error:
-        raise CannotCompareError(
-            f'{VERSION_FILE} of {where} has no line like __version__ = "0.1.0"'
-        ) from error
+        message = f'{VERSION_FILE} of {where} has no line like __version__ = "0.1.0"'
+        raise CannotCompareError(message) from error
 
 
 def _released(changelog: str) -> Version | None:
@@ -183,10 +181,7 @@ def _run(argv: list[str] | None, root: Path) -> int:
         raise CannotCompareError(f"there is no {SPEC}")
     base = arguments.base.strip() or default_base(root)
     if _resolve(root, base) is None:
-        raise CannotCompareError(
-            f"{base} is not a git revision here (a shallow clone lacks older ones);"
-            " name another: make diff BASE=…"
-        )
+        raise CannotCompareError(f"{base} is not a git revision here (a shallow clone?); {_HINT}")
     old = read_source(f"{base}:{SPEC}", root=root)
     new = Source(SPEC, read_source(str(root / SPEC)).text)
     report = diff(old, new)

@@ -34,6 +34,7 @@ _LIMITS = {
     *_LOWER, *_UPPER, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
     "pattern", "uniqueItems",
 }  # fmt: skip
+_FLAGS = ("readOnly", "writeOnly", "deprecated")
 _OBJECT_KEYS = {"properties", "additionalProperties", "required", "minProperties", "maxProperties"}
 
 
@@ -117,35 +118,28 @@ def _read_keys(location: SpecLocation) -> Schema:
     format_ = location.text("format")
     if location.component:
         location = location.named("", location.component)
-    owner = class_hint(location)
+    owner, properties = class_hint(location), location.entries("properties")
     required = node.get("required")
     extra = location.at("additionalProperties")
     additional: bool | SpecLocation = True
     if extra is not None and extra.value not in (True, {}):
         additional = extra.value is not False and extra.named(owner, "additional_property")
     items = location.at("items")
+    unknown = [key for key in node if key not in _READ | _LIMITS | WORDING_KEYS]
     return Schema(
         location,
         types=types,
         enum=_enum(node),
         formats=frozenset({format_} - {"", "password"}),
         secret=format_ == "password",
-        fields={
-            key: inner.named(owner, key) for key, inner in location.entries("properties").items()
-        },
+        fields={key: each.named(owner, key) for key, each in properties.items()},
         required=frozenset(map(str, required)) if isinstance(required, list) else frozenset(),
         additional=additional,
         item=items and items.named(location.parent, f"{location.name}_item"),
         limits=_read_limits(node),
-        flags=frozenset(
-            key for key in ("readOnly", "writeOnly", "deprecated") if location.is_set(key)
-        ),
+        flags=frozenset(key for key in _FLAGS if location.is_set(key)),
         default=canonical(node["default"]) if "default" in node else None,
-        unsupported={
-            key: canonical(value)
-            for key, value in node.items()
-            if key not in _READ | _LIMITS | WORDING_KEYS and not key.startswith("x-")
-        },
+        unsupported={key: canonical(node[key]) for key in unknown if not key.startswith("x-")},
     )
 
 
@@ -224,10 +218,10 @@ def _with_union(
     """Add the variants of a union; give them, null aside, as well."""
     found: list[Schema] = []
     for key in ("oneOf", "anyOf"):
-        variants = [
-            each.named(location.parent, f"{location.name}_type_{index}")
-            for index, each in enumerate(location.items(key))
-        ]
+        name = f"{location.name}_type_"
+        items = enumerate(location.items(key))
+        variants = [each.named(location.parent, f"{name}{index}") for index, each in items]
+
         schemas = [(each, read_schema(each, inside)) for each in variants]
         non_null = [(each, read) for each, read in schemas if read.types != frozenset({"null"})]
         found += [read for _, read in non_null]

@@ -10,10 +10,8 @@ from urllib.parse import unquote
 
 from attrs import define, evolve, field, frozen
 from jsonschema.exceptions import best_match
-from openapi_spec_validator.schemas import (
-    openapi_v30_schema_validator,
-    openapi_v31_schema_validator,
-)
+from openapi_spec_validator.schemas import openapi_v30_schema_validator as v30_validator
+from openapi_spec_validator.schemas import openapi_v31_schema_validator as v31_validator
 from referencing import Registry, Specification
 from referencing.exceptions import Unresolvable
 
@@ -49,11 +47,11 @@ class Spec:
             problem = "has no key `openapi`" if version is None else f"says {version!r}"
             if isinstance(version, int | float):
                 problem = "gives its version as a number, not as text like '3.0.3'"
-            raise CannotCompareError(
-                f"{source.label} is not an OpenAPI 3.0 or 3.1 document: it {problem}"
-            )
+            message = f"{source.label} is not an OpenAPI 3.0 or 3.1 document: it {problem}"
+            raise CannotCompareError(message)
+
         minor = int(found[1])
-        validator = openapi_v31_schema_validator if minor else openapi_v30_schema_validator
+        validator = v31_validator if minor else v30_validator
         same_version = known is not None and known.minor == minor
         unchecked = _without(content, known.content) if known and same_version else content
         invalid = best_match(validator.iter_errors(unchecked))
@@ -82,22 +80,18 @@ class Spec:
 
     def resolve(self, reference: str, pointer: Pointer) -> SpecLocation:
         """Find the target of the `$ref` at a pointer. Nothing is ever fetched."""
-        problem = ""
         if not reference.startswith("#"):
             problem = "which is another document; put both into one"
         elif reference not in ("#", "#/") and not reference.startswith("#/"):
             problem = "which is not a JSON pointer"
-        if problem:
-            raise self._reference_error(reference, pointer, problem)
-        try:
-            target = self._registry.resolver("").lookup(reference).contents
-        except (Unresolvable, ValueError, LookupError, TypeError) as error:
-            raise self._reference_error(reference, pointer, "which does not exist") from error
-        return SpecLocation(self, target, tuple(_reference_keys(reference)))
-
-    def _reference_error(self, reference: str, pointer: Pointer, why: str) -> CannotCompareError:
+        else:
+            try:
+                target = self._registry.resolver("").lookup(reference).contents
+                return SpecLocation(self, target, tuple(_reference_keys(reference)))
+            except (Unresolvable, ValueError, LookupError, TypeError):
+                problem = "which does not exist"
         line = self.line((*pointer, "$ref"))
-        return CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {why}")
+        raise CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {problem}")
 
 
 @frozen(eq=False)
@@ -318,22 +312,21 @@ def _reference_keys(reference: str) -> list[str]:
 
 def _without(content: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Leave out the paths and components that another document has alike."""
-    result = dict(content)
-    if isinstance(content.get("paths"), dict):
-        result["paths"] = _unknown(content["paths"], known.get("paths"))
-    components = content.get("components")
+
+    def unknown(entries: Any, before: Any) -> Any:
+        if not isinstance(entries, dict) or not isinstance(before, dict):
+            return entries
+        return {key: each for key, each in entries.items() if before.get(key, ...) != each}
+
+    result, components = dict(content), content.get("components")
+    if "paths" in content:
+        result["paths"] = unknown(content["paths"], known.get("paths"))
     if isinstance(components, dict):
         before = known.get("components") or {}
         result["components"] = {
-            kind: _unknown(entries, before.get(kind) or {}) for kind, entries in components.items()
+            kind: unknown(each, before.get(kind) or {}) for kind, each in components.items()
         }
     return result
-
-
-def _unknown(entries: Any, known: Any) -> Any:
-    if not isinstance(entries, dict) or not isinstance(known, dict):
-        return entries
-    return {key: value for key, value in entries.items() if key not in known or known[key] != value}
 
 
 def pointer_text(pointer: Pointer) -> str:

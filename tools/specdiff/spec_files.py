@@ -70,9 +70,7 @@ def read_source(name: str, *, root: Path = ROOT) -> Source:
     is_file = path.exists() and not path.is_dir()
     text = _read_file(path) if is_file else _read_revision(name, root)
     if len(text) > MAX_BYTES:
-        raise CannotCompareError(
-            f"{name} is larger than {MAX_BYTES >> 20} MB, too large for a spec"
-        )
+        raise CannotCompareError(f"{name} is too large for a spec: over {MAX_BYTES >> 20} MB")
     return Source(name, text)
 
 

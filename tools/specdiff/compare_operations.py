@@ -299,7 +299,6 @@ def _compare_response(pair: Pair, status: str, operation: str) -> None:
 def _compare_headers(pair: Pair, status: str) -> None:
     headers = (each.entries("headers") for each in (pair.old, pair.new))
     before, after = ({name.lower(): (name, at) for name, at in each.items()} for each in headers)
-
     for key in sorted(before.keys() | after.keys() - {"content-type"}):
         (name, old), (new_name, new) = before.get(key, ("", None)), after.get(key, ("", None))
         header = pair.of(old, new)

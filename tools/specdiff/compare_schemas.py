@@ -156,7 +156,6 @@ def _compare_formats(pair: _SchemaPair) -> None:
     before, after = (
         {part for name in each for part in _INCLUDED.get(name, {name})} for each in (old, new)
     )
-
     verdict = "narrowed" if before < after else "widened" if after < before else "changed"
     importer = Level.BREAKING if old & TYPED_FORMATS != new & TYPED_FORMATS else None
     words = [" and ".join(sorted(each)) or "none" for each in (old, new)]
@@ -276,7 +275,6 @@ def _compare_unions(pair: _SchemaPair) -> bool:
         verdict, anything = ("narrowed", "old") if single[0] is pair.old else ("widened", "new")
         variants = "one of several variants"
         words = {"old": variants, "new": variants, anything: "any"}
-
         pair.add(f"type-{verdict}", **words)
     elif single and not all(_is_only_union(each) for each in (pair.old, pair.new) if each.union):
         pair.add("not-judged", detail="oneOf or anyOf")
@@ -292,7 +290,6 @@ def _compare_variants(pair: _SchemaPair) -> None:
     """
     schemas = pair.old, pair.new
     ours, theirs = (list(each.union or [_without_wording(each.location)]) for each in schemas)
-
     for matches in (_mean_the_same, _are_related):
         for before in list(ours):
             after = next((each for each in theirs if matches(before, each)), None)

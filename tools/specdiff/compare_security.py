@@ -18,12 +18,10 @@ _SCHEME_WORDING = {"description", "bearerFormat"}
 def compare_schemes(pair: Pair) -> None:
     """Compare the documentation of the schemes themselves."""
     before, after = (each.spec.components("securitySchemes") for each in (pair.old, pair.new))
-
     for name in before.keys() & after.keys():
         ours, theirs = before[name], after[name]
         names = ("name", "scheme")
         case_only = [key for key in names if ours.text(key).lower() == theirs.text(key).lower()]
-
         pair.of(ours, theirs).compare_wording(name, "bearerFormat", *case_only)
         flows, others = ours.entries("flows"), theirs.entries("flows")
         for kind in flows.keys() & others.keys():
@@ -113,7 +111,6 @@ def compare_servers(pair: Pair, items: Pair) -> None:
     """Compare the servers of operations, path items or documents."""
     before = _nearest("servers", pair.old, items.old)
     after = _nearest("servers", pair.new, items.new)
-
     nearest = pair.of(before, after)
     if not nearest.is_first("servers"):
         return
@@ -152,7 +149,6 @@ def _servers(nearest: SpecLocation) -> dict[str, SpecLocation]:
     for server in nearest.items("servers"):
         variables = server.entries("variables")
         defaults = {name: each.text("default") for name, each in variables.items()}
-
         extra = f" with {canonical(defaults)}" if defaults else ""
         found[f"{server.text('url').rstrip('/') or '/'}{extra}"] = server
     return found or {"/": nearest}

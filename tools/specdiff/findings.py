@@ -150,7 +150,6 @@ class Pair:
         rule, found = rules()[rule_id], self.comparison
         words["subject"] = subject
         quoted = {name: f"`{shorten(each)}`" for name, each in words.items()}
-
         what = rule.what.format(**quoted)
         http = Level.NONE if found.in_unused else http or rule.http
         made = Finding(rule, http, importer or rule.importer, subject, what, self.old, self.new)

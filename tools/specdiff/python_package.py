@@ -70,15 +70,12 @@ def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> Packa
         # The same operations on both sides, so that none seems to be removed.
         kept = {each.address for each in affected[0][:MAX_AFFECTED]}
         kept |= {each.address for each in affected[1] if len(kept) < MAX_AFFECTED}
-
         sides = zip((old, new), affected, pointers, strict=True)
         contents = [_slice(index, chosen, kept, wanted) for index, chosen, wanted in sides]
-
         left = len({each.address for side in affected for each in side} - kept)
         note = f"{left} affected operations were left out of the signatures" if left else ""
     texts = [json.dumps(content, ensure_ascii=False) for content in contents]
     modules = [_load_package(texts[0], old.spec.label), _load_package(texts[1], new.spec.label)]
-
     before, after = (dict(_declarations(module)) for module in modules)
     signatures = tuple(
         Signature(name, before.get(name, ""), after.get(name, ""))
@@ -89,7 +86,6 @@ def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> Packa
     )
     breaks = [each.obj for each in griffe.find_breaking_changes(*modules) if each.kind in _BREAKS]
     broken = dict.fromkeys(each.path.partition(".")[2] for each in breaks)
-
     return PackageChanges(signatures, tuple(broken), partial, note)
 
 

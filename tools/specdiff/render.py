@@ -44,7 +44,6 @@ def _summary(report: Report, view: View) -> str:
         return f"No change between {report.old} and {report.new}."
     words = {each: _HEADINGS[each][1].lower() for each in Level if each is not Level.NONE}
     counts = ", ".join(f"{report.count(each, view)} {word}" for each, word in words.items())
-
     http, importer = (report.count(Level.BREAKING, each) for each in _VIEWS)
     return f"{counts}. Breaking over HTTP: {http}; for importers: {importer}."
 
@@ -204,7 +203,6 @@ def json_report(report: Report) -> dict[str, Any]:
         "new": report.new,
         "breaks": report.breaks(),
         "summary": {each: _json_counts(report, each) for each in _VIEWS},
-
         "findings": [
             {
                 "rule": each.rule.id,

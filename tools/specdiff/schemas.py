@@ -221,7 +221,6 @@ def _with_union(
         name = f"{location.name}_type_"
         items = enumerate(location.items(key))
         variants = [each.named(location.parent, f"{name}{index}") for index, each in items]
-
         schemas = [(each, read_schema(each, inside)) for each in variants]
         non_null = [(each, read) for each, read in schemas if read.types != frozenset({"null"})]
         found += [read for _, read in non_null]

@@ -49,7 +49,6 @@ class Spec:
                 problem = "gives its version as a number, not as text like '3.0.3'"
             message = f"{source.label} is not an OpenAPI 3.0 or 3.1 document: it {problem}"
             raise CannotCompareError(message)
-
         minor = int(found[1])
         validator = v31_validator if minor else v30_validator
         same_version = known is not None and known.minor == minor

@@ -288,8 +288,9 @@ def _compare_variants(pair: _SchemaPair) -> None:
 
     What is left after that was added or removed; if there are both, it can't be told which.
     """
+    # The documentation of a single schema was compared with that of the union.
     schemas = pair.old, pair.new
-    ours, theirs = (list(each.union or [_without_wording(each.location)]) for each in schemas)
+    ours, theirs = (list(each.union or [each.location.without(WORDING_KEYS)]) for each in schemas)
     for matches in (_mean_the_same, _are_related):
         for before in list(ours):
             after = next((each for each in theirs if matches(before, each)), None)
@@ -308,12 +309,6 @@ def _compare_variants(pair: _SchemaPair) -> None:
     for variant in theirs:
         kind, at = python_type(read_schema(variant)), pair.at(new=variant)
         at.add(f"{pair.side}-variant-added", pair.subject, new=kind)
-
-
-def _without_wording(location: SpecLocation) -> SpecLocation:
-    """Leave out the documentation, which was compared with that of the whole."""
-    value = {key: each for key, each in location.value.items() if key not in WORDING_KEYS}
-    return evolve(location, value=value)
 
 
 def _is_only_union(schema: Schema) -> bool:

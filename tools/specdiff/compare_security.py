@@ -70,24 +70,20 @@ def _alternatives(requirement: SpecLocation, name: str) -> list[str]:
     scheme = requirement.spec.components("securitySchemes").get(name)
     if scheme is None:
         return [name]
-    kept = {
-        key: value
-        for key, value in scheme.value.items()
-        if key not in _SCHEME_WORDING and key != "flows" and not key.startswith("x-")
-    }
+    kept = scheme.without({"flows", *_SCHEME_WORDING}).value
+    kept = {key: value for key, value in kept.items() if not key.startswith("x-")}
+
     # Both are case-insensitive in HTTP.
     if kept.get("type") == "http" or kept.get("in") == "header":
         kept |= {key: str(kept[key]).lower() for key in ("scheme", "name") if key in kept}
     flows = scheme.entries("flows")
-    forms = [canonical({**kept, **_flow(kind, flow)}) for kind, flow in flows.items()]
-    return forms or [canonical(kept)]
-
-
-def _flow(kind: str, flow: SpecLocation) -> dict[str, str]:
-    """Give the URLs of a flow; tokens are refreshed at the token URL unless it says otherwise."""
-    token = flow.text("tokenUrl")
-    urls = {"authorize": flow.text("authorizationUrl"), "token": token}
-    return {**urls, "flow": kind, "refresh": flow.text("refreshUrl") or token}
+    found = []
+    for kind, flow in flows.items():
+        # Tokens are refreshed at the token URL unless the flow says otherwise.
+        token, authorize = flow.text("tokenUrl"), flow.text("authorizationUrl")
+        urls = {"token": token, "authorize": authorize, "refresh": flow.text("refreshUrl") or token}
+        found.append(canonical({**kept, **urls, "flow": kind}))
+    return found or [canonical(kept)]
 
 
 def _demands_no_more(new: Credentials, old: Credentials) -> bool:

@@ -71,7 +71,12 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
         return Report(old.label, new.label, ())
     after = Spec.load(new, before)
     ours, theirs = OperationIndex(before), OperationIndex(after)
-    findings = [_with_operations(each, ours, theirs) for each in _compare(ours, theirs)]
+    findings = []
+    for each in _compare(ours, theirs):
+        # By their new addresses where they have one.
+        affected = theirs.affected_by(each.new.pointer) or ours.affected_by(each.old.pointer)
+        addresses = dict.fromkeys(operation.address for operation in affected)
+        findings.append(evolve(each, operations=tuple(addresses)))
     unassigned: list[Signature] = []
     status: PythonStatus = "skipped"
     note = ""
@@ -85,12 +90,6 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
             findings, unassigned = assign_signatures(findings, changes, ours, theirs)
     findings.sort(key=_order)
     return Report(old.label, new.label, tuple(findings), status, note, tuple(unassigned))
-
-
-def _with_operations(each: Finding, old: OperationIndex, new: OperationIndex) -> Finding:
-    """Add the operations that a finding affects, by their new addresses where they have one."""
-    affected = new.affected_by(each.new.pointer) or old.affected_by(each.old.pointer)
-    return evolve(each, operations=tuple(dict.fromkeys(one.address for one in affected)))
 
 
 def _order(each: Finding) -> tuple[object, ...]:

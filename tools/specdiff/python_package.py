@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import griffe
 from attrs import evolve, frozen
@@ -43,6 +44,8 @@ _BREAKS = {
     griffe.BreakageKind.PARAMETER_ADDED_REQUIRED,
 }
 # The four functions of an operation change alike; one stands for all.
+_CLASS_RULES = re.compile(r"(renamed|replaced|schema-removed|schema-added)$|unknown-fields|enum")
+_CALL_RULES = re.compile(r"schema-renamed|schema-replaced|enum|type")
 _LIKE_SYNC = (".sync_detailed", ".asyncio", ".asyncio_detailed")
 
 
@@ -137,9 +140,7 @@ def _load_package(text: str, label: str) -> griffe.Module:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
         module = griffe.load("generated", search_paths=[directory], allow_inspection=False)
-    if isinstance(module, griffe.Module):
-        return module
-    raise RejectedError(f"the package generated from {label} can't be read")
+    return cast("griffe.Module", module)
 
 
 @cache
@@ -215,7 +216,9 @@ def _owners(each: Finding, old: _Index, new: _Index) -> set[str]:
     names: set[str] = set()
     for index, pointer in ((old, each.old.pointer), (new, each.new.pointer)):
         names |= {python_name(operation.id) for operation in index.affected_by(pointer)}
-        names.add(_class_at(index, pointer))
+        if pointer[:2] == ("components", "schemas") and len(pointer) > 2:
+            schema = index.spec.components("schemas").get(pointer[2])
+            names.add(class_name(read_schema(schema)) if schema else "")
     names.add(each.subject.partition(".")[0])
     return {_plain(name) for name in names} - {""}
 
@@ -223,13 +226,6 @@ def _owners(each: Finding, old: _Index, new: _Index) -> set[str]:
 def _plain(name: str) -> str:
     """Write a class and its module, or an operation and its module, in the same way."""
     return name.replace("_", "").lower()
-
-
-def _class_at(index: _Index, pointer: Pointer) -> str:
-    if pointer[:2] != ("components", "schemas") or len(pointer) < 3:
-        return ""
-    location = index.spec.components("schemas").get(pointer[2])
-    return class_name(read_schema(location)) if location else ""
 
 
 def _owner_and_member(name: str) -> tuple[str, str]:
@@ -257,18 +253,13 @@ def _belongs(owner: str, names: set[str]) -> bool:
 def _changes_calls(each: Finding) -> bool:
     """Tell whether a finding can change how an operation's functions are declared."""
     in_schema = each.new.pointer[:2] == ("components", "schemas")
-    return not in_schema or each.rule.id in {"schema-renamed", "schema-replaced"} or (
-        "enum" in each.rule.id or "type" in each.rule.id)  # fmt: skip
+    return not in_schema or bool(_CALL_RULES.search(each.rule.id))
 
 
 def _changes_member(each: Finding, member: str) -> bool:
     """Tell whether a finding can change how a member of its class is declared."""
-    return (
-        python_name(each.subject.rpartition(".")[2].replace("[]", "")) == member
-        or each.rule.id.endswith(("renamed", "replaced", "schema-removed", "schema-added"))
-        or "unknown-fields" in each.rule.id
-        or "enum" in each.rule.id
-    )
+    name = each.subject.rpartition(".")[2].replace("[]", "")
+    return python_name(name) == member or bool(_CLASS_RULES.search(each.rule.id))
 
 
 def _unexplained(
@@ -277,12 +268,9 @@ def _unexplained(
     """Make a finding of each break in Python that no finding about the spec explains."""
     operations = {python_name(each.id): each.location for each in reversed(old.operations)}
     comparison = Comparison(old.spec, new.spec)
-    made: set[str] = set()
     for name in changes.broken:
         owner, _member = _owner_and_member(name)
-        plain = _plain(owner)
-        if owner and not _belongs(owner, explained) and plain not in made:
-            made.add(plain)
+        if owner and not _belongs(owner, explained) and comparison.is_first(_plain(owner)):
             location = operations.get(owner, old.spec.top)
             Pair(comparison, location, new.spec.top).add("python-surface", owner)
     return list(comparison.findings.values())

@@ -202,12 +202,12 @@ def json_report(report: Report) -> dict[str, Any]:
         "old": report.old,
         "new": report.new,
         "breaks": report.breaks(),
-        "summary": {each: _json_counts(report, each) for each in _VIEWS},
+        "summary": {view: {each: report.count(each, view) for each in Level} for view in _VIEWS},
         "findings": [
             {
                 "rule": each.rule.id,
-                "http": each.http.value,
-                "importer": each.importer.value,
+                "http": each.http,
+                "importer": each.importer,
                 "subject": each.subject,
                 "what": each.what,
                 "effect": each.rule.effect,
@@ -224,10 +224,6 @@ def json_report(report: Report) -> dict[str, Any]:
             "signatures": _json_signatures(report.signatures),
         },
     }
-
-
-def _json_counts(report: Report, view: View) -> dict[str, int]:
-    return {level.value: report.count(level, view) for level in Level}
 
 
 def _json_signatures(signatures: tuple[Signature, ...]) -> list[dict[str, str | None]]:

@@ -78,9 +78,13 @@ def review(report: Report, base: str, root: Path) -> Review:
     # The last release, since this may not be the first breaking change after it.
     released = _released((old_changelog or b"").decode("utf-8", "replace"))
     before = released or _version(old_version.decode("utf-8", "replace"), base)
-    entries = _entries(changelog, version)
     breaking = report.of_level(Level.BREAKING)
-    undeclared = tuple(each for each in breaking if not _is_declared(each, entries))
+    declared = [set(re.findall(r"`([^`\n]+)`", entry)) for entry in _entries(changelog, version)]
+    undeclared = tuple(
+        each
+        for each in breaking
+        if not any({each.rule.id, _name(each)} <= names for names in declared)
+    )
     return Review(undeclared, version, before, _is_increased(before, version))
 
 
@@ -122,11 +126,6 @@ def _entries(changelog: str, version: Version) -> list[str]:
         # Pasted, but not completed.
         if "…" not in entry[0]
     ]
-
-
-def _is_declared(each: Finding, entries: list[str]) -> bool:
-    wanted = {each.rule.id, _name(each)}
-    return any(wanted <= set(re.findall(r"`([^`\n]+)`", entry)) for entry in entries)
 
 
 def _name(each: Finding) -> str:

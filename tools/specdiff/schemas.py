@@ -74,14 +74,12 @@ def read_schema(location: SpecLocation, above: frozenset[Pointer] = frozenset())
     """Read a schema; one that its own `allOf`, `oneOf` or `anyOf` (`above`) leads to is empty."""
     location = location.follow()
     if location.is_reference:  # 3.1 allows keys beside a reference; they count as in an allOf.
-        beside = {key: value for key, value in location.value.items() if key != "$ref"}
-        target = {"$ref": location.value["$ref"]}
-        location = evolve(location, value={**beside, "allOf": [target]})
+        all_of = [{"$ref": location.value["$ref"]}]
+        location = evolve(location, value={**location.without({"$ref"}).value, "allOf": all_of})
     if location.pointer in above:
         return Schema(location)
     if not isinstance(location.value, dict):
-        rejects_all = location.value is False
-        return Schema(location, unsupported={"false": "nothing"} if rejects_all else {})
+        return Schema(location, unsupported={"false": "nothing"} if location.value is False else {})
     inside = above | {location.pointer}
     schema = _read_keys(location)
     typeless = schema.types is None

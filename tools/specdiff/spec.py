@@ -151,6 +151,10 @@ class SpecLocation:
         """Stand for a schema that is not written down here, and allows everything."""
         return evolve(self, value={})
 
+    def without(self, keys: set[str]) -> SpecLocation:
+        """Leave out some keys."""
+        return evolve(self, value={k: each for k, each in self.value.items() if k not in keys})
+
     def key(self, key: str) -> SpecLocation:
         """Point at a key, or at the location itself where the key is missing."""
         if not isinstance(self.value, dict) or key not in self.value:

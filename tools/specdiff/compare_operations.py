@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from fnmatch import fnmatch
+from typing import Any, TypeAlias
 
 from tools.specdiff.compare_schemas import Side, compare_schemas, importer_level
 from tools.specdiff.findings import Level, Pair
@@ -23,6 +24,7 @@ _STYLES = {"query": "form", "cookie": "form", "path": "simple", "header": "simpl
 def compare_parameters(pair: Pair, items: Pair, renamed: dict[str, str]) -> None:
     """Compare the parameters of operations and path items; `renamed` are those of the path."""
     before, after = _parameters(items.old, pair.old), _parameters(items.new, pair.new)
+    arguments = {python_name(name) for _, name in before}
     matched: list[Pair] = []
     for key in list(before):
         wanted = (key[0], renamed.get(key[1], key[1])) if key[0] == "path" else key
@@ -39,14 +41,20 @@ def compare_parameters(pair: Pair, items: Pair, renamed: dict[str, str]) -> None
             _add_moved(matched[-1], key[1])
     for (where, name), location in before.items():
         pair.of(old=location).add("parameter-removed", name, place=where)
-    for (where, name), location in after.items():
-        required = location.is_set("required")
-        rule = "parameter-required-added" if required else "parameter-added"
-        importer = importer_level(_parameter_schema(location)) if required else None
-        pair.of(new=location).add(rule, name, place=where, importer=importer)
+    for (_, name), location in after.items():
+        _add_parameter(pair.of(new=location), is_taken=python_name(name) in arguments)
     for each in matched:
         if each.is_first("parameter"):
             _compare_parameter(each)
+
+
+def _add_parameter(pair: Pair, *, is_taken: bool) -> None:
+    """Report a new parameter, whose argument may have the name of another (`is_taken`)."""
+    required = pair.new.is_set("required")
+    rule = "parameter-required-added" if required else "parameter-added"
+    importer = importer_level(_parameter_schema(pair.new)) if required else None
+    importer = Level.BREAKING if is_taken else importer
+    pair.add(rule, pair.new.text("name"), place=pair.new.text("in"), importer=importer)
 
 
 def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKey, SpecLocation]:
@@ -139,11 +147,42 @@ def _style(parameter: SpecLocation) -> dict[str, object]:
 
 
 def media_types(location: SpecLocation) -> dict[str, SpecLocation]:
-    """Give the media types of a body, in one spelling."""
-    return {
-        ";".join(part.strip().lower() for part in name.split(";")): media
-        for name, media in location.entries("content").items()
-    }
+    """Give the media types of a body, in one spelling; JSON is UTF-8 whether it says so or not."""
+    found: dict[str, SpecLocation] = {}
+    for name, media in location.entries("content").items():
+        parts = [part.strip().lower().replace('"', "") for part in name.split(";")]
+        kept = [part for part in parts if part != "charset=utf-8" or not _is_json(parts[0])]
+        found[";".join(kept)] = media
+    return found
+
+
+def _compare_media_types(
+    pair: Pair, side: Side, *, is_read: bool = False, **words: Any
+) -> dict[str, Pair]:
+    """Compare the media types of two bodies; give those that both have.
+
+    A media range (`application/*`) has all types that it covers.
+    """
+    before, after = media_types(pair.old), media_types(pair.new)
+    matched = {name: pair.of(before[name], after[name]) for name in before if name in after}
+    for media in matched.values():
+        if ("charset" in media.old.pointer[-1]) != ("charset" in media.new.pointer[-1]):
+            added = media.new.pointer[-1]
+            media.add(f"{side}-media-type-added", added, importer=Level.NONE, **words)
+    for name in before.keys() - after.keys():
+        covering = next((each for each in after if "*" in each and fnmatch(name, each)), None)
+        if covering is not None:
+            matched[name] = pair.of(before[name], after[covering])
+        if covering is None or covering in before:
+            unread = side == "response" and not (is_read and _is_json(name))
+            level = Level.COMPATIBLE if covering else None
+            importer = Level.COMPATIBLE if covering or unread else None
+            rule, removed = f"{side}-media-type-removed", pair.of(old=before[name])
+            removed.add(rule, name, http=level, importer=importer, **words)
+    for name in after.keys() - before.keys():
+        rule = "response-body" if side == "response" and not before else f"{side}-media-type"
+        pair.of(new=after[name]).add(f"{rule}-added", name, **words)
+    return matched
 
 
 def _compare_media_schemas(pair: Pair, side: Side, operation: str, name: str) -> None:
@@ -177,11 +216,7 @@ def compare_bodies(pair: Pair, operation: str) -> None:
 
 def _compare_body_content(pair: Pair, operation: str) -> None:
     before, after = media_types(pair.old), media_types(pair.new)
-    for name in before.keys() - after.keys():
-        pair.of(old=before[name]).add("request-media-type-removed", name)
-    for name in after.keys() - before.keys():
-        pair.of(new=after[name]).add("request-media-type-added", name)
-    matched = {name: pair.of(before[name], after[name]) for name in before if name in after}
+    matched = _compare_media_types(pair, "request")
     if not matched and len(before) == len(after) == 1:
         # The same fields in another format: importers of the client see only the fields.
         matched[""] = pair.of(*before.values(), *after.values())
@@ -277,20 +312,13 @@ def _compare_response(pair: Pair, status: str, operation: str) -> None:
     pair.compare_wording(status, "links")
     pair.compare_unknown(status, {"content", "headers", "links"})
     _compare_headers(pair, status)
-    before, after = media_types(pair.old), media_types(pair.new)
     ours, theirs = (_parsed(each, status, operation) for each in (pair.old, pair.new))
-    if ours and not theirs and any(map(_is_json, after)):
+    after = media_types(pair.new)
+    if ours and not theirs and any(_is_json(name) or "*" in name for name in after):
         first = next(iter(after))
         pair.of(ours, after[first]).add("response-no-longer-read", first, place=status)
-    for name in before.keys() - after.keys():
-        importer = None if ours and _is_json(name) else Level.COMPATIBLE
-        removed = pair.of(old=before[name])
-        removed.add("response-media-type-removed", name, place=status, importer=importer)
-    for name in after.keys() - before.keys():
-        rule = "response-media-type-added" if before else "response-body-added"
-        pair.of(new=after[name]).add(rule, name, place=status)
-    for name in before.keys() & after.keys():
-        media = pair.of(before[name], after[name])
+    matched = _compare_media_types(pair, "response", is_read=ours is not None, place=status)
+    for name, media in matched.items():
         media.compare_wording(f"{status} {name}")
         media.compare_unknown(f"{status} {name}", {"schema"})
         _compare_media_schemas(media, "response", operation, f"response_{status}")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
 from tools.specdiff.findings import Comparison, Level, Pair, rules
-from tools.specdiff.python_names import TYPED_FORMATS, class_name, python_type
+from tools.specdiff.python_names import (
+    TYPED_FORMATS,
+    class_name,
+    keeps_members,
+    python_name,
+    python_type,
+)
 from tools.specdiff.schemas import (
     TYPES,
     WORDING_KEYS,
@@ -26,6 +33,8 @@ _Pairs: TypeAlias = frozenset[tuple[Pointer, Pointer]]
 
 # The mark of a field that the side never sees.
 _HIDDEN: dict[Side, str] = {"request": "readOnly", "response": "writeOnly"}
+# The attributes of every model.
+_RESERVED = {"additional_properties", "additional_keys", "to_dict", "from_dict"}
 # The formats whose values a format includes.
 _INCLUDED = {"int32": {"int32", "int64"}, "float": {"float", "double"}}
 
@@ -146,7 +155,9 @@ def _compare_values(pair: _SchemaPair) -> None:
         pair.add("deprecated" if marked else "no-longer-deprecated")
     for key in sorted(old.unsupported.keys() | new.unsupported.keys()):
         if old.unsupported.get(key) != new.unsupported.get(key):
-            pair.add("not-judged", detail=key)
+            # A discriminator rules out no value, and the generated code does not read it.
+            harmless = key == "discriminator" and key not in old.unsupported
+            pair.add("wording-changed" if harmless else "not-judged", detail=key)
 
 
 def _compare_formats(pair: _SchemaPair) -> None:
@@ -169,12 +180,15 @@ def _compare_enums(pair: _SchemaPair) -> None:
     elif old is not None and new is None:
         pair.add("enum-dropped", old=", ".join(old))
     elif old is not None and new is not None:
+        kept = keeps_members(pair.old, pair.new)
         for value in old:
             if value not in new:
                 pair.add("enum-value-removed", old=value)
         for value in new:
             if value not in old:
-                pair.add("enum-value-added", new=value)
+                pair.add("enum-value-added", importer=None if kept else Level.BREAKING, new=value)
+        if set(old) == set(new) and not kept:
+            pair.add("python-surface")
 
 
 def _compare_defaults(pair: _SchemaPair) -> None:
@@ -220,7 +234,11 @@ def _is_seen(field: SpecLocation, side: Side) -> bool:
 
 def importer_level(required: SpecLocation) -> Level | None:
     """Give the importers' level of a value that is required now: the client sends defaults."""
-    return None if read_schema(required).default in (None, "null") else Level.COMPATIBLE
+    schema = read_schema(required)
+    # The generator writes the defaults of single values only.
+    scalar = schema.types is not None and not schema.types & {"array", "object"}
+    written = scalar and not schema.union and schema.default not in (None, "null")
+    return Level.COMPATIBLE if written else None
 
 
 def _add_new_field(pair: _SchemaPair, name: str, at: Pair, subject: str) -> None:
@@ -229,6 +247,9 @@ def _add_new_field(pair: _SchemaPair, name: str, at: Pair, subject: str) -> None
         rule = "response-field-added-to-closed"
     elif pair.side == "request" and name in pair.new.required:
         rule, importer = "request-field-required-added", importer_level(at.new)
+    # Two fields of one attribute: the generator names both otherwise, or rejects them.
+    if python_name(name) in _RESERVED | {python_name(each) for each in pair.old.fields}:
+        importer = Level.BREAKING
     at.add(rule, subject, importer=importer)
 
 
@@ -291,6 +312,8 @@ def _compare_variants(pair: _SchemaPair) -> None:
     # The documentation of a single schema was compared with that of the union.
     schemas = pair.old, pair.new
     ours, theirs = (list(each.union or [each.location.without(WORDING_KEYS)]) for each in schemas)
+    order: dict[int, tuple[int, SpecLocation]] = {}
+    places = {id(each): place for place, each in enumerate([*ours, *theirs])}
     for matches in (_mean_the_same, _are_related):
         for before in list(ours):
             after = next((each for each in theirs if matches(before, each)), None)
@@ -298,6 +321,9 @@ def _compare_variants(pair: _SchemaPair) -> None:
                 ours.remove(before)
                 theirs.remove(after)
                 pair.enqueue(before, after, pair.subject)
+                order[places[id(before)]] = (places[id(after)], after)
+    if pair.side == "response" and _decodes_differently([order[place] for place in sorted(order)]):
+        pair.add("python-surface")
     if len(ours) == len(theirs) == 1 and read_schema(ours[0]).types == read_schema(theirs[0]).types:
         pair.enqueue(ours.pop(), theirs.pop(), pair.subject)
     if ours and theirs:
@@ -309,6 +335,17 @@ def _compare_variants(pair: _SchemaPair) -> None:
     for variant in theirs:
         kind, at = python_type(read_schema(variant)), pair.at(new=variant)
         at.add(f"{pair.side}-variant-added", pair.subject, new=kind)
+
+
+def _decodes_differently(variants: list[tuple[int, SpecLocation]]) -> bool:
+    """Tell whether values may have another class: the client takes the first variant that fits."""
+    for (place, one), (other_place, other) in combinations(variants, 2):
+        schemas = read_schema(one), read_schema(other)
+        types = [(each.types or TYPES) - {"null"} for each in schemas]
+        same = python_type(schemas[0]) == python_type(schemas[1])
+        if place > other_place and types[0] & types[1] and not same:
+            return True
+    return False
 
 
 def _is_only_union(schema: Schema) -> bool:

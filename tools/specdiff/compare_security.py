@@ -110,7 +110,8 @@ def compare_servers(pair: Pair, items: Pair) -> None:
     nearest = pair.of(before, after)
     if not nearest.is_first("servers"):
         return
-    ours, theirs = _servers(before), _servers(after)
+    bases = pair.comparison.bases
+    ours, theirs = _servers(before, bases[0]), _servers(after, bases[1])
     for url in ours.keys() - theirs.keys():
         nearest.of(old=ours[url]).add("server-removed", url)
     for url in theirs.keys() - ours.keys():
@@ -139,12 +140,13 @@ def _compare_variables(pair: Pair, url: str) -> None:
                     variable.add(rule, f"{url}, {name}: {value or 'any other'}")
 
 
-def _servers(nearest: SpecLocation) -> dict[str, SpecLocation]:
+def _servers(nearest: SpecLocation, base: str) -> dict[str, SpecLocation]:
     """Give servers by URL; another default of a variable is another URL."""
     found: dict[str, SpecLocation] = {}
     for server in nearest.items("servers"):
         variables = server.entries("variables")
         defaults = {name: each.text("default") for name, each in variables.items()}
         extra = f" with {canonical(defaults)}" if defaults else ""
-        found[f"{server.text('url').rstrip('/') or '/'}{extra}"] = server
+        url = server.text("url").rstrip("/").removesuffix(base) or "/"
+        found[f"{url}{extra}"] = server
     return found or {"/": nearest}

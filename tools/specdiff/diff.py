@@ -24,8 +24,9 @@ _SIDES: tuple[Side, ...] = ("request", "response")
 _ITEM_KEYS = {*METHODS, "parameters", "servers"}
 _OPERATION_KEYS = {"tags", "operationId", "parameters", "requestBody", "responses", "deprecated",
                    "security", "servers"}  # fmt: skip
-_DOCUMENT_KEYS = {"openapi", "info", "paths", "components", "tags", "servers", "security",
-                  "jsonSchemaDialect"}  # fmt: skip
+_DOCUMENT_KEYS = {"openapi", "info", "paths", "webhooks", "components", "tags", "servers",
+                  "security", "jsonSchemaDialect"}  # fmt: skip
+_ORIGIN = re.compile(r"(?:\w+:)?(?://[^/]*)?")
 _TEMPLATE = re.compile(r"\{([^}]*)\}")
 
 
@@ -99,9 +100,10 @@ def _order(each: Finding) -> tuple[object, ...]:
 
 def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
     """Find every change between two specs."""
-    comparison = Comparison(old.spec, new.spec)
+    comparison = Comparison(old.spec, new.spec, _moved_bases(old, new))
     top = Pair(comparison, old.spec.top, new.spec.top)
     _compare_documents(top)
+    _compare_webhooks(top, old, new)
     for before, after in _match_operations(top, old.operations, new.operations):
         if old.dependencies(before) != new.dependencies(after):
             _compare_operations(comparison, before, after)
@@ -109,32 +111,64 @@ def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
     return list(comparison.findings.values())
 
 
+def _moved_bases(old: OperationIndex, new: OperationIndex) -> tuple[str, str]:
+    """Give the base paths of the servers if the paths of the other spec contain them instead."""
+    (ours, before), (theirs, after) = _origins_and_base(old), _origins_and_base(new)
+    addresses = {(each.method, before + each.path) for each in old.operations}
+    same = [each for each in new.operations if (each.method, after + each.path) in addresses]
+    return (before, after) if before != after and ours == theirs and same else ("", "")
+
+
+def _origins_and_base(index: OperationIndex) -> tuple[list[str], str]:
+    """Split the servers of all operations into origins and their one base path, if there is one."""
+    urls = [each.text("url").rstrip("/") for each in index.spec.top.items("servers")]
+    bases = {_ORIGIN.sub("", url, count=1) for url in urls}
+    for each in index.operations:
+        if each.location.get("servers") or each.item.get("servers"):
+            return urls, ""
+    base = bases.pop() if len(bases) == 1 else ""
+    return [url.removesuffix(base) for url in urls], base
+
+
 def _match_operations(top: Pair, old: list[Operation], new: list[Operation]) -> _Operations:
     """Match operations by address, then by operationId; report what has no counterpart."""
-    by_address = {(each.method, _TEMPLATE.sub("{}", each.path)): each for each in new}
-    pairs: _Operations = []
-    moved = []
-    for each in old:
-        found = by_address.pop((each.method, _TEMPLATE.sub("{}", each.path)), None)
-        if found is None:
-            moved.append(each)
-        else:
+    bases, pairs, removed, added = top.comparison.bases, _Operations(), [*old], [*new]
+    for step in range(3):
+        candidates = {_matching_keys(each, bases[1])[step]: each for each in added}
+        for each in list(removed):
+            key = _matching_keys(each, bases[0])[step]
+            found = candidates.pop(key, None) if key else None
+            if found is None:
+                continue
+            removed.remove(each)
+            added.remove(found)
             pairs.append((each, found))
-    by_id = {each.id: each for each in by_address.values() if each.id}
+            if step == 2 or _TEMPLATE.sub("{}", each.path) != _TEMPLATE.sub("{}", found.path):
+                http = None if step == 2 else Level.COMPATIBLE
+                pair, words = top.of(each.location, found.location), (each.address, found.address)
+                pair.add("operation-moved", each.name, http=http, old=words[0], new=words[1])
+
     paths = top.of(top.old.at("paths"), top.new.at("paths"))
-    for each in moved:
-        found = by_id.pop(each.id, None)
-        if found is None:
-            paths.of(old=each.location).add("operation-removed", each.name)
-        else:
-            pair = top.of(each.location, found.location)
-            pair.add("operation-moved", each.name, old=each.address, new=found.address)
-            pairs.append((each, found))
-    matched = {id(found) for _, found in pairs}
-    for each in new:
-        if id(each) not in matched:
-            paths.of(new=each.location).add("operation-added", each.name)
+    for each in removed:
+        paths.of(old=each.location).add("operation-removed", each.name)
+    for each in added:
+        paths.of(new=each.location).add("operation-added", each.name)
     return pairs
+
+
+def _matching_keys(operation: Operation, base: str) -> tuple[object, ...]:
+    method, path = operation.method, base + operation.path
+    return (method, path), (method, _TEMPLATE.sub("{}", path)), operation.id
+
+
+def _compare_webhooks(top: Pair, old: OperationIndex, new: OperationIndex) -> None:
+    """Report added webhooks; what a change of one means for its receivers is not judged."""
+    before, after = (each.get("webhooks") or {} for each in (top.old, top.new))
+    webhooks = top.of(top.old.key("webhooks"), top.new.key("webhooks"))
+    for name in after.keys() - before.keys():
+        webhooks.add("operation-added", f"webhook {name}", importer=Level.NONE)
+    if any(old.closure(before[name]) != new.closure(after.get(name)) for name in before):
+        webhooks.add("not-judged", "the document", detail="webhooks")
 
 
 def _compare_operations(comparison: Comparison, old: Operation, new: Operation) -> None:

@@ -103,6 +103,8 @@ class Comparison:
 
     old: Spec
     new: Spec
+    # The base paths of the servers, where only these moved into the paths or out of them.
+    bases: tuple[str, str] = ("", "")
     # Whether no operation uses the schemas that are being compared: nothing changes over HTTP then.
     in_unused: bool = False
     # The classes that replace each other under another name, with their schemas.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from typing import Any
 
+from openapi_python_client.parser.properties.enum_property import EnumProperty
+from openapi_python_client.parser.properties.schemas import Class
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from tools.specdiff.schemas import Schema, class_hint, read_schema
@@ -39,6 +43,29 @@ def _class(hint: str) -> str:
 def python_name(name: str) -> str:
     """Give the name of the argument, attribute, module or package that is generated for a name."""
     return str(PythonIdentifier(name, _PREFIX))
+
+
+def keeps_members(old: Schema, new: Schema) -> bool:
+    """Tell whether each value that both enums have is still the member of the same name."""
+    before, after = _members(old), _members(new)
+    if before is None or after is None:
+        return before is None
+    kept = set(after.values())
+    return all(after.get(name) == value for name, value in before.items() if value in kept)
+
+
+def _members(schema: Schema) -> dict[str, Any] | None:
+    """Give the members of the generated enum; None if two values have the same name."""
+    values = [json.loads(value) for value in schema.enum or ()]
+    names = schema.location.get("x-enum-varnames") or []
+    try:
+        return dict(
+            EnumProperty.values_from_list(
+                values, Class(ClassName("E", ""), PythonIdentifier("e", "")), names
+            )
+        )
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def python_type(schema: Schema, above: tuple[Pointer, ...] = ()) -> str:

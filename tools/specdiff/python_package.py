@@ -44,6 +44,7 @@ _BREAKS = {
     griffe.BreakageKind.PARAMETER_ADDED_REQUIRED,
 }
 # The four functions of an operation change alike; one stands for all.
+_CHANGED_VALUE = griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE
 _CLASS_RULES = re.compile(r"(renamed|replaced|schema-removed|schema-added)$|unknown-fields|enum")
 _CALL_RULES = re.compile(r"schema-renamed|schema-replaced|enum|type")
 _LIKE_SYNC = (".sync_detailed", ".asyncio", ".asyncio_detailed")
@@ -87,9 +88,19 @@ def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> Packa
         # A class or module that was added or removed as a whole stands for its members.
         and ((owner := name.rpartition(".")[0]) in before) == (owner in after)
     )
-    breaks = [each.obj for each in griffe.find_breaking_changes(*modules) if each.kind in _BREAKS]
+    breaks = [
+        each.obj
+        for each in griffe.find_breaking_changes(*modules)
+        if each.kind in _BREAKS or (each.kind is _CHANGED_VALUE and _is_member(each.obj))
+    ]
     broken = dict.fromkeys(each.path.partition(".")[2] for each in breaks)
     return PackageChanges(signatures, tuple(broken), partial, note)
+
+
+def _is_member(each: griffe.Object) -> bool:
+    """Tell whether this is the member of an enum."""
+    owner = each.parent
+    return isinstance(owner, griffe.Class) and any("Enum" in str(base) for base in owner.bases)
 
 
 def _affected(index: _Index, pointers: list[Pointer]) -> list[Operation]:
@@ -152,11 +163,10 @@ def generate_package(text: str, label: str) -> dict[PurePosixPath, bytes]:
         settings, templates = ROOT / "generator-config.yml", ROOT / "generator-templates"
         try:
             return render(Sources(spec, settings, templates))
-        except GenerationError as error:
-            reason = " ".join(str(error).replace(str(spec), "the spec").split())[:400]
+        except Exception as error:  # whatever its parser raises, the HTTP comparison is made
+            text = str(error) if isinstance(error, GenerationError) else repr(error)
+            reason = " ".join(text.replace(str(spec), "the spec").split())[:400]
             raise RejectedError(f"the generator rejects {label}: {reason}") from error
-        except RecursionError as error:
-            raise RejectedError(f"{label} nests schemas too deeply") from error
 
 
 def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:

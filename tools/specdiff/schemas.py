@@ -113,7 +113,9 @@ def _read_keys(location: SpecLocation) -> Schema:
     if types is not None and not node.get("nullable") and None not in node.get("enum", [None]):
         # In OpenAPI 3.1, null has to be in both, the types and the values.
         types -= {"null"}
-    format_ = location.text("format")
+    # The spelling of `format: byte` in OpenAPI 3.1.
+    is_base64 = node.get("contentEncoding") == "base64"
+    format_ = location.text("format") or ("byte" if is_base64 else "")
     if location.component:
         location = location.named("", location.component)
     owner, properties = class_hint(location), location.entries("properties")
@@ -123,7 +125,8 @@ def _read_keys(location: SpecLocation) -> Schema:
     if extra is not None and extra.value not in (True, {}):
         additional = extra.value is not False and extra.named(owner, "additional_property")
     items = location.at("items")
-    unknown = [key for key in node if key not in _READ | _LIMITS | WORDING_KEYS]
+    known = _READ | _LIMITS | WORDING_KEYS | ({"contentEncoding"} if is_base64 else set())
+    unknown = [key for key in node if key not in known]
     return Schema(
         location,
         types=types,

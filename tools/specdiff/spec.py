@@ -271,11 +271,14 @@ class OperationIndex:
     def dependencies(self, operation: Operation) -> str:
         """Give all that an operation depends on as text; equal ones need no comparison."""
         keys = [("openapi",), ("security",), ("servers",), ("components", "securitySchemes")]
-        used = {
-            "/".join(each): self._value(each) for each in [*keys, *self.components_of(operation)]
-        }
-        item = {key: operation.item.get(key) for key in operation.item.value if key not in METHODS}
-        return canonical([operation.path, operation.location.value, item, used])
+        shared = [self._value(each) for each in keys]
+        item = operation.item.without(set(METHODS)).value
+        return self.closure([operation.path, operation.location.value, item, shared])
+
+    def closure(self, values: Any) -> str:
+        """Give a value as text, with the components that it uses."""
+        used = {"/".join(each): self._value(each) for each in self.components_in(values)}
+        return canonical([values, used])
 
     def components_of(self, *chosen: Operation) -> set[Pointer]:
         """Give the components that some operations use."""

@@ -48,6 +48,11 @@ TWIN = """  /books/{id}:
       responses: {'204': {description: No book.}}
 
   /login:"""
+CALLBACK = {
+    "summary: Logging in": "summary: Logging in\n      callbacks: {seen: {'{$url}': {post: {requestBody: {content:"
+    " {application/json: {schema: {$ref: '#/components/schemas/Seen'}}}}, responses: {'200': {description: Seen.}}}}}}",
+    "    Problem:\n": "    Seen: {type: object, properties: {at: {type: string}}}\n\n    Problem:\n",
+}
 NOTHING: set[Judgement] = set()
 
 
@@ -188,6 +193,22 @@ CASES: dict[str, tuple[Edits, Edits, set[Judgement]]] = {
         V31 | {"paths:": HOOK},
         V31 | {"paths:": HOOK.replace("200", "204")},
         {("not-judged", "breaking", "breaking")},
+    ),
+    "a schema with the class of another": (
+        {},
+        {"    Problem:\n": "    book: {type: object}\n\n    Problem:\n"},
+        {("schema-added", "none", "breaking")},
+    ),
+    "an operation with the module of another": (
+        {},
+        {"  /login:": TWIN.replace("get_again", "logIn")},
+        {("operation-added", "compatible", "breaking")},
+    ),
+    "a schema that only a callback uses": (
+        CALLBACK,
+        CALLBACK | {"    Problem:\n": CALLBACK["    Problem:\n"].replace("string", "integer")},
+        {("request-type-changed", "breaking", "breaking"),
+         ("response-type-changed", "breaking", "breaking")},
     ),
     "a discriminator": (
         {ISBN: TWO_CLASSES},

@@ -107,7 +107,7 @@ def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
     for before, after in _match_operations(top, old.operations, new.operations):
         if old.dependencies(before) != new.dependencies(after):
             _compare_operations(comparison, before, after)
-    _compare_components(top)
+    _compare_components(top, old)
     return list(comparison.findings.values())
 
 
@@ -151,9 +151,16 @@ def _match_operations(top: Pair, old: list[Operation], new: list[Operation]) -> 
     paths = top.of(top.old.at("paths"), top.new.at("paths"))
     for each in removed:
         paths.of(old=each.location).add("operation-removed", each.name)
+    modules = {_module(each) for each in new if each not in added}
     for each in added:
-        paths.of(new=each.location).add("operation-added", each.name)
+        importer = Level.BREAKING if each.id and _module(each) in modules else None
+        paths.of(new=each.location).add("operation-added", each.name, importer=importer)
     return pairs
+
+
+def _module(operation: Operation) -> tuple[str, str]:
+    tag = next(iter(operation.location.get("tags") or ()), "default")
+    return python_name(str(tag)), python_name(operation.id)
 
 
 def _matching_keys(operation: Operation, base: str) -> tuple[object, ...]:
@@ -213,16 +220,17 @@ def _compare_documents(top: Pair) -> None:
     compare_schemes(top)
 
 
-def _compare_components(top: Pair) -> None:
-    """Compare the schemas that no operation uses, and report added and removed classes."""
+def _compare_components(top: Pair, old: OperationIndex) -> None:
+    """Compare the schemas that no body uses, and report added and removed classes."""
     comparison = top.comparison
     before, after = component_classes(comparison.old), comparison.new_classes
     shared = {name: top.of(before[name], after[name]) for name in before if name in after}
     for name, pair in shared.items():
         pair.compare_wording(name)
-    comparison.in_unused = True
     for name, pair in shared.items():
         if pair.old.component not in comparison.used:
+            # A callback may use it.
+            comparison.in_unused = not old.affected_by(pair.old.pointer)
             for side in _SIDES:
                 compare_schemas(pair, side, name)
     comparison.in_unused = False
@@ -232,4 +240,5 @@ def _compare_components(top: Pair) -> None:
     for name in before.keys() - after.keys() - {old_name for old_name, _ in comparison.renamed}:
         components.of(old=before[name]).add("schema-removed", name)
     for name in after.keys() - before.keys() - {new_name for _, new_name in comparison.renamed}:
-        components.of(new=after[name]).add("schema-added", name)
+        importer = Level.BREAKING if "(" in name else None
+        components.of(new=after[name]).add("schema-added", name, importer=importer)

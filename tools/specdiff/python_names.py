@@ -90,5 +90,6 @@ def component_classes(spec: Spec) -> dict[str, SpecLocation]:
     for location in spec.components("schemas").values():
         name = class_name(read_schema(location))
         if name and location.component:
-            found.setdefault(name, location)
+            # The generator rejects two classes of one name.
+            found[f"{name} ({location.component})" if name in found else name] = location
     return found

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tools.specdiff.diff import Report, View, diff
 from tools.specdiff.findings import rules_table
-from tools.specdiff.render import json_text, markdown, print_report
+from tools.specdiff.render import VIEWS, json_text, markdown, print_report
 from tools.specdiff.spec_files import CannotCompareError, printable, read_source
 
 # A file or a log has no width of its own.
@@ -35,26 +35,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str] | None) -> int:
-    parser = Parser(
-        prog="python -m tools.specdiff",
-        description=__doc__,
-        epilog="Exit status: 0 nothing breaks, 1 something does, 2 could not compare.",
-    )
+    status = "Exit status: 0 nothing breaks, 1 something does, 2 could not compare."
+    parser = Parser(prog="python -m tools.specdiff", description=__doc__, epilog=status)
     names = "a file, a git revision (main, HEAD~1), or both (v1.0:openapi.yaml)"
     parser.add_argument("old", metavar="OLD", nargs="?", help=f"the old spec: {names}")
     parser.add_argument("new", metavar="NEW", nargs="?", help="the new spec, likewise")
     parser.add_argument("--format", choices=["text", "markdown", "json"], default="text")
-    parser.add_argument(
-        "--view",
-        choices=["both", "http", "importer"],
-        default="both",
-        help="whose breaking changes decide the exit status and the order (default: both)",
-    )
-    parser.add_argument(
-        "--no-python",
-        action="store_true",
-        help="don't generate the packages of both specs; the report has no signatures then",
-    )
+    views = "whose breaking changes decide the exit status and the order (default: both)"
+    parser.add_argument("--view", choices=["both", *VIEWS], default="both", help=views)
+    no_python = "don't generate the packages of both specs; the report has no signatures then"
+    parser.add_argument("--no-python", action="store_true", help=no_python)
     parser.add_argument("--rules", action="store_true", help="list the rules and exit")
     arguments = parser.parse_args(argv)
     if arguments.rules:
@@ -86,17 +76,12 @@ def exit_status(program: str, command: Callable[[], int]) -> int:
         return command()
     except CannotCompareError as error:
         print(f"{program}: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        _discard_output()  # the reader has closed the pipe
     except OSError as error:
-        print(f"{program}: {printable(str(error))}", file=sys.stderr)
-        _discard_output()
+        if not isinstance(error, BrokenPipeError):
+            print(f"{program}: {printable(str(error))}", file=sys.stderr)
+        # Keep Python from writing at exit what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 2
-
-
-def _discard_output() -> None:
-    """Keep Python from writing at exit what could not be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_as_program(command: Callable[[], int]) -> NoReturn:

@@ -58,13 +58,11 @@ def _add_parameter(pair: Pair, *, is_taken: bool) -> None:
 
 
 def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKey, SpecLocation]:
-    """Give the effective parameters; header names are case-insensitive.
-
-    Those that OpenAPI tells tools to ignore count: the generated functions have arguments for them.
-    """
+    """Give the effective parameters, those that OpenAPI tells tools to ignore as well."""
     found: dict[ParameterKey, SpecLocation] = {}
     for location in [*item.items("parameters"), *operation.items("parameters")]:
         where, name = location.text("in"), location.text("name")
+        # Header names are case-insensitive.
         found[where, name.lower() if where == "header" else name] = location
     return found
 
@@ -78,16 +76,13 @@ def _counterpart(old: ParameterKey, candidates: Iterable[ParameterKey]) -> Param
 
 
 def _add_moved(pair: Pair, subject: str) -> None:
-    """Report a parameter with another spelling, or in another place.
-
-    Path parameters may be passed by position, all others by keyword only; `url()` takes those of
-    path and query. So there are moves that change no call.
-    """
+    """Report a parameter with another spelling, or in another place."""
     old, new = pair.old.text("in"), pair.new.text("in")
     if old == new:
         names = pair.old.text("name"), pair.new.text("name")
         pair.add("parameter-renamed", subject, place=old, old=names[0], new=names[1])
         return
+    # Path parameters may be passed by position, others by keyword; `url()` takes path and query.
     to_query = new == "query" and old != "path" and not pair.new.is_set("required")
     importer = Level.COMPATIBLE if (old, new) == ("query", "path") or to_query else None
     pair.add("parameter-moved", subject, importer=importer, old=old, new=new)
@@ -159,10 +154,7 @@ def media_types(location: SpecLocation) -> dict[str, SpecLocation]:
 def _compare_media_types(
     pair: Pair, side: Side, *, is_read: bool = False, **words: Any
 ) -> dict[str, Pair]:
-    """Compare the media types of two bodies; give those that both have.
-
-    A media range (`application/*`) has all types that it covers.
-    """
+    """Compare the media types of two bodies; give those that both have, also in a range."""
     before, after = media_types(pair.old), media_types(pair.new)
     matched = {name: pair.of(before[name], after[name]) for name in before if name in after}
     for media in matched.values():
@@ -232,11 +224,7 @@ def _compare_body_content(pair: Pair, operation: str) -> None:
 
 
 def compare_responses(pair: Pair, operation: str) -> None:
-    """Compare the responses of two operations.
-
-    A status that one spec lists and the other leaves to its range (`4XX`) or to `default` is
-    compared with that.
-    """
+    """Compare the responses of two operations, where one is missing with its range or default."""
     before, after = _responses(pair.old), _responses(pair.new)
     # New types of results that no finding of their own reports.
     results: list[tuple[str, SpecLocation]] = []
@@ -288,10 +276,8 @@ def _is_json(media: str) -> bool:
 
 
 def _parsed(response: SpecLocation, status: str, operation: str) -> SpecLocation | None:
-    """Give the schema that the client parses a response's body by.
-
-    The generator takes the first media type that it knows; of these, the client parses JSON.
-    """
+    """Give the schema that the client parses a response's body by."""
+    # The generator takes the first media type that it knows; of these, the client parses JSON.
     for name, media in media_types(response).items():
         if _is_json(name):
             schema = media.at("schema")
@@ -335,14 +321,10 @@ def _compare_headers(pair: Pair, status: str) -> None:
         elif old is None:
             header.add("response-header-added", new_name, place=status)
         elif header.is_first("header"):
-            _compare_header(header, new_name, status)
-
-
-def _compare_header(pair: Pair, name: str, status: str) -> None:
-    if pair.differs("required"):
-        change = "required" if pair.new.is_set("required") else "optional"
-        pair.add(f"response-header-became-{change}", name, place=status)
-    pair.compare_wording(name)
-    pair.compare_deprecation(name)
-    pair.compare_unknown(name, {"required", "deprecated", "schema"})
-    compare_schemas(pair.of(_schema(pair.old), _schema(pair.new)), "response", name)
+            if header.differs("required"):
+                change = "required" if new.is_set("required") else "optional"
+                header.add(f"response-header-became-{change}", new_name, place=status)
+            header.compare_wording(new_name)
+            header.compare_deprecation(new_name)
+            header.compare_unknown(new_name, {"required", "deprecated", "schema"})
+            compare_schemas(header.of(_schema(old), _schema(new)), "response", new_name)

@@ -9,19 +9,13 @@ from typing import Any, Literal, TypeAlias
 from attrs import evolve, frozen
 
 from tools.specdiff.findings import Comparison, Level, Pair, rules
-from tools.specdiff.python_names import (
-    TYPED_FORMATS,
-    class_name,
-    keeps_members,
-    python_name,
-    python_type,
-)
+from tools.specdiff.python_names import class_name, keeps_members, python_name, python_type
 from tools.specdiff.schemas import (
+    TYPED_FORMATS,
     TYPES,
     WORDING_KEYS,
     Schema,
-    compare_limit,
-    limit_text,
+    changed_limits,
     read_schema,
 )
 from tools.specdiff.spec import Pointer, SpecLocation, canonical
@@ -141,12 +135,8 @@ def _compare_values(pair: _SchemaPair) -> None:
     old, new = pair.old, pair.new
     _compare_formats(pair)
     _compare_enums(pair)
-    for key in sorted(old.limits.keys() | new.limits.keys()):
-        before, after = old.limits.get(key), new.limits.get(key)
-        verdict = compare_limit(key, before, after)
-        if verdict is not None:
-            words = {"old": limit_text(key, before), "new": limit_text(key, after)}
-            pair.add(f"limit-{verdict}", limit=key, **words)
+    for key, verdict, before, after in changed_limits(old.limits, new.limits):
+        pair.add(f"limit-{verdict}", limit=key, old=before, new=after)
     _compare_defaults(pair)
     if old.secret != new.secret:
         pair.add("secret-marked" if new.secret else "secret-unmarked")
@@ -305,10 +295,7 @@ def _compare_unions(pair: _SchemaPair) -> bool:
 
 
 def _compare_variants(pair: _SchemaPair) -> None:
-    """Match variants: those that mean the same, those of one class, then the only two left.
-
-    What is left after that was added or removed; if there are both, it can't be told which.
-    """
+    """Match variants: those that mean the same, those of one class, then the only two left."""
     # The documentation of a single schema was compared with that of the union.
     schemas = pair.old, pair.new
     ours, theirs = (list(each.union or [each.location.without(WORDING_KEYS)]) for each in schemas)
@@ -362,10 +349,7 @@ def _are_related(one: SpecLocation, other: SpecLocation) -> bool:
 
 
 def _mean_the_same(one: SpecLocation, other: SpecLocation, above: _Pairs = frozenset()) -> bool:
-    """Tell whether two schemas mean the same, names and documentation aside.
-
-    Pairs in a circle are assumed to be the same.
-    """
+    """Tell whether two schemas mean the same, as the pairs in a circle `above` do."""
     assumed, waiting = set(above), [(one, other)]
     while waiting:
         ours, theirs = (read_schema(each) for each in waiting.pop())

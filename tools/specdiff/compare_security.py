@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tools.specdiff.findings import Pair
 from tools.specdiff.spec import SpecLocation, canonical
 
-# A sufficient set of credentials: what each scheme is, with the scopes that it takes.
+# A sufficient set of credentials: what each scheme is, whatever its name, with its scopes.
 Credentials: TypeAlias = dict[str, frozenset[str]]
 
 # The documentation keys of a scheme.
@@ -29,11 +29,7 @@ def compare_schemes(pair: Pair) -> None:
 
 
 def compare_security(pair: Pair, operation: str) -> None:
-    """Compare the credentials that an operation accepts.
-
-    For all credentials that were sufficient there must be new ones that demand no more. Schemes
-    count by what they are, not by their names.
-    """
+    """Compare the credentials that an operation accepts; none that it accepted may be missing."""
     before, after = _nearest("security", pair.old), _nearest("security", pair.new)
     nearest = pair.of(before, after)
     # What the document says for all operations is reported once.
@@ -72,7 +68,6 @@ def _alternatives(requirement: SpecLocation, name: str) -> list[str]:
         return [name]
     kept = scheme.without({"flows", *_SCHEME_WORDING}).value
     kept = {key: value for key, value in kept.items() if not key.startswith("x-")}
-
     # Both are case-insensitive in HTTP.
     if kept.get("type") == "http" or kept.get("in") == "header":
         kept |= {key: str(kept[key]).lower() for key in ("scheme", "name") if key in kept}

@@ -94,7 +94,7 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
 
 
 def _order(each: Finding) -> tuple[object, ...]:
-    levels = (each.level.rank, each.http.rank, each.importer.rank)
+    levels = map(list(Level).index, (each.level, each.http, each.importer))
     return (*levels, each.new.line, each.old.line, each.rule.id, each.what)
 
 
@@ -113,20 +113,18 @@ def _compare(old: OperationIndex, new: OperationIndex) -> list[Finding]:
 
 def _moved_bases(old: OperationIndex, new: OperationIndex) -> tuple[str, str]:
     """Give the base paths of the servers if the paths of the other spec contain them instead."""
-    (ours, before), (theirs, after) = _origins_and_base(old), _origins_and_base(new)
+    (ours, before), (theirs, after) = _split_servers(old), _split_servers(new)
     addresses = {(each.method, before + each.path) for each in old.operations}
     same = [each for each in new.operations if (each.method, after + each.path) in addresses]
     return (before, after) if before != after and ours == theirs and same else ("", "")
 
 
-def _origins_and_base(index: OperationIndex) -> tuple[list[str], str]:
+def _split_servers(index: OperationIndex) -> tuple[list[str], str]:
     """Split the servers of all operations into origins and their one base path, if there is one."""
     urls = [each.text("url").rstrip("/") for each in index.spec.top.items("servers")]
     bases = {_ORIGIN.sub("", url, count=1) for url in urls}
-    for each in index.operations:
-        if each.location.get("servers") or each.item.get("servers"):
-            return urls, ""
-    base = bases.pop() if len(bases) == 1 else ""
+    own = any(at.get("servers") for each in index.operations for at in (each.location, each.item))
+    base = bases.pop() if len(bases) == 1 and not own else ""
     return [url.removesuffix(base) for url in urls], base
 
 
@@ -147,7 +145,6 @@ def _match_operations(top: Pair, old: list[Operation], new: list[Operation]) -> 
                 http = None if step == 2 else Level.COMPATIBLE
                 pair, words = top.of(each.location, found.location), (each.address, found.address)
                 pair.add("operation-moved", each.name, http=http, old=words[0], new=words[1])
-
     paths = top.of(top.old.at("paths"), top.new.at("paths"))
     for each in removed:
         paths.of(old=each.location).add("operation-removed", each.name)
@@ -185,8 +182,8 @@ def _compare_operations(comparison: Comparison, old: Operation, new: Operation) 
         if python_name(old.id) == python_name(new.id):
             pair.add("wording-changed", name, detail="operationId")
         else:
-            ids = old.id or "none", new.id or "none"
-            pair.add("operation-id-changed", old.id or new.id, old=ids[0], new=ids[1])
+            words = {"old": old.id or "none", "new": new.id or "none"}
+            pair.add("operation-id-changed", old.id or new.id, **words)
     _compare_tags(pair, name)
     pair.compare_wording(name)
     items.compare_wording(new.path)

@@ -27,11 +27,6 @@ class Level(enum.StrEnum):
     WORDING = "wording"
     NONE = "none"
 
-    @property
-    def rank(self) -> int:
-        """The position in this order, from 0 for the worst."""
-        return list(Level).index(self)
-
 
 @frozen
 class Rule:
@@ -87,7 +82,7 @@ class Finding:
     @property
     def level(self) -> Level:
         """The worse of both levels."""
-        return min(self.http, self.importer, key=lambda level: level.rank)
+        return min(self.http, self.importer, key=list(Level).index)
 
 
 def shorten(value: Any, longest: int = 120) -> str:
@@ -138,18 +133,10 @@ class Pair:
         """Give a pair with other locations."""
         return Pair(self.comparison, old or self.old, new or self.new)
 
-    def add(
-        self,
-        rule_id: str,
-        subject: str,
-        /,
-        *,
-        http: Level | None = None,
-        importer: Level | None = None,
-        **words: Any,
-    ) -> None:
-        """Add a finding once; the rule gives levels that are missing, `words` fill its text."""
+    def add(self, rule_id: str, subject: str, /, **words: Any) -> None:
+        """Add a finding once; `http` and `importer` replace the rule's levels, `words` fill it."""
         rule, found = rules()[rule_id], self.comparison
+        http, importer = words.pop("http", None), words.pop("importer", None)
         words["subject"] = subject
         quoted = {name: f"`{shorten(each)}`" for name, each in words.items()}
         what = rule.what.format(**quoted)

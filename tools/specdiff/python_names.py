@@ -10,14 +10,11 @@ from openapi_python_client.parser.properties.enum_property import EnumProperty
 from openapi_python_client.parser.properties.schemas import Class
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
-from tools.specdiff.schemas import Schema, class_hint, read_schema
+from tools.specdiff.schemas import TYPED_FORMATS, Schema, class_hint, read_schema
 from tools.specdiff.spec import Pointer, Spec, SpecLocation
 
 # The default of the generator's setting `field_prefix`, which this project does not change.
 _PREFIX = "field_"
-
-# Formats that give a value another Python type than its JSON type has.
-TYPED_FORMATS = frozenset({"date", "date-time", "uuid", "binary"})
 
 
 def class_name(schema: Schema) -> str:

@@ -35,16 +35,8 @@ MAX_AFFECTED = 60
 
 # What griffe reports and breaks importers whichever way the data goes. Types and values of
 # attributes and results are judged by the rules, which know who sends and who reads.
-_BREAKS = {
-    griffe.BreakageKind.OBJECT_REMOVED,
-    griffe.BreakageKind.OBJECT_CHANGED_KIND,
-    griffe.BreakageKind.PARAMETER_REMOVED,
-    griffe.BreakageKind.PARAMETER_CHANGED_KIND,
-    griffe.BreakageKind.PARAMETER_CHANGED_REQUIRED,
-    griffe.BreakageKind.PARAMETER_ADDED_REQUIRED,
-}
+_BREAKS = re.compile(r"OBJECT_|PARAMETER_(REMOVED|ADDED|CHANGED_KIND|CHANGED_REQUIRED)")
 # The four functions of an operation change alike; one stands for all.
-_CHANGED_VALUE = griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE
 _CLASS_RULES = re.compile(r"(renamed|replaced|schema-removed|schema-added)$|unknown-fields|enum")
 _CALL_RULES = re.compile(r"schema-renamed|schema-replaced|enum|type")
 _LIKE_SYNC = (".sync_detailed", ".asyncio", ".asyncio_detailed")
@@ -88,12 +80,12 @@ def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> Packa
         # A class or module that was added or removed as a whole stands for its members.
         and ((owner := name.rpartition(".")[0]) in before) == (owner in after)
     )
-    breaks = [
-        each.obj
+    broken = dict.fromkeys(
+        each.obj.path.partition(".")[2]
         for each in griffe.find_breaking_changes(*modules)
-        if each.kind in _BREAKS or (each.kind is _CHANGED_VALUE and _is_member(each.obj))
-    ]
-    broken = dict.fromkeys(each.path.partition(".")[2] for each in breaks)
+        if _BREAKS.match(each.kind.name)
+        or (each.kind is griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE and _is_member(each.obj))
+    )
     return PackageChanges(signatures, tuple(broken), partial, note)
 
 
@@ -171,14 +163,16 @@ def generate_package(text: str, label: str) -> dict[PurePosixPath, bytes]:
 
 def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:
     """Give each public name of the package with its declaration."""
-    for tag in _modules(package, "api"):
+    none: dict[str, griffe.Module] = {}
+    api, models = (package.modules.get(name) for name in ("api", "models"))
+    for tag in (api.modules if api else none).values():
         for module in tag.modules.values():
             name = f"api.{tag.name}.{module.name}"
             yield name, f"module {name}"
             for function in module.functions.values():
                 if not function.name.startswith("_"):
                     yield f"{name}.{function.name}", function.signature()
-    for module in _modules(package, "models"):
+    for module in (models.modules if models else none).values():
         for model in module.classes.values():
             bases = ", ".join(str(base) for base in model.bases)
             yield f"models.{model.name}", f"class {model.name}({bases})".replace("()", "")
@@ -188,19 +182,10 @@ def _declarations(package: griffe.Module) -> Iterator[tuple[str, str]]:
                 yield f"models.{model.name}.{member.name}", f"{member.name}{kind}{value}"
 
 
-def _modules(package: griffe.Module, name: str) -> list[griffe.Module]:
-    parent = package.modules.get(name)
-    return list(parent.modules.values()) if parent is not None else []
-
-
 def assign_signatures(
     findings: list[Finding], changes: PackageChanges, old: _Index, new: _Index
 ) -> tuple[list[Finding], list[Signature]]:
-    """Assign changed signatures to the findings that explain them.
-
-    Every break in Python that no finding explains becomes one. Also gives the signatures that
-    changed compatibly and belong to no finding.
-    """
+    """Assign changed signatures to findings, add unexplained breaks, and give what is left."""
     owners = [_owners(each, old, new) for each in findings]
     assigned: list[list[Signature]] = [[] for _ in findings]
     unassigned: list[Signature] = []
@@ -250,7 +235,7 @@ def _explaining(name: str, findings: list[Finding], owners: list[set[str]]) -> l
         index
         for index, (each, names) in enumerate(zip(findings, owners, strict=True))
         if _belongs(owner, names) and each.level is not Level.WORDING
-        and (_changes_calls(each) if name.startswith("api.") else _changes_member(each, member))
+        and _can_change(each, member, is_call=name.startswith("api."))
     ]  # fmt: skip
 
 
@@ -260,14 +245,11 @@ def _belongs(owner: str, names: set[str]) -> bool:
     return plain in names or any(plain[:end] in names for end in range(3, len(plain)))
 
 
-def _changes_calls(each: Finding) -> bool:
-    """Tell whether a finding can change how an operation's functions are declared."""
-    in_schema = each.new.pointer[:2] == ("components", "schemas")
-    return not in_schema or bool(_CALL_RULES.search(each.rule.id))
-
-
-def _changes_member(each: Finding, member: str) -> bool:
-    """Tell whether a finding can change how a member of its class is declared."""
+def _can_change(each: Finding, member: str, *, is_call: bool) -> bool:
+    """Tell whether a finding can change the declaration of a function, or of a class's member."""
+    if is_call:
+        in_schema = each.new.pointer[:2] == ("components", "schemas")
+        return not in_schema or bool(_CALL_RULES.search(each.rule.id))
     name = each.subject.rpartition(".")[2].replace("[]", "")
     return python_name(name) == member or bool(_CLASS_RULES.search(each.rule.id))
 

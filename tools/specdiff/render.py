@@ -18,7 +18,7 @@ from tools.specdiff.spec_files import printable
 # Raised when a program that reads JSON reports would have to change.
 JSON_FORMAT = 1
 
-_VIEWS: tuple[View, ...] = ("http", "importer")
+VIEWS: tuple[View, ...] = ("http", "importer")
 # For each level: the heading in text, that in Markdown, and the style of the word.
 _HEADINGS = {
     Level.BREAKING: ("BREAKING", "Breaking", "red"),
@@ -44,7 +44,7 @@ def _summary(report: Report, view: View) -> str:
         return f"No change between {report.old} and {report.new}."
     words = {each: _HEADINGS[each][1].lower() for each in Level if each is not Level.NONE}
     counts = ", ".join(f"{report.count(each, view)} {word}" for each, word in words.items())
-    http, importer = (report.count(Level.BREAKING, each) for each in _VIEWS)
+    http, importer = (report.count(Level.BREAKING, each) for each in VIEWS)
     return f"{counts}. Breaking over HTTP: {http}; for importers: {importer}."
 
 
@@ -92,24 +92,17 @@ def _print_finding(each: Finding, report: Report, console: Console) -> None:
     console.print(_text(each.what))
     http, importer = ((level.value, _HEADINGS[level][2]) for level in (each.http, each.importer))
     levels = Text.assemble("over HTTP: ", http, "   importers: ", importer)
-    lines = [
-        _text(each.rule.effect),
-        levels.append(f"   rule: {each.rule.id}"),
-        *(_text(line, "dim") for line in _location_lines(each, report)),
-    ]
-    if each.operations:
-        lines.append(_text(f"in {_operations(each)}", "dim"))
-    for line in lines:
+    lines = [_text(each.rule.effect), levels.append(f"   rule: {each.rule.id}")]
+    old, new = each.old, each.new
+    if old.pointer == new.pointer:
+        where = [f"{new}  ({report.old}:{old.line}, {report.new}:{new.line})"]
+    else:
+        where = [f"{report.old}:{old.line}  {old}", f"{report.new}:{new.line}  {new}"]
+    where += [f"in {_operations(each)}"] * bool(each.operations)
+    for line in [*lines, *(_text(each, "dim") for each in where)]:
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
     _print_signatures(each.signatures, console)
     console.print()
-
-
-def _location_lines(each: Finding, report: Report) -> list[str]:
-    old, new = each.old, each.new
-    if old.pointer == new.pointer:
-        return [f"{new}  ({report.old}:{old.line}, {report.new}:{new.line})"]
-    return [f"{report.old}:{old.line}  {old}", f"{report.new}:{new.line}  {new}"]
 
 
 def _print_signatures(signatures: tuple[Signature, ...], console: Console) -> None:
@@ -123,10 +116,7 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def markdown(report: Report, view: View = "both") -> str:
-    """Write a report as a pull request comment; nothing of the specs is read as Markdown or HTML.
-
-    One table for each level of the view, with what is long folded away.
-    """
+    """Write a report as a pull request comment, in which nothing of the specs is markup."""
     parts = [f"## What this change of the spec breaks\n\n{_escape(_summary(report, view))}"]
     rows = 0
     for level, group in _by_level(report, view):
@@ -137,10 +127,8 @@ def markdown(report: Report, view: View = "both") -> str:
         if len(table) < len(group):
             text += f"\n\n{len(group) - len(table)} more are omitted here; the text form has all."
         title = f"{_HEADINGS[level][1]} ({len(group)})"
-        if level in (Level.WORDING, Level.NONE):
-            parts.append(_folded(title, text))
-        else:
-            parts.append(f"### {title}\n\n{text}")
+        folded = level in (Level.WORDING, Level.NONE)
+        parts.append(_folded(title, text) if folded else f"### {title}\n\n{text}")
     parts += _signature_block(report)
     if note := _python_note(report):
         parts.append(_escape(note))
@@ -202,7 +190,7 @@ def json_report(report: Report) -> dict[str, Any]:
         "old": report.old,
         "new": report.new,
         "breaks": report.breaks(),
-        "summary": {view: {each: report.count(each, view) for each in Level} for view in _VIEWS},
+        "summary": {view: {each: report.count(each, view) for each in Level} for view in VIEWS},
         "findings": [
             {
                 "rule": each.rule.id,
@@ -213,7 +201,7 @@ def json_report(report: Report) -> dict[str, Any]:
                 "effect": each.rule.effect,
                 "old": {"pointer": str(each.old), "line": each.old.line},
                 "new": {"pointer": str(each.new), "line": each.new.line},
-                "operations": list(each.operations),
+                "operations": each.operations,
                 "signatures": _json_signatures(each.signatures),
             }
             for each in report.findings

@@ -37,11 +37,7 @@ class Review:
 
 
 def default_base(root: Path) -> str:
-    """Choose the revision to compare with if none is given.
-
-    On another branch, it is where the branch left main. On main itself, it is the last commit if
-    openapi.yaml has changed since, else the one before.
-    """
+    """Choose where the branch left main; on main, HEAD if openapi.yaml differs, else HEAD~1."""
     head = _resolve(root, "HEAD")
     for main_name in ("main", "origin/main"):
         tip = _resolve(root, main_name)
@@ -78,12 +74,10 @@ def review(report: Report, base: str, root: Path) -> Review:
     # The last release, since this may not be the first breaking change after it.
     released = _released((old_changelog or b"").decode("utf-8", "replace"))
     before = released or _version(old_version.decode("utf-8", "replace"), base)
-    breaking = report.of_level(Level.BREAKING)
     declared = [set(re.findall(r"`([^`\n]+)`", entry)) for entry in _entries(changelog, version)]
+    breaking = [(each, {each.rule.id, _name(each)}) for each in report.of_level(Level.BREAKING)]
     undeclared = tuple(
-        each
-        for each in breaking
-        if not any({each.rule.id, _name(each)} <= names for names in declared)
+        each for each, names in breaking if not any(names <= entry for entry in declared)
     )
     return Review(undeclared, version, before, _is_increased(before, version))
 
@@ -144,30 +138,22 @@ def advice(found: Review, *, breaks: bool) -> list[str]:
         return ["Nothing breaks: CHANGELOG.md and the version may stay as they are."]
     lines: list[str] = []
     if found.undeclared:
-        lines.append(
+        missing = (
             f"{CHANGELOG} does not declare {len(found.undeclared)} of the breaking changes yet."
-            " Under [Unreleased], say what callers have to do:"
         )
-        lines += dict.fromkeys(
-            f"- **Breaking:** `{each.rule.id}` `{_name(each)}`: …" for each in found.undeclared
-        )
+        lines.append(f"{missing} Under [Unreleased], say what callers have to do:")
+        names = dict.fromkeys(f"`{each.rule.id}` `{_name(each)}`" for each in found.undeclared)
+        lines += [f"- **Breaking:** {each}: …" for each in names]
     if not found.increased:
+        now = f"The version in {VERSION_FILE} is {found.version}"
         step = "minor" if found.before.major == 0 else "major"
-        lines.append(
-            f"The version is {found.version}; after {found.before}, a breaking change needs a"
-            f" {step} step. It is set in {VERSION_FILE}."
-        )
-    if not lines:
-        lines.append(f"Every breaking change is declared, and the version is above {found.before}.")
-    return lines
+        lines.append(f"{now}; after {found.before}, a breaking change needs a {step} step.")
+    done = f"Every breaking change is declared, and the version is above {found.before}."
+    return lines or [done]
 
 
 def main(argv: list[str] | None = None, *, root: Path = ROOT) -> int:
-    """Compare openapi.yaml with an older one.
-
-    The exit status is 0 if nothing breaks or all of it is declared, 1 if a declaration or a version
-    step is missing, 2 if the specs can't be compared.
-    """
+    """Compare openapi.yaml with an older one; the exit status is 0 if nothing undeclared breaks."""
     return exit_status("diff", lambda: _run(argv, root))
 
 

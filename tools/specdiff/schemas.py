@@ -7,6 +7,7 @@ of a schema and null as a schema that may be null.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +19,8 @@ Limits: TypeAlias = dict[str, Any]
 Verdict: TypeAlias = Literal["tightened", "loosened", "changed"]
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
+# Formats that give a value another Python type than its JSON type has.
+TYPED_FORMATS = frozenset({"date", "date-time", "uuid", "binary"})
 WORDING_KEYS = {
     "title", "description", "example", "examples", "externalDocs", "summary", "$comment",
 }  # fmt: skip
@@ -195,22 +198,13 @@ def _both(one: Schema, other: Schema) -> Schema:
     unsupported = {**one.unsupported, **other.unsupported}
     if one.union and other.union:
         unsupported["oneOf"] = canonical([each.value for each in one.union + other.union])
+    additional = other.additional if one.additional is True else one.additional
     return Schema(
-        one.location,
-        types=types,
-        enum=enum,
-        formats=one.formats | other.formats,
-        secret=one.secret or other.secret,
-        fields=fields,
-        required=one.required | other.required,
-        additional=other.additional if one.additional is True else one.additional,
-        item=one.item or other.item,
-        union=one.union or other.union,
-        limits=_stricter(one.limits, other.limits),
-        flags=one.flags | other.flags,
-        default=one.default or other.default,
-        unsupported=unsupported,
-    )
+        one.location, types, enum, one.formats | other.formats, one.secret or other.secret, fields,
+        one.required | other.required, additional, one.item or other.item, one.union or other.union,
+        _stricter(one.limits, other.limits), one.flags | other.flags, one.default or other.default,
+        unsupported,
+    )  # fmt: skip
 
 
 def _with_union(
@@ -272,15 +266,21 @@ def _stricter(one: Limits, other: Limits) -> Limits:
     for key in one.keys() & other.keys():
         if key == "pattern":
             both[key] = one[key] | other[key]
-        elif compare_limit(key, one[key], other[key]) == "tightened":
+        elif one[key] != other[key] and _compare_limit(key, one[key], other[key]) == "tightened":
             both[key] = other[key]
     return both
 
 
-def compare_limit(key: str, old: Any, new: Any) -> Verdict | None:
-    """Tell whether a limit became stricter; None if it is the same."""
-    if old == new:
-        return None
+def changed_limits(old: Limits, new: Limits) -> Iterator[tuple[str, Verdict, str, str]]:
+    """Give each changed limit with a verdict and both texts."""
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if before != after:
+            verdict = _compare_limit(key, before, after)
+            yield key, verdict, _limit_text(key, before), _limit_text(key, after)
+
+
+def _compare_limit(key: str, old: Any, new: Any) -> Verdict:
     if old is None or new is None:
         return "tightened" if old is None else "loosened"
     if key == "pattern":
@@ -299,8 +299,7 @@ def _compare_multiples(old: float, new: float) -> Verdict:
     return "loosened" if ratio.numerator == 1 else "changed"
 
 
-def limit_text(key: str, value: Any) -> str:
-    """Write a limit for a reader."""
+def _limit_text(key: str, value: Any) -> str:
     if value is None:
         return "none"
     if key in ("minimum", "maximum"):

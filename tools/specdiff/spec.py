@@ -162,11 +162,7 @@ class SpecLocation:
         return evolve(self, value=self.value[key], pointer=(*self.pointer, key))
 
     def follow(self) -> SpecLocation:
-        """Follow a reference, through as many as there are, but not around a circle.
-
-        Siblings of `$ref` count only where OpenAPI says so: in a 3.1 schema, where `read_schema`
-        takes care of them.
-        """
+        """Follow references, but not in a circle, nor past siblings that `read_schema` reads."""
         location = self
         for _ in range(_MAX_HOPS):
             if not location.is_reference or location._has_siblings:

@@ -150,7 +150,7 @@ def parse_yaml(label: str, text: bytes) -> ParsedYAML:
         line = text.count(b"\n", 0, error.start) + 1
         raise CannotCompareError(f"{label}:{line} is not UTF-8") from error
     if plain.lstrip().startswith("{"):
-        plain = _SURROGATES.sub(_decode_surrogates, plain)
+        plain = _SURROGATES.sub(lambda pair: _character(*pair.groups()) or pair[0], plain)
     try:
         root = yaml.compose(plain, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -164,10 +164,8 @@ def parse_yaml(label: str, text: bytes) -> ParsedYAML:
     return ParsedYAML(_Builder(label).value(root, 0)[0], root)
 
 
-def _decode_surrogates(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return found[0]
-    return bytes.fromhex(found[1] + found[2]).decode("utf-16-be")
+def _character(high: str | None, low: str | None) -> str:
+    return bytes.fromhex(f"{high}{low}").decode("utf-16-be") if high else ""
 
 
 @define

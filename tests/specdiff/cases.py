@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from attrs import frozen
 
-from tools.specdiff.report import Report, diff
-from tools.specdiff.sources import Source
+from tools.specdiff.diff import Report, diff
+from tools.specdiff.spec_files import Source
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,19 +43,19 @@ class Way:
 
 @frozen
 class Change:
-    """One change, there and back.
+    """One change, in both directions.
 
     Attributes:
         name: What it is called.
         ways: Both directions.
-        refused: Whether the generator refuses one of the two specs.
-        playable: Whether the service of the tests can tell the two apart.
+        rejected: Whether the generator rejects one of the two specs.
+        runnable: Whether the simulated service can tell the two apart.
     """
 
     name: str
     ways: tuple[Way, Way]
-    refused: bool
-    playable: bool
+    rejected: bool
+    runnable: bool
 
 
 @cache
@@ -73,8 +73,8 @@ def changes() -> tuple[Change, ...]:
             old, new = _edited(name, entry["edit"])
             there = Way(f"{name}, there", old, new, _judgements(entry.get("there", {})))
             back = Way(f"{name}, back", new, old, _judgements(entry.get("back", {})))
-            refused, playable = entry.get("refused", False), entry.get("playable", True)
-            found.append(Change(name, (there, back), refused, playable))
+            rejected, runnable = entry.get("rejected", False), entry.get("runnable", True)
+            found.append(Change(name, (there, back), rejected, runnable))
     return tuple(found)
 
 

@@ -14,18 +14,14 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from tests.specdiff.cases import base, report_of
-from tools.specdiff import python_sides
+from tools.specdiff import python_package
 from tools.specdiff.__main__ import main
-from tools.specdiff.as_json import json_report
-from tools.specdiff.as_markdown import markdown
-from tools.specdiff.as_text import print_report
-from tools.specdiff.attach import attach
-from tools.specdiff.python_sides import PythonChanges, generated
-from tools.specdiff.reach import Reach
-from tools.specdiff.report import diff
-from tools.specdiff.rules import rules, rules_table
-from tools.specdiff.sources import ROOT, Source
-from tools.specdiff.spec import Spec
+from tools.specdiff.diff import diff
+from tools.specdiff.findings import rules, rules_table
+from tools.specdiff.python_package import PackageChanges, assign_signatures
+from tools.specdiff.render import json_report, markdown, print_report
+from tools.specdiff.spec import OperationIndex, Spec
+from tools.specdiff.spec_files import ROOT, Source
 
 BREAKS = base().replace("required: [id, title, state]", "required: [id, state]")
 RENAMES = base().replace("operationId: log_in", "operationId: sign_in")
@@ -42,14 +38,14 @@ def specs(tmp_path: Path) -> dict[str, str]:
 
 
 def test_exit_status_says_whether_something_breaks(specs: dict[str, str]) -> None:
-    """The status is 1 where somebody breaks, and 0 where nobody does."""
+    """The status is 1 if a program breaks, and 0 if none does."""
     assert main([specs["old"], specs["new"], "--no-python"]) == 1
     assert main([specs["old"], specs["adds"], "--no-python"]) == 0
     assert main([specs["old"], specs["old"]]) == 0
 
 
 def test_view_chooses_whose_breaks_count(specs: dict[str, str]) -> None:
-    """A renamed operation breaks importers and nobody who speaks HTTP."""
+    """A renamed operation breaks importers and no program that speaks HTTP."""
     arguments = [specs["old"], specs["renames"], "--no-python", "--view"]
     assert [main([*arguments, view]) for view in ("both", "importer", "http")] == [1, 1, 0]
 
@@ -63,7 +59,7 @@ def test_text_names_everything(specs: dict[str, str], capsys: pytest.CaptureFixt
         + 1
     )
     for piece in (
-        "The field `Book.title` is no longer always there in an answer.",
+        "The field `Book.title` is now optional in a response.",
         rules()["response-field-became-optional"].effect,
         "over HTTP: breaking   importers: breaking   rule: response-field-became-optional",
         "/components/schemas/Book/properties/title",
@@ -106,7 +102,7 @@ def test_json_is_as_its_schema_says(
     ]
 
 
-def test_markdown_takes_nothing_of_the_spec_for_markup() -> None:
+def test_markdown_escapes_the_text_of_the_spec() -> None:
     """Names with bars, backticks, brackets and tags stay text in the cell that they are in."""
     wild = "a|b`c*_[x](http://e)<img src=x>@all #1"
     new = base().replace("name: q, in: query", f"name: '{wild}', in: query")
@@ -120,7 +116,7 @@ def test_markdown_takes_nothing_of_the_spec_for_markup() -> None:
     assert "@all" not in outside
 
 
-def test_text_obeys_nothing_of_the_spec(
+def test_text_escapes_control_characters(
     specs: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Control characters in names, values and paths never reach the terminal."""
@@ -144,7 +140,7 @@ def test_rules_are_those_of_the_page() -> None:
 
 
 def test_json_says_when_there_is_no_python() -> None:
-    """A spec that the generator refuses is judged over HTTP, and the report says why no more."""
+    """A spec that the generator rejects is judged over HTTP, and the report says why no more."""
     new = base().replace("name: {type: string, description: The name.}",
                          "name: {type: string, maxLength: 9, description: The name.}")  # fmt: skip
     report = json_report(report_of(base(), new))
@@ -180,7 +176,7 @@ def test_change_that_only_the_code_shows_is_found() -> None:
     }
 
 
-def test_output_that_can_not_be_written_is_no_verdict(specs: dict[str, str]) -> None:
+def test_output_that_can_not_be_written_is_an_error(specs: dict[str, str]) -> None:
     """A full disk ends with status 2 and one line."""
     command = [sys.executable, "-m", "tools.specdiff", specs["old"], specs["new"], "--no-python"]
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -200,14 +196,14 @@ def test_output_that_can_not_be_written_is_no_verdict(specs: dict[str, str]) -> 
 
 STOPPED = """
 import os, signal, sys, tempfile
-from tools.specdiff.trouble import as_program
+from tools.specdiff.__main__ import run_as_program
 
 def main():
     with tempfile.TemporaryDirectory(dir=sys.argv[1]):
         os.kill(os.getpid(), int(sys.argv[2]))
         signal.pause()
 
-as_program(main)
+run_as_program(main)
 """
 
 
@@ -226,12 +222,14 @@ def test_long_spec_is_generated_where_it_changed(monkeypatch: pytest.MonkeyPatch
     """Above a number of operations, only those that a change concerns are generated."""
     texts: list[str] = []
 
-    def noting(text: str, label: str) -> dict[PurePosixPath, bytes]:
-        texts.append(text)
-        return generated(text, label)
+    generate = python_package.generate_package
 
-    monkeypatch.setattr(python_sides, "WHOLE", 3)
-    monkeypatch.setattr(python_sides, "generated", noting)
+    def recording(text: str, label: str) -> dict[PurePosixPath, bytes]:
+        texts.append(text)
+        return generate(text, label)
+
+    monkeypatch.setattr(python_package, "MAX_WHOLE", 3)
+    monkeypatch.setattr(python_package, "generate_package", recording)
     sources = [Source("long", text.encode()) for text in (base(), RENAMES)]
     report = diff(*sources)
     assert report.python == "partly"
@@ -242,9 +240,9 @@ def test_long_spec_is_generated_where_it_changed(monkeypatch: pytest.MonkeyPatch
 
 def test_break_in_python_that_nothing_explains_is_a_finding() -> None:
     """What griffe finds gone, and no finding about the spec explains, is reported as such."""
-    old, new = (Reach(Spec.load(Source("spec", base().encode()))) for _ in range(2))
-    broken = {"models.Book": "Public object was removed", "models.book": "the same"}
-    found, left = attach([], PythonChanges((), broken, partial=False), old, new)
+    old, new = (OperationIndex(Spec.load(Source("spec", base().encode()))) for _ in range(2))
+    changes = PackageChanges((), ("models.Book", "models.book"), partial=False)
+    found, left = assign_signatures([], changes, old, new)
     assert [(each.rule.id, each.subject, each.importer) for each in found] == [
         ("python-surface", "Book", "breaking")
     ]

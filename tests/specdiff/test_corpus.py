@@ -1,8 +1,8 @@
-"""Every change of the corpus is judged as it should be, and two programs agree.
+"""Every change of the corpus is judged as expected, and two programs agree.
 
 One program is typed, and mypy checks it against the new package; the other runs with the new
-package against a service that is played from the new spec. Both were written for the old spec, and
-neither knows the tool.
+package against a service that is simulated from the new spec. Both were written for the old spec,
+and neither uses the tool.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from tests.specdiff.caller import Writer, stubs
 from tests.specdiff.cases import Change, base, changes, judged, report_of
-from tests.specdiff.play import Program
-from tests.specdiff.samples import Document
-from tests.specdiff.service import Service
+from tests.specdiff.running_program import Document, Program, Service
+from tests.specdiff.typed_program import Writer, stubs
 from tests.specs.project import Package
-from tools.specdiff.python_sides import generated
-from tools.specdiff.rules import Level, rules
+from tools.specdiff import python_package
+from tools.specdiff.findings import Level, rules
 
 # One run of mypy and one of all programs serve the tests of this file.
 pytestmark = pytest.mark.timeout(300)
 
-PLAYED = [change for change in changes() if change.playable and not change.refused]
+RUNNABLE = [change for change in changes() if change.runnable and not change.rejected]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder for packages."""
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory for packages."""
     return tmp_path_factory.mktemp("sides")
 
 
@@ -50,15 +48,17 @@ def document(text: str) -> Document:
 
 
 def files(text: str) -> dict[PurePosixPath, bytes]:
-    """Generate the package of a spec, once in each process."""
-    return generated(json.dumps(document(text).content, ensure_ascii=False), "spec")
+    """Generate the package of a spec, once in each session."""
+    return python_package.generate_package(
+        json.dumps(document(text).content, ensure_ascii=False), "spec"
+    )
 
 
-def outcome(folder: Path, old: str, new: str) -> str:
+def outcome(directory: Path, old: str, new: str) -> str:
     """Run the program of the old spec with the new package; give what went wrong, or nothing."""
     packages: list[Package] = []
     for text in (old, new):
-        target = folder / f"specdiff_side_{abs(hash(text))}"
+        target = directory / f"specdiff_side_{abs(hash(text))}"
         packages.append(Package(files(text), target) if not target.exists() else Package.at(target))
     program = Program(packages[0], document(old), packages[1], Service(document(new)))
     try:
@@ -69,54 +69,54 @@ def outcome(folder: Path, old: str, new: str) -> str:
 
 
 @pytest.mark.parametrize("change", changes(), ids=lambda change: change.name)
-def test_change_is_judged(folder: Path, monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
-    """A change is found both ways by its rules, once each, and harmless ones break nobody."""
-    monkeypatch.syspath_prepend(folder)
+def test_change_is_judged(directory: Path, monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """A change is found both ways by its rules, once each, and harmless ones break no program."""
+    monkeypatch.syspath_prepend(directory)
     for way in change.ways:
         report = report_of(way.old, way.new)
         assert dict(judged(report)) == dict.fromkeys(way.expected, 1), way.name
-        assert (report.python == "refused") == change.refused
-        if change in PLAYED and not way.breaks_importers:
-            assert outcome(folder, way.old, way.new) == "", way.name
+        assert (report.python == "refused") == change.rejected
+        if change in RUNNABLE and not way.breaks_importers:
+            assert outcome(directory, way.old, way.new) == "", way.name
 
 
-def test_programs_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_agree(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is called breaking fails at the type check or when it runs; other changes don't."""
-    monkeypatch.syspath_prepend(folder)
-    ways = [way for change in PLAYED for way in change.ways]
-    complaints = checked(folder / "typed", [(way.old, way.new) for way in ways])
+    monkeypatch.syspath_prepend(directory)
+    ways = [way for change in RUNNABLE for way in change.ways]
+    complaints = checked(directory / "typed", [(way.old, way.new) for way in ways])
     wrong = {
         way.name: found
         for way, found in zip(ways, complaints, strict=True)
         # What mypy lets through has to fail when it runs.
-        if bool(found or (way.breaks_importers and outcome(folder, way.old, way.new)))
+        if bool(found or (way.breaks_importers and outcome(directory, way.old, way.new)))
         != way.breaks_importers
     }
     assert wrong == {}
 
 
 def test_programs_are_right_for_their_own_spec(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both programs of the base spec work with the package and the service of the base spec."""
-    monkeypatch.syspath_prepend(folder)
-    assert outcome(folder, base(), base()) == ""
-    assert checked(folder / "own", [(base(), base())]) == [[]]
+    monkeypatch.syspath_prepend(directory)
+    assert outcome(directory, base(), base()) == ""
+    assert checked(directory / "own", [(base(), base())]) == [[]]
 
 
-def checked(folder: Path, pairs: list[tuple[str, str]]) -> list[list[str]]:
+def checked(directory: Path, pairs: list[tuple[str, str]]) -> list[list[str]]:
     """Let mypy check the typed program of each old spec against the new package, in one run."""
-    folder.mkdir()
+    directory.mkdir()
     numbers: dict[str, int] = {}
     for text in dict.fromkeys(text for pair in pairs for text in pair):
         numbers[text] = len(numbers)
         for name, content in stubs(files(text)).items():
-            target = folder / f"side_{numbers[text]}" / name
+            target = directory / f"side_{numbers[text]}" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
     for index, (old, new) in enumerate(pairs):
         source = Writer(files(old), f"side_{numbers[new]}").program()
-        (folder / f"caller_{index}.py").write_text(source, encoding="utf-8")
+        (directory / f"caller_{index}.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary"]
     done = subprocess.run(
         [
@@ -124,7 +124,7 @@ def checked(folder: Path, pairs: list[tuple[str, str]]) -> list[list[str]]:
             f"--cache-dir={os.devnull}",
             *(f"caller_{index}.py" for index in range(len(pairs))),
         ],
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         text=True,
         check=False,

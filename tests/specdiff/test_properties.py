@@ -1,4 +1,4 @@
-"""What holds for all specs, thrown together at random."""
+"""Properties of all specs, tested with random ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.specdiff.cases import base
-from tools.specdiff.report import Report, diff
-from tools.specdiff.rules import Level
-from tools.specdiff.sources import Source
+from tools.specdiff.diff import Report, diff
+from tools.specdiff.findings import Level
+from tools.specdiff.spec_files import Source
 
 TYPES = st.sampled_from(["string", "integer", "number", "boolean"])
 
@@ -59,8 +59,8 @@ SCHEMAS = st.recursive(plain(), nested, max_leaves=6)
 def spec(sent: dict[str, Any], read: dict[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
     """Put schemas into a spec."""
     content = {"application/json": {"schema": sent}}
-    answer = {"description": "d", "content": {"application/json": {"schema": read}}}
-    operation = {"requestBody": {"content": content}, "responses": {"200": answer}}
+    response = {"description": "d", "content": {"application/json": {"schema": read}}}
+    operation = {"requestBody": {"content": content}, "responses": {"200": response}}
     return {
         "openapi": "3.0.3",
         "info": {"title": "T", "version": "1"},
@@ -75,11 +75,11 @@ def compared(old: Any, new: Any) -> Report:
     return diff(*sources, python=False)
 
 
-def turned(value: Any) -> Any:
+def reordered(value: Any) -> Any:
     """Give a value with the keys of all mappings in the opposite order."""
     if isinstance(value, dict):
-        return {key: turned(each) for key, each in reversed(value.items())}
-    return [turned(each) for each in value] if isinstance(value, list) else value
+        return {key: reordered(each) for key, each in reversed(value.items())}
+    return [reordered(each) for each in value] if isinstance(value, list) else value
 
 
 RARELY = settings(
@@ -94,14 +94,12 @@ RARELY = settings(
 def test_same_meaning_is_no_change(schemas: tuple[Any, Any, Any]) -> None:
     """A spec does not differ from itself with its keys in another order."""
     content = spec(*schemas)
-    assert compared(content, turned(content)).findings == ()
+    assert compared(content, reordered(content)).findings == ()
 
 
 @RARELY
 @given(st.tuples(SCHEMAS, SCHEMAS, plain()), st.tuples(SCHEMAS, SCHEMAS, plain()))
-def test_no_change_goes_by_in_silence(
-    one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]
-) -> None:
+def test_no_change_is_silent(one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> None:
     """What is found one way is found the other way, and is silent neither way."""
     there, back = compared(spec(*one), spec(*other)), compared(spec(*other), spec(*one))
     assert bool(there.findings) == bool(back.findings)
@@ -114,7 +112,7 @@ def test_no_change_goes_by_in_silence(
 def test_compatible_one_way_is_breaking_the_other(
     old: Any, new: Any, thing: Any, sent: bool
 ) -> None:
-    """What changes without a break, whether sent or read, can't be taken back without one."""
+    """Reverting a compatible change breaks, whether the value is sent or read."""
     before, after = (spec(*((each, {}) if sent else ({}, each)), thing) for each in (old, new))
     there, back = compared(before, after), compared(after, before)
     if not there.breaks("http") and there.count(Level.COMPATIBLE, "http"):
@@ -198,8 +196,8 @@ def test_reference_into_a_path_is_followed() -> None:
     sent = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}
     old = spec(sent, {}, {})
     place = "#/paths/~1x/post/requestBody/content/application~1json/schema"
-    answer = {"description": "d", "content": {"application/json": {"schema": {"$ref": place}}}}
-    old["paths"]["/y"] = {"get": {"responses": {"200": answer}}}
+    response = {"description": "d", "content": {"application/json": {"schema": {"$ref": place}}}}
+    old["paths"]["/y"] = {"get": {"responses": {"200": response}}}
     new = json.loads(json.dumps(old))
     new["paths"]["/x"]["post"]["requestBody"]["content"]["application/json"]["schema"].pop(
         "required"

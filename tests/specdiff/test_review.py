@@ -1,4 +1,4 @@
-"""`make diff`: what a break needs before it passes, and what is compared with what."""
+"""`make diff`: what a breaking change needs before it passes, and what is compared with what."""
 
 from __future__ import annotations
 
@@ -74,31 +74,31 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_harmless_change_passes(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """What breaks nobody needs no word and no step of the version."""
+    """A compatible change needs no declaration and no step of the version."""
     project.edit("openapi.yaml", *HARMLESS)
     assert project.diff("main") == 0
     assert "Nothing breaks" in capsys.readouterr().out
 
 
-def test_break_needs_a_word_and_a_step(
+def test_breaking_change_needs_a_declaration_and_a_step(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A break passes with both its declaration and a minor step, and with neither alone."""
+    """A breaking change needs both its declaration and a minor step."""
     project.edit("openapi.yaml", *BREAK)
     assert project.diff("main") == 1
     printed = capsys.readouterr().out
     assert "- **Breaking:** `parameter-became-required` `q`: …" in printed
-    assert "a break needs a minor step" in printed
+    assert "a breaking change needs a minor step" in printed
     project.version("0.2.0")
     assert project.diff("main") == 1
     project.edit("CHANGELOG.md", "- Something.\n", f"- Something.\n{DECLARED}")
     assert project.diff("main") == 0
-    assert "Every break is declared" in capsys.readouterr().out
+    assert "Every breaking change is declared" in capsys.readouterr().out
     project.version("0.1.1")
     assert project.diff("main") == 1
 
 
-WRONG_WORDS = {
+WRONG_DECLARATIONS = {
     "another rule": DECLARED.replace("became-required", "removed"),
     "another subject": DECLARED.replace("`q`", "`limit`"),
     "pasted and left": DECLARED.replace("always", "…"),
@@ -108,8 +108,8 @@ WRONG_WORDS = {
 }
 
 
-@pytest.mark.parametrize("words", WRONG_WORDS.values(), ids=WRONG_WORDS.keys())
-def test_word_has_to_be_the_right_one(project: Project, words: str) -> None:
+@pytest.mark.parametrize("words", WRONG_DECLARATIONS.values(), ids=WRONG_DECLARATIONS.keys())
+def test_declaration_names_rule_and_subject(project: Project, words: str) -> None:
     """A declaration counts if it names rule and subject as code and says something."""
     project.edit("openapi.yaml", *BREAK)
     project.version("0.2.0")
@@ -117,7 +117,7 @@ def test_word_has_to_be_the_right_one(project: Project, words: str) -> None:
     assert project.diff("main") == 1
 
 
-def test_word_of_an_old_version_does_not_count(project: Project) -> None:
+def test_declaration_of_an_old_version_does_not_count(project: Project) -> None:
     """A declaration under an earlier version is one of an earlier break."""
     project.edit("openapi.yaml", *BREAK)
     project.version("0.3.0")
@@ -139,7 +139,7 @@ STEPS = [
 def test_step_is_of_semantic_versioning(
     project: Project, before: str, after: str, status: int
 ) -> None:
-    """A break takes a major step, or a minor one while the version is 0.y."""
+    """A breaking change takes a major step, or a minor one while the version is 0.y."""
     project.version(before)
     project.commit()
     project.edit("openapi.yaml", *BREAK)
@@ -184,7 +184,7 @@ def test_default_on_main_is_the_last_commit(
 
 
 def test_nothing_to_compare_with(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """A first commit, or an unknown revision, is said in one line."""
+    """A first commit, or an unknown revision, is reported in one line."""
     project.git("switch", "--quiet", "main")
     assert project.diff() == 2
     assert project.diff("no-such") == 2
@@ -195,8 +195,8 @@ def test_nothing_to_compare_with(project: Project, capsys: pytest.CaptureFixture
     assert all("make diff BASE=" in line for line in lines)
 
 
-def test_broken_spec_is_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """A spec that can't be read is said in one line that names the file."""
+def test_broken_spec_is_reported(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """A spec that can't be read is reported in one line that names the file."""
     project.write("openapi.yaml", "a: [")
     assert project.diff("main") == 2
     assert capsys.readouterr().err.startswith("diff: openapi.yaml:")
@@ -213,8 +213,8 @@ def test_markdown_has_the_lines_to_paste(
     assert "- **Breaking:** `parameter-became-required`" in printed
 
 
-def test_no_spec_is_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """A project that has lost its spec is told so, with a base and without one."""
+def test_missing_spec_is_reported(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing spec is reported, with a base and without one."""
     (project.root / "openapi.yaml").unlink()
     for revision in ("main", ""):
         assert project.diff(revision) == 2

@@ -1,94 +1,108 @@
-"""Say what a change of an OpenAPI document breaks, and for whom."""
+"""Report what a change of an OpenAPI document breaks, and for whom."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from tools.specdiff.as_json import json_text
-from tools.specdiff.as_markdown import markdown
-from tools.specdiff.as_text import print_report
-from tools.specdiff.report import Report, View, diff
-from tools.specdiff.rules import rules_table
-from tools.specdiff.sources import read_source
-from tools.specdiff.trouble import CannotCompareError, as_program, outcome
+from tools.specdiff.diff import Report, View, diff
+from tools.specdiff.findings import rules_table
+from tools.specdiff.render import VIEWS, json_text, markdown, print_report
+from tools.specdiff.spec_files import CannotCompareError, printable, read_source
 
+# A file or a log has no width of its own.
 _WIDTH = 120
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong option in one line, as every other problem."""
+
     def error(self, message: str) -> NoReturn:
+        """Reject the arguments."""
         raise CannotCompareError(f"{message} (see --help)")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: Arguments, without the program's name.
-
-    Returns:
-        0 when nothing breaks, 1 when something does, 2 when the specs can't be compared.
-    """
-    return outcome("specdiff", lambda: _run(argv))
+    """Run the command; the exit status is 0 if nothing breaks, 1 if something does, 2 on errors."""
+    return exit_status("specdiff", lambda: _run(argv))
 
 
 def _run(argv: list[str] | None) -> int:
-    parser = _Parser(
-        prog="python -m tools.specdiff",
-        description=__doc__,
-        epilog="Exit status: 0 nothing breaks, 1 something does, 2 could not compare.",
-    )
-    names = "a file, a revision of git (main, HEAD~1), or both (v1.0:openapi.yaml)"
+    status = "Exit status: 0 nothing breaks, 1 something does, 2 could not compare."
+    parser = Parser(prog="python -m tools.specdiff", description=__doc__, epilog=status)
+    names = "a file, a git revision (main, HEAD~1), or both (v1.0:openapi.yaml)"
     parser.add_argument("old", metavar="OLD", nargs="?", help=f"the old spec: {names}")
     parser.add_argument("new", metavar="NEW", nargs="?", help="the new spec, likewise")
     parser.add_argument("--format", choices=["text", "markdown", "json"], default="text")
-    parser.add_argument(
-        "--view",
-        choices=["both", "http", "importer"],
-        default="both",
-        help="whose breaks decide the exit status and the order (default: both)",
-    )
-    parser.add_argument(
-        "--no-python",
-        action="store_true",
-        help="don't generate the packages of both sides; no signatures then",
-    )
-    parser.add_argument("--rules", action="store_true", help="list the rules and stop")
+    views = "whose breaking changes decide the exit status and the order (default: both)"
+    parser.add_argument("--view", choices=["both", *VIEWS], default="both", help=views)
+    no_python = "don't generate the packages of both specs; the report has no signatures then"
+    parser.add_argument("--no-python", action="store_true", help=no_python)
+    parser.add_argument("--rules", action="store_true", help="list the rules and exit")
     arguments = parser.parse_args(argv)
     if arguments.rules:
         print(rules_table())
         return 0
     if arguments.old is None or arguments.new is None:
-        parser.error("OLD and NEW are needed")
-    report = diff(
-        read_source(arguments.old), read_source(arguments.new), python=not arguments.no_python
-    )
+        parser.error("OLD and NEW are required")
+    old, new = read_source(arguments.old), read_source(arguments.new)
+    report = diff(old, new, python=not arguments.no_python)
     write(report, arguments.format, arguments.view)
     return 1 if report.breaks(arguments.view) else 0
 
 
 def write(report: Report, form: str, view: View = "both") -> None:
-    """Write a report to standard output.
-
-    Args:
-        report: The report.
-        form: `text`, `markdown` or `json`.
-        view: Whose levels order it.
-    """
+    """Write a report to standard output, as `text`, `markdown` or `json`."""
     if form == "json":
         sys.stdout.write(json_text(report))
     elif form == "markdown":
         sys.stdout.write(markdown(report, view))
     else:
-        # A file or a log has no width of its own.
         width = None if sys.stdout.isatty() else _WIDTH
         print_report(report, Console(highlight=False, width=width), view)
     sys.stdout.flush()
 
 
+def exit_status(program: str, command: Callable[[], int]) -> int:
+    """Run a command; if it fails, print one line and return 2."""
+    try:
+        return command()
+    except CannotCompareError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"{program}: {printable(str(error))}", file=sys.stderr)
+        # Keep Python from writing at exit what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 2
+
+
+def run_as_program(command: Callable[[], int]) -> NoReturn:
+    """Run a command as this process; a signal leaves no temporary directory behind."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # Specs contain all scripts; not every terminal can show them.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    try:
+        status = command()
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    as_program(main)
+    run_as_program(main)

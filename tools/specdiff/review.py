@@ -1,65 +1,46 @@
-"""`make diff`: a change of openapi.yaml may break callers only if it says so.
+"""`make diff`: a change of openapi.yaml may break callers only if it is declared.
 
-Breaking changes pass where CHANGELOG.md declares each of them and the version moves as Semantic
-Versioning asks: a major step, or a minor one while the version is 0.y.
+Breaking changes pass if CHANGELOG.md declares each of them and the version increases as Semantic
+Versioning requires: a major step, or a minor one while the version is 0.y.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
 
 from attrs import frozen
 from packaging.version import InvalidVersion, Version
 
-from tools.specdiff.__main__ import write
-from tools.specdiff.findings import Finding
-from tools.specdiff.report import Report, diff
-from tools.specdiff.rules import Level
-from tools.specdiff.sources import ROOT, SPEC, Source, git, read_source
-from tools.specdiff.trouble import CannotCompareError, as_program, outcome
+from tools.specdiff.__main__ import Parser, exit_status, run_as_program, write
+from tools.specdiff.diff import Report, diff
+from tools.specdiff.findings import Finding, Level
+from tools.specdiff.spec_files import ROOT, SPEC, CannotCompareError, Source, git, read_source
 
 CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "pipedrive_oauth_client/__init__.py"
+_HINT = "name one: make diff BASE=…"
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _SECTION = re.compile(r"^## \[([^\]]+)\].*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-# What nobody sees declares nothing.
-_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ENTRY = re.compile(r"^- \*\*Breaking:\*\*.*?(?=^\S|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @frozen
 class Review:
-    """What stands between a change of the spec and the main branch.
+    """What a change of the spec lacks."""
 
-    Attributes:
-        undeclared: The breaking findings that CHANGELOG.md does not declare.
-        version: The version now.
-        before: The version that it has to move from.
-        moved: Whether it moved as far as a break asks.
-    """
-
-    undeclared: tuple[Finding, ...]
+    undeclared: tuple[Finding, ...]  # the breaking ones that CHANGELOG.md does not declare
     version: Version
     before: Version
-    moved: bool
+    increased: bool  # whether the version increased as a breaking change requires
 
 
 def default_base(root: Path) -> str:
-    """Choose what to compare with where nobody says.
-
-    Returns:
-        On another branch, where it left main. On main itself, the last commit if openapi.yaml has
-        changed since, else the one before.
-
-    Raises:
-        CannotCompareError: There is no main, or nothing before the only commit.
-    """
+    """Choose where the branch left main; on main, HEAD if openapi.yaml differs, else HEAD~1."""
     head = _resolve(root, "HEAD")
-    for main in ("main", "origin/main"):
-        tip = _resolve(root, main)
+    for main_name in ("main", "origin/main"):
+        tip = _resolve(root, main_name)
         if tip is not None and head is not None and tip != head:
             fork = git(root, "merge-base", tip, head)
             if fork is not None and fork.decode().strip() != head:
@@ -67,13 +48,11 @@ def default_base(root: Path) -> str:
         if tip is not None and tip == head:
             break
     if head is None or git(root, "rev-parse", "--verify", "--quiet", f"HEAD:{SPEC}") is None:
-        raise CannotCompareError("there is no commit to compare with; name one: make diff BASE=…")
+        raise CannotCompareError(f"there is no commit to compare with; {_HINT}")
     if (root / SPEC).read_bytes() != git(root, "cat-file", "blob", f"HEAD:{SPEC}"):
         return "HEAD"
     if _resolve(root, "HEAD~1") is None:
-        raise CannotCompareError(
-            "there is no commit before this one (a shallow clone?); name one: make diff BASE=…"
-        )
+        raise CannotCompareError(f"there is no commit before this one (a shallow clone?); {_HINT}")
     return "HEAD~1"
 
 
@@ -84,32 +63,26 @@ def _resolve(root: Path, revision: str) -> str | None:
 
 
 def review(report: Report, base: str, root: Path) -> Review:
-    """Hold the breaks of a report against CHANGELOG.md and the version.
-
-    Args:
-        report: What changed.
-        base: The revision that the change is compared with.
-        root: The project's folder.
-
-    Raises:
-        CannotCompareError: The version or CHANGELOG.md can't be read.
-    """
-    changelog = _text(root / CHANGELOG)
-    version = _version(_text(root / VERSION_FILE), "this tree")
-    then = git(root, "cat-file", "blob", f"{_resolve(root, base) or base}:{VERSION_FILE}")
-    if then is None:
-        raise CannotCompareError(f"{base} has no {VERSION_FILE}, so no version to move from")
-    old_changelog = git(root, "cat-file", "blob", f"{_resolve(root, base) or base}:{CHANGELOG}")
-    # The last release, since a break may follow one that moved the version already.
+    """Compare the breaking changes of a report with CHANGELOG.md and the version."""
+    changelog = _read_text(root / CHANGELOG)
+    version = _version(_read_text(root / VERSION_FILE), "this tree")
+    commit = _resolve(root, base) or base
+    old_version = git(root, "cat-file", "blob", f"{commit}:{VERSION_FILE}")
+    if old_version is None:
+        raise CannotCompareError(f"{base} has no {VERSION_FILE}, so no version to compare with")
+    old_changelog = git(root, "cat-file", "blob", f"{commit}:{CHANGELOG}")
+    # The last release, since this may not be the first breaking change after it.
     released = _released((old_changelog or b"").decode("utf-8", "replace"))
-    before = released or _version(then.decode("utf-8", "replace"), base)
-    breaking = [each for each in report.findings if each.level is Level.BREAKING]
-    entries = _entries(changelog, version)
-    undeclared = tuple(each for each in breaking if not _declared(each, entries))
-    return Review(undeclared, version, before, _moved(before, version))
+    before = released or _version(old_version.decode("utf-8", "replace"), base)
+    declared = [set(re.findall(r"`([^`\n]+)`", entry)) for entry in _entries(changelog, version)]
+    breaking = [(each, {each.rule.id, _name(each)}) for each in report.of_level(Level.BREAKING)]
+    undeclared = tuple(
+        each for each, names in breaking if not any(names <= entry for entry in declared)
+    )
+    return Review(undeclared, version, before, _is_increased(before, version))
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -121,9 +94,8 @@ def _version(text: str, where: str) -> Version:
     try:
         return Version(found[1] if found else "")
     except InvalidVersion as error:
-        raise CannotCompareError(
-            f'{VERSION_FILE} of {where} has no line like __version__ = "0.1.0"'
-        ) from error
+        message = f'{VERSION_FILE} of {where} has no line like __version__ = "0.1.0"'
+        raise CannotCompareError(message) from error
 
 
 def _released(changelog: str) -> Version | None:
@@ -138,102 +110,72 @@ def _released(changelog: str) -> Version | None:
 
 
 def _entries(changelog: str, version: Version) -> list[str]:
-    """Give the declared breaks of what is not released yet, or of this very version."""
+    """Give the declarations of what is unreleased, or of this very version."""
     wanted = {"unreleased", str(version)}
     return [
         entry[0]
-        for section in _SECTION.finditer(_HIDDEN.sub("", changelog))
+        for section in _SECTION.finditer(_COMMENT.sub("", changelog))
         if section[1].lower() in wanted
         for entry in _ENTRY.finditer(section[0])
-        # Pasted, and nothing said yet.
+        # Pasted, but not completed.
         if "…" not in entry[0]
     ]
-
-
-def _declared(each: Finding, entries: list[str]) -> bool:
-    return any(
-        {each.rule.id, _name(each)} <= set(re.findall(r"`([^`\n]+)`", entry)) for entry in entries
-    )
 
 
 def _name(each: Finding) -> str:
     return each.subject.replace("`", "'")
 
 
-def _moved(before: Version, now: Version) -> bool:
+def _is_increased(before: Version, now: Version) -> bool:
     if before.major == 0 and now.major == 0:
         return now.minor > before.minor
     return now.major > before.major
 
 
-def words(found: Review, *, breaks: bool) -> list[str]:
+def advice(found: Review, *, breaks: bool) -> list[str]:
     """Say what is missing, with lines to paste."""
     if not breaks:
-        return ["Nothing breaks: no word in CHANGELOG.md and no step of the version is needed."]
-    said: list[str] = []
+        return ["Nothing breaks: CHANGELOG.md and the version may stay as they are."]
+    lines: list[str] = []
     if found.undeclared:
-        said.append(
-            f"{CHANGELOG} declares {len(found.undeclared)} of these breaks not yet. Under"
-            " [Unreleased], say what callers have to do:"
+        missing = (
+            f"{CHANGELOG} does not declare {len(found.undeclared)} of the breaking changes yet."
         )
-        said += [
-            f"- **Breaking:** `{rule}` `{name}`: …"
-            for rule, name in dict.fromkeys(
-                (each.rule.id, _name(each)) for each in found.undeclared
-            )
-        ]
-    if not found.moved:
+        lines.append(f"{missing} Under [Unreleased], say what callers have to do:")
+        names = dict.fromkeys(f"`{each.rule.id}` `{_name(each)}`" for each in found.undeclared)
+        lines += [f"- **Breaking:** {each}: …" for each in names]
+    if not found.increased:
+        now = f"The version in {VERSION_FILE} is {found.version}"
         step = "minor" if found.before.major == 0 else "major"
-        said.append(
-            f"The version is {found.version}; after {found.before}, a break needs a {step} step."
-            f" It stands in {VERSION_FILE}."
-        )
-    if not said:
-        said.append(f"Every break is declared, and the version moved from {found.before}.")
-    return said
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CannotCompareError(message)
+        lines.append(f"{now}; after {found.before}, a breaking change needs a {step} step.")
+    done = f"Every breaking change is declared, and the version is above {found.before}."
+    return lines or [done]
 
 
 def main(argv: list[str] | None = None, *, root: Path = ROOT) -> int:
-    """Compare openapi.yaml with an older one, and ask for what a break needs.
-
-    Args:
-        argv: Arguments, without the program's name.
-        root: The project's folder.
-
-    Returns:
-        0 when nothing breaks or all of it is declared, 1 when something is missing, 2 when the
-        specs can't be compared.
-    """
-    return outcome("diff", lambda: _run(argv, root))
+    """Compare openapi.yaml with an older one; the exit status is 0 if nothing undeclared breaks."""
+    return exit_status("diff", lambda: _run(argv, root))
 
 
 def _run(argv: list[str] | None, root: Path) -> int:
-    parser = _Parser(prog="python -m tools.specdiff.review", description=__doc__)
-    parser.add_argument("base", nargs="?", default="", metavar="BASE", help="a revision of git")
+    parser = Parser(prog="python -m tools.specdiff.review", description=__doc__)
+    parser.add_argument("base", nargs="?", default="", metavar="BASE", help="a git revision")
     parser.add_argument("--format", choices=["text", "markdown"], default="text")
     arguments = parser.parse_args(argv)
     if not (root / SPEC).is_file():
         raise CannotCompareError(f"there is no {SPEC}")
     base = arguments.base.strip() or default_base(root)
     if _resolve(root, base) is None:
-        raise CannotCompareError(
-            f"{base} is no revision of git here (a shallow clone lacks older ones);"
-            " name another: make diff BASE=…"
-        )
+        raise CannotCompareError(f"{base} is not a git revision here (a shallow clone?); {_HINT}")
     old = read_source(f"{base}:{SPEC}", root=root)
     new = Source(SPEC, read_source(str(root / SPEC)).text)
     report = diff(old, new)
     found = review(report, base, root)
     write(report, arguments.format)
-    said = words(found, breaks=report.breaks())
-    print("\n" + ("\n\n" if arguments.format == "markdown" else "\n").join(said))
-    return 1 if report.breaks() and (found.undeclared or not found.moved) else 0
+    lines = advice(found, breaks=report.breaks())
+    print("\n" + ("\n\n" if arguments.format == "markdown" else "\n").join(lines))
+    return 1 if report.breaks() and (found.undeclared or not found.increased) else 0
 
 
 if __name__ == "__main__":
-    as_program(main)
+    run_as_program(main)

@@ -1,204 +1,187 @@
-"""A spec to walk through: places with their JSON pointer and line, references followed."""
+"""A parsed spec: locations with pointer and line, references, and which operation uses what."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 from jsonschema.exceptions import best_match
-from openapi_spec_validator.schemas import (
-    openapi_v30_schema_validator,
-    openapi_v31_schema_validator,
-)
+from openapi_spec_validator.schemas import openapi_v30_schema_validator as v30_validator
+from openapi_spec_validator.schemas import openapi_v31_schema_validator as v31_validator
 from referencing import Registry, Specification
 from referencing.exceptions import Unresolvable
 
-from tools.specdiff.reading import Reading, read
-from tools.specdiff.sources import Source
-from tools.specdiff.trouble import CannotCompareError
+from tools.specdiff.spec_files import CannotCompareError, ParsedYAML, Source, parse_yaml
 
-Pointer = tuple[str, ...]
+Pointer: TypeAlias = tuple[str, ...]
 
-_MOST_HOPS = 50
-# Keys whose value is a schema; elsewhere, words beside a reference only take the place of others.
-_SCHEMAS = {("schema",), ("items",), ("additionalProperties",)}
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+_MAX_HOPS = 50
+# Keys whose value is a schema; elsewhere, text beside a reference only replaces other text.
+_SCHEMA_KEYS = {("schema",), ("items",), ("additionalProperties",)}
 
 
 @frozen(eq=False)
 class Spec:
-    """An OpenAPI document of version 3.0 or 3.1.
-
-    Attributes:
-        label: What to call it.
-        content: The document.
-        minor: 0 or 1, of the version 3.0 or 3.1.
-    """
+    """An OpenAPI document of version 3.0 or 3.1 (`minor`)."""
 
     label: str
     content: dict[str, Any]
     minor: int
-    _reading: Reading
+    _parsed: ParsedYAML
     _registry: Registry[Any]
 
     @classmethod
     def load(cls, source: Source, known: Spec | None = None) -> Spec:
-        """Read a spec and hold it against the schema of its version.
-
-        Args:
-            source: Its text.
-            known: A spec that was found right; what is the same in both is not looked at again.
-
-        Raises:
-            CannotCompareError: It is no OpenAPI 3.0 or 3.1.
-        """
-        reading = read(source.label, source.text)
-        content = reading.content
+        """Parse a spec and validate it; what equals a part of a `known` valid spec is skipped."""
+        parsed = parse_yaml(source.label, source.text)
+        content = parsed.content
         version = content.get("openapi") if isinstance(content, dict) else None
         found = re.fullmatch(r"3\.([01])\.[0-9]+", version) if isinstance(version, str) else None
         if found is None:
-            said = "has no key `openapi`" if version is None else f"says {version!r}"
+            problem = "has no key `openapi`" if version is None else f"says {version!r}"
             if isinstance(version, int | float):
-                said = "gives its version as a number, not as text like '3.0.3'"
-            raise CannotCompareError(f"{source.label} is no OpenAPI 3.0 or 3.1 document: it {said}")
+                problem = "gives its version as a number, not as text like '3.0.3'"
+            message = f"{source.label} is not an OpenAPI 3.0 or 3.1 document: it {problem}"
+            raise CannotCompareError(message)
         minor = int(found[1])
-        check = openapi_v31_schema_validator if minor else openapi_v30_schema_validator
+        validator = v31_validator if minor else v30_validator
         same_version = known is not None and known.minor == minor
-        unseen = _without(content, known.content) if known and same_version else content
-        fault = best_match(check.iter_errors(unseen))
-        if fault is not None:
-            path = tuple(str(step) for step in fault.absolute_path)
+        unchecked = _without(content, known.content) if known and same_version else content
+        invalid = best_match(validator.iter_errors(unchecked))
+        if invalid is not None:
+            path = tuple(str(key) for key in invalid.absolute_path)
             raise CannotCompareError(
-                f"{source.label}:{reading.line(path)} is no OpenAPI 3.{minor}:"
-                f" {pointer_text(path)}: {fault.message[:200]}"
+                f"{source.label}:{parsed.line(path)} is not OpenAPI 3.{minor}:"
+                f" {pointer_text(path)}: {invalid.message[:200]}"
             )
         resource = Specification.OPAQUE.create_resource(content)
-        return cls(source.label, content, minor, reading, Registry().with_resource("", resource))
+        return cls(source.label, content, minor, parsed, Registry().with_resource("", resource))
 
     @property
-    def top(self) -> Place:
+    def top(self) -> SpecLocation:
         """The document itself."""
-        return Place(self, self.content, ())
+        return SpecLocation(self, self.content, ())
+
+    def components(self, kind: str) -> dict[str, SpecLocation]:
+        """Give the components of a kind, for example `schemas`, by their names."""
+        components = self.top.at("components")
+        return components.entries(kind) if components else {}
 
     def line(self, pointer: Pointer) -> int:
         """Find the line of what a pointer names."""
-        return self._reading.line(pointer)
+        return self._parsed.line(pointer)
 
-    def look_up(self, reference: str, pointer: Pointer) -> Place:
-        """Find what a `$ref` names. Nothing is ever fetched.
-
-        Args:
-            reference: The reference.
-            pointer: Where it stands, for the error.
-
-        Raises:
-            CannotCompareError: It leads out of the document or nowhere.
-        """
+    def resolve(self, reference: str, pointer: Pointer) -> SpecLocation:
+        """Find the target of the `$ref` at a pointer. Nothing is ever fetched."""
         if not reference.startswith("#"):
-            raise self._astray(reference, pointer, "which is another document; put both into one")
-        if reference not in ("#", "#/") and not reference.startswith("#/"):
-            raise self._astray(reference, pointer, "which is no JSON pointer")
-        try:
-            found = self._registry.resolver("").lookup(reference).contents
-        except (Unresolvable, ValueError, LookupError, TypeError) as error:
-            raise self._astray(reference, pointer, "which is not there") from error
-        steps = unquote(reference[1:]).split("/")[1:]
-        target = tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
-        return Place(self, found, target)
-
-    def _astray(self, reference: str, pointer: Pointer, why: str) -> CannotCompareError:
+            problem = "which is another document; put both into one"
+        elif reference not in ("#", "#/") and not reference.startswith("#/"):
+            problem = "which is not a JSON pointer"
+        else:
+            try:
+                target = self._registry.resolver("").lookup(reference).contents
+                return SpecLocation(self, target, tuple(_reference_keys(reference)))
+            except (Unresolvable, ValueError, LookupError, TypeError):
+                problem = "which does not exist"
         line = self.line((*pointer, "$ref"))
-        return CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {why}")
+        raise CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {problem}")
 
 
 @frozen(eq=False)
-class Place:
-    """A value of a spec and where it stands.
-
-    Attributes:
-        spec: The spec.
-        value: The value.
-        pointer: Keys and indices from the top.
-        parent: The class in whose code the generator would put an inline class found here.
-        name: What the generator would call it there.
-        alias: The schema among the components that is nothing but a reference to this one, and that
-            led here. The generator makes a class of it.
-    """
+class SpecLocation:
+    """A value of a spec and where it stands."""
 
     spec: Spec
     value: Any
-    pointer: Pointer
+    pointer: Pointer  # keys and indices from the top
+    # What the generator would name an inline class after that is found here.
     parent: str = ""
     name: str = ""
+    # The component schema that is nothing but a reference to this one and led here; the generator
+    # makes a class of it.
     alias: str = ""
 
-    def at(self, key: str) -> Place | None:
-        """Give what a key has, with references followed; None if the key is missing."""
+    def __str__(self) -> str:
+        return pointer_text(self.pointer)
+
+    def at(self, key: str) -> SpecLocation | None:
+        """Give the value of a key, with references followed; None if the key is missing."""
         if not isinstance(self.value, dict) or key not in self.value:
             return None
-        return self.step(key, self.value[key]).follow()
+        return self.child(key, self.value[key]).follow()
 
-    def entries(self, key: str) -> dict[str, Place]:
-        """Give the entries of the mapping that a key has, with references followed."""
+    def entries(self, key: str) -> dict[str, SpecLocation]:
+        """Give the entries of the mapping under a key, with references followed."""
         inner = self.at(key)
         if inner is None or not isinstance(inner.value, dict):
             return {}
-        return {name: inner.step(name, value).follow() for name, value in inner.value.items()}
+        return {name: inner.child(name, value).follow() for name, value in inner.value.items()}
 
-    def items(self, key: str) -> list[Place]:
-        """Give the items of the array that a key has, with references followed."""
+    def items(self, key: str) -> list[SpecLocation]:
+        """Give the items of the array under a key, with references followed."""
         inner = self.at(key)
         if inner is None or not isinstance(inner.value, list):
             return []
-        return [inner.step(str(i), value).follow() for i, value in enumerate(inner.value)]
-
-    def text(self, key: str, default: str = "") -> str:
-        """Give a text that a key has."""
-        found = self.get(key)
-        return found if isinstance(found, str) else default
+        return [inner.child(str(i), value).follow() for i, value in enumerate(inner.value)]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give the plain value of a key."""
         return self.value.get(key, default) if isinstance(self.value, dict) else default
 
-    def named(self, parent: str, name: str) -> Place:
-        """Say what the generator would call an inline class found here."""
+    def text(self, key: str) -> str:
+        """Give the string under a key, or an empty one."""
+        found = self.get(key)
+        return found if isinstance(found, str) else ""
+
+    def is_set(self, key: str) -> bool:
+        """Tell whether a key is `true`."""
+        return self.get(key) is True
+
+    def named(self, parent: str, name: str) -> SpecLocation:
+        """Set what the generator would call an inline class found here."""
         return evolve(self, parent=parent, name=name)
 
-    def follow(self) -> Place:
-        """Follow a reference, through as many as there are.
+    def empty(self) -> SpecLocation:
+        """Stand for a schema that is not written down here, and allows everything."""
+        return evolve(self, value={})
 
-        What stands beside `$ref` counts only where OpenAPI lets it: in a 3.1 schema, which
-        `tools.specdiff.shapes` reads by itself.
+    def without(self, keys: set[str]) -> SpecLocation:
+        """Leave out some keys."""
+        return evolve(self, value={k: each for k, each in self.value.items() if k not in keys})
 
-        Raises:
-            CannotCompareError: It leads out of the document, nowhere or in a circle.
-        """
-        place = self
-        for _ in range(_MOST_HOPS):
-            if not place.refers or place.has_siblings:
-                return place
-            target = place.spec.look_up(place.value["$ref"], place.pointer)
-            alias = place.alias or place.component
-            place = evolve(target, parent=self.parent, name=self.name, alias=alias)
-        raise CannotCompareError(
-            f"{self.spec.label}:{self.spec.line(self.pointer)} refers to itself in a circle"
-        )
+    def key(self, key: str) -> SpecLocation:
+        """Point at a key, or at the location itself where the key is missing."""
+        if not isinstance(self.value, dict) or key not in self.value:
+            return self
+        return evolve(self, value=self.value[key], pointer=(*self.pointer, key))
+
+    def follow(self) -> SpecLocation:
+        """Follow references, but not in a circle, nor past siblings that `read_schema` reads."""
+        location = self
+        for _ in range(_MAX_HOPS):
+            if not location.is_reference or location._has_siblings:
+                return location
+            target = location.spec.resolve(location.value["$ref"], location.pointer)
+            alias = location.alias or location.component
+            location = evolve(target, parent=self.parent, name=self.name, alias=alias)
+        raise CannotCompareError(f"{self.spec.label}:{self.line} refers to itself in a circle")
 
     @property
-    def refers(self) -> bool:
+    def is_reference(self) -> bool:
         """Whether this is a reference."""
         return isinstance(self.value, dict) and isinstance(self.value.get("$ref"), str)
 
     @property
-    def has_siblings(self) -> bool:
-        """Whether keys beside `$ref` say something."""
-        in_schema = self.pointer[-2:-1] == ("properties",) or self.pointer[-1:] in _SCHEMAS
-        words = set() if in_schema else {"summary", "description"}
-        return bool(self.spec.minor and self.value.keys() - {"$ref"} - words)
+    def _has_siblings(self) -> bool:
+        in_schema = self.pointer[-2:-1] == ("properties",) or self.pointer[-1:] in _SCHEMA_KEYS
+        ignored: set[str] = set() if in_schema else {"summary", "description"}
+        return bool(self.spec.minor and self.value.keys() - {"$ref"} - ignored)
 
     @property
     def line(self) -> int:
@@ -207,51 +190,152 @@ class Place:
 
     @property
     def component(self) -> str:
-        """The name of the schema among the components that this is, or nothing."""
+        """The name of the component schema that this is, or nothing."""
         here = self.pointer
-        return (
-            self.alias or here[2]
-            if len(here) == 3 and here[:2] == ("components", "schemas")
-            else ""
-        )
+        is_component = len(here) == 3 and here[:2] == ("components", "schemas")
+        return self.alias or here[2] if is_component else ""
 
-    def step(self, key: str, value: Any) -> Place:
+    def child(self, key: str, value: Any) -> SpecLocation:
         """Give a value that stands in this one, as it is written."""
-        return Place(self.spec, value, (*self.pointer, key), self.parent, self.name)
+        return SpecLocation(self.spec, value, (*self.pointer, key), self.parent, self.name)
+
+
+@frozen(eq=False)
+class Operation:
+    """An operation of a spec, with its path item."""
+
+    method: str
+    path: str
+    item: SpecLocation
+    location: SpecLocation
+
+    @property
+    def address(self) -> str:
+        """Method and path, as they are written."""
+        return f"{self.method.upper()} {self.path}"
+
+    @property
+    def id(self) -> str:
+        """The operationId, or nothing."""
+        return self.location.text("operationId")
+
+    @property
+    def name(self) -> str:
+        """The operationId, or the address where there is none."""
+        return self.id or self.address
+
+
+@define(eq=False)
+class OperationIndex:
+    """The operations of a spec, and the components that each of them uses."""
+
+    spec: Spec
+    operations: list[Operation] = field(init=False)
+    _direct: dict[Pointer, set[Pointer]] = field(factory=dict)
+    _used: dict[Pointer, set[Pointer]] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.operations = [
+            Operation(method, path, item, location)
+            for path, item in self.spec.top.entries("paths").items()
+            if path.startswith("/")
+            for method in METHODS
+            if (location := item.at(method)) is not None
+        ]
+        for each in self.operations:
+            values = [each.location.value, each.item.get("parameters")]
+            self._used[each.location.pointer] = self.components_in(values)
+
+    def components_in(self, values: Any) -> set[Pointer]:
+        """Give the components that a value refers to, directly or through others."""
+        found: set[Pointer] = set()
+        waiting = set(_references(values))
+        while waiting:
+            target = waiting.pop()
+            found.add(target)
+            if target not in self._direct:
+                self._direct[target] = set(_references(self._value(target)))
+            waiting |= self._direct[target] - found
+        return found
+
+    def _value(self, target: Pointer) -> Any:
+        node: Any = self.spec.content
+        for key in target:
+            node = node.get(key) if isinstance(node, dict) else None
+        return node
+
+    def dependencies(self, operation: Operation) -> str:
+        """Give all that an operation depends on as text; equal ones need no comparison."""
+        keys = [("openapi",), ("security",), ("servers",), ("components", "securitySchemes")]
+        shared = [self._value(each) for each in keys]
+        item = operation.item.without(set(METHODS)).value
+        return self.closure([operation.path, operation.location.value, item, shared])
+
+    def closure(self, values: Any) -> str:
+        """Give a value as text, with the components that it uses."""
+        used = {"/".join(each): self._value(each) for each in self.components_in(values)}
+        return canonical([values, used])
+
+    def components_of(self, *chosen: Operation) -> set[Pointer]:
+        """Give the components that some operations use."""
+        return set[Pointer]().union(*(self._used[each.location.pointer] for each in chosen))
+
+    def affected_by(self, pointer: Pointer) -> list[Operation]:
+        """Give the operations that contain or use what a pointer names."""
+        if pointer[:1] == ("components",) and len(pointer) >= 3:
+            return [each for each in self.operations if pointer[:3] in self.components_of(each)]
+        shared = pointer[2:3] in (("parameters",), ("servers",))
+        return [
+            each
+            for each in self.operations
+            if pointer[: len(each.location.pointer)] == each.location.pointer
+            or (shared and pointer[:2] == each.item.pointer)
+        ]
+
+
+def _references(value: Any) -> Iterator[Pointer]:
+    """Give the component, by the first three keys, of each reference in a value."""
+    if isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/"):
+            yield tuple(_reference_keys(reference)[:3])
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _reference_keys(reference: str) -> list[str]:
+    """Give the keys of a reference inside the document."""
+    keys = unquote(reference[1:]).split("/")[1:]
+    return [key.replace("~1", "/").replace("~0", "~") for key in keys]
 
 
 def _without(content: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Leave out the paths and components that another document has alike."""
-    result = dict(content)
-    if isinstance(content.get("paths"), dict):
-        result["paths"] = _fresh(content["paths"], known.get("paths"))
-    components = content.get("components")
+
+    def unknown(entries: Any, before: Any) -> Any:
+        if not isinstance(entries, dict) or not isinstance(before, dict):
+            return entries
+        return {key: each for key, each in entries.items() if before.get(key, ...) != each}
+
+    result, components = dict(content), content.get("components")
+    if "paths" in content:
+        result["paths"] = unknown(content["paths"], known.get("paths"))
     if isinstance(components, dict):
         before = known.get("components") or {}
         result["components"] = {
-            kind: _fresh(entries, before.get(kind) or {}) for kind, entries in components.items()
+            kind: unknown(each, before.get(kind) or {}) for kind, each in components.items()
         }
     return result
 
 
-def _fresh(entries: Any, known: Any) -> Any:
-    if not isinstance(entries, dict) or not isinstance(known, dict):
-        return entries
-    return {key: value for key, value in entries.items() if key not in known or known[key] != value}
-
-
 def pointer_text(pointer: Pointer) -> str:
     """Write a pointer as RFC 6901 has it."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in pointer) or "/"
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in pointer) or "/"
 
 
 def canonical(value: Any) -> str:
     """Write a value so that equal ones are equal text, whatever the order of keys."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-
-
-def differing_keys(old: Place, new: Place, known: set[str]) -> Iterator[str]:
-    """Give the keys in which two mappings differ, without those that are dealt with elsewhere."""
-    for key in sorted(({*(old.value or {})} | {*(new.value or {})}) - known):
-        if canonical(old.get(key)) != canonical(new.get(key)):
-            yield key

@@ -1,4 +1,4 @@
-"""What can't be compared ends with one clear line and status 2, whatever it is."""
+"""Input that can't be compared ends with one clear line and status 2."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 
 from tests.specdiff.cases import base
 from tools.specdiff.__main__ import main
-from tools.specdiff.reading import read
-from tools.specdiff.trouble import CannotCompareError
+from tools.specdiff.spec_files import CannotCompareError, parse_yaml
 
 BOMB = b"a: &a0 [x, x, x, x, x, x, x, x, x]\n" + b"".join(
     b"b%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 9)
@@ -39,9 +38,9 @@ HOSTILE = {
     "binary": (b"\x00\x01\x02", "is not YAML"),
     "another encoding": (base().encode("utf-16"), "is not UTF-8"),
     "aliases that explode": (BOMB, "aliases that stand for over"),
-    "an anchor in itself": (b"a: &a [*a]", "an anchor that holds itself"),
+    "an anchor in itself": (b"a: &a [*a]", "an anchor that contains itself"),
     "a key twice": (HEAD + b"paths: {}\npaths: {}", "the key 'paths' twice"),
-    "a key that is no text": (b"? [1]\n: 2", "a key that is no text"),
+    "a key that is not a string": (b"? [1]\n: 2", "a key that is not a string"),
     "an object of Python": (b"!!python/object/apply:os.system [ls]", "the tag"),
     "too deep": (b"a: " + b"[" * 100_000, "is not YAML"),
     "deep": (b"a: " + b"[" * 500 + b"]" * 500, "more than 200 levels"),
@@ -52,21 +51,21 @@ HOSTILE = {
     "a version that is a number": (HEAD.replace(b"3.0.3", b"3.0"), "as a number"),
     "no paths": (HEAD, "'paths' is a required property"),
     "paths that are no mapping": (HEAD + b"paths: [a]", "/paths"),
-    "an operation without answers": (HEAD + b"paths: {/x: {get: {}}}", "'responses'"),
+    "an operation without responses": (HEAD + b"paths: {/x: {get: {}}}", "'responses'"),
     "a reference into a file": (referring("other.yaml#/A"), "which is another document"),
     "a reference to a URL": (referring("https://e.example/a#/b"), "which is another document"),
-    "a reference to nowhere": (referring("#/components/parameters/Gone"), "which is not there"),
-    "a reference that is no pointer": (referring("#key"), "which is no JSON pointer"),
+    "a reference to nowhere": (referring("#/components/parameters/Gone"), "which does not exist"),
+    "a reference that is no pointer": (referring("#key"), "which is not a JSON pointer"),
     "references in a circle": (CIRCLE.encode(), "in a circle"),
 }
 
 
 @pytest.mark.parametrize(("text", "words"), HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("side", ["old", "new"])
-def test_refused_in_one_line(
+def test_document_is_rejected_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes, words: str, side: str
 ) -> None:
-    """A document that is no spec is refused in one line that names it and says what is wrong."""
+    """A document that is not a spec is rejected in one line that names it and the problem."""
     bad, good = tmp_path / "bad.yaml", tmp_path / "good.yaml"
     bad.write_bytes(text)
     good.write_text(base(), encoding="utf-8")
@@ -80,24 +79,24 @@ def test_refused_in_one_line(
 
 
 MISSING = {
-    "no such file": ("nowhere.yaml", "neither a file nor a revision"),
-    "no such revision": ("no-such-branch", "neither a file nor a revision"),
+    "no such file": ("nowhere.yaml", "neither a file nor a git revision"),
+    "no such revision": ("no-such-branch", "neither a file nor a git revision"),
     "no such file in a revision": ("HEAD:nowhere.yaml", "has no file nowhere.yaml"),
     "an option in disguise": ("--output=/tmp/x", "see --help"),
     "a revision that begins with a dash": ("-x", "see --help"),
-    "a folder": ("docs", "is a folder"),
-    "a device": ("/dev/zero", "no plain file"),
-    "two lines": ("main\nHEAD", "neither a file nor a revision"),
-    "nothing": ("", "neither a file nor a revision"),
-    "a null byte": ("a\0b", "neither a file nor a revision"),
+    "a directory": ("docs", "is a directory"),
+    "a device": ("/dev/zero", "not a regular file"),
+    "two lines": ("main\nHEAD", "neither a file nor a git revision"),
+    "nothing": ("", "neither a file nor a git revision"),
+    "a null byte": ("a\0b", "neither a file nor a git revision"),
 }
 
 
 @pytest.mark.parametrize(("name", "words"), MISSING.values(), ids=MISSING.keys())
-def test_missing_in_one_line(
+def test_missing_source_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
-    """What is neither a file nor a revision is refused in one line."""
+    """A name that is neither a file nor a git revision is rejected in one line."""
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
     assert main([name, "openapi.yaml"]) == 2
     out, err = capsys.readouterr()
@@ -107,56 +106,56 @@ def test_missing_in_one_line(
 
 
 def test_dash_after_the_end_of_options(capsys: pytest.CaptureFixture[str]) -> None:
-    """A name with a dash that gets through to git is taken for a revision, never for an option."""
+    """Git treats a name with a dash as a revision, never as an option."""
     assert main(["--no-python", "--", "--help", "openapi.yaml"]) == 2
     assert "--help is neither" in capsys.readouterr().err
 
 
-def test_long_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that is too long for a spec is not read to its end."""
-    long = tmp_path / "long.yaml"
-    with long.open("wb") as file:
+def test_large_file_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is too large for a spec is not read to its end."""
+    large = tmp_path / "large.yaml"
+    with large.open("wb") as file:
         file.truncate(1 << 40)
-    assert main([str(long), "openapi.yaml"]) == 2
-    assert "too much for a spec" in capsys.readouterr().err
+    assert main([str(large), "openapi.yaml"]) == 2
+    assert "too large for a spec" in capsys.readouterr().err
 
 
-def test_no_git_is_said(
+def test_missing_git_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without git, a revision can't be looked up, and that is what is said."""
+    """Without git, a revision can't be looked up, and the message says so."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["HEAD", "openapi.yaml"]) == 2
     assert "git can't be run" in capsys.readouterr().err
 
 
-def test_reading_is_yaml_1_2() -> None:
+def test_yaml_1_2_is_parsed() -> None:
     """Words, numbers and keys are read as the generator reads them, merge keys included."""
     text = (
         b"\xef\xbb\xbfa: &x {on: yes, 200: '7', n: ~, d: 2026-01-02, 4XX: 0x1F}\r\n"
         b"c: {<<: *x, on: 2}\r\n"
     )
-    reading = read("spec", text)
+    parsed = parse_yaml("spec", text)
     plain = {"on": "yes", "200": "7", "n": None, "d": "2026-01-02", "4XX": 31}
-    assert reading.content == {"a": plain, "c": {**plain, "on": 2}}
-    assert reading.line(("c", "on")) == 2
-    assert reading.line(("c", "200")) == 1
+    assert parsed.content == {"a": plain, "c": {**plain, "on": 2}}
+    assert parsed.line(("c", "on")) == 2
+    assert parsed.line(("c", "200")) == 1
 
 
-def test_reading_is_json_too() -> None:
+def test_json_is_parsed() -> None:
     """A character that JSON writes as two escapes is one, and an escaped backslash stays."""
     for text in ("\U0001f4da", "\\ud83d\\udcda", "\\\U0001f4da\\"):
         written = json.dumps({"a": text})
-        assert read("spec", written.encode()).content == {"a": text}
+        assert parse_yaml("spec", written.encode()).content == {"a": text}
 
 
-def test_merge_of_no_mapping_is_refused() -> None:
+def test_merge_key_takes_mappings_only() -> None:
     """A merge key takes mappings only."""
     with pytest.raises(CannotCompareError, match="merge key"):
-        read("spec", b"a: {<<: 1}")
+        parse_yaml("spec", b"a: {<<: 1}")
 
 
-def test_nothing_is_left_running() -> None:
+def test_program_ends_without_traceback() -> None:
     """The command as a program ends like the function, without a traceback."""
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -33,7 +34,7 @@ _VALUES = {
 def stubs(files: Files) -> Files:
     """Leave of a package what it declares, so that mypy reads no more than callers see."""
     kept = {
-        name: ast.unparse(_Hollow().visit(ast.parse(text))).encode()
+        name: _stub(text)
         for name, text in files.items()
         if name.parts[0] in ("api", "models", "types.py")
     }
@@ -41,7 +42,20 @@ def stubs(files: Files) -> Files:
     return {**kept, PurePosixPath("client.py"): client, PurePosixPath("__init__.py"): b""}
 
 
-class _Hollow(ast.NodeTransformer):
+# Most files are the same in all packages.
+
+
+@cache
+def _stub(text: bytes) -> bytes:
+    return ast.unparse(_BodyRemover().visit(ast.parse(text))).encode()
+
+
+@cache
+def _parse(text: bytes) -> ast.Module:
+    return ast.parse(text)
+
+
+class _BodyRemover(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
         return None if node.level and node.module in ("decode", "encode", "errors") else node
 
@@ -67,7 +81,7 @@ class Writer:
         self._classes: dict[str, ast.ClassDef] = {}
         self._operations: dict[str, dict[str, ast.FunctionDef]] = {}
         for name, text in files.items():
-            tree = ast.parse(text)
+            tree = _parse(text)
             if name.parts[0] == "models" and name.name != "__init__.py":
                 classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
                 self._classes |= {node.name: node for node in classes}

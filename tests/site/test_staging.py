@@ -12,7 +12,7 @@ import pipedrive_oauth_client
 from pipedrive_oauth_client import fleet, sandbox, stores
 from tools.once import SetupError
 from tools.site import staging
-from tools.site.staging import moved, public_errors, split_off, with_error_facts
+from tools.site.staging import moved, public_errors, with_error_facts
 
 ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
@@ -38,13 +38,14 @@ def test_every_page_is_in_the_menu(staged: Path) -> None:
 def test_documents_outside_docs_are_pages(staged: Path) -> None:
     """Security, changes, license and contributing are read from the documents themselves."""
     pages = staged / "pages"
-    for name, page in (("SECURITY", "security"), ("CHANGELOG", "changelog")):
+    for name, page in (
+        ("SECURITY", "security"),
+        ("CHANGELOG", "changelog"),
+        ("CONTRIBUTING", "contributing"),
+    ):
         text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
         assert text.splitlines()[0] == (pages / f"{page}.md").read_text("utf-8").splitlines()[0]
     assert "MIT License" in (pages / "license.md").read_text("utf-8")
-    changing = (pages / "changing-the-api.md").read_text("utf-8")
-    assert changing.startswith(f"# {staging.CHANGING}\n")
-    assert f"## {staging.CHANGING}" not in (pages / "contributing.md").read_text("utf-8")
 
 
 def documented() -> set[str]:
@@ -96,15 +97,6 @@ def test_link_to_what_is_not_on_the_site_is_an_error(target: str) -> None:
     page = PurePosixPath("docs/a.md")
     with pytest.raises(SetupError, match=rf"docs/a\.md links to {re.escape(target)}"):
         moved(f"[x]({target})", page, PurePosixPath("a.md"), PLACES)
-
-
-def test_section_becomes_a_page() -> None:
-    """A section is taken out with its headings one level up, and the rest stays."""
-    section, rest = split_off("# T\n\n## A\n\na\n\n### B\n\nb\n\n## C\n\nc\n", "A")
-    assert section == "# A\n\na\n\n## B\n\nb\n"
-    assert rest == "# T\n\n## C\n\nc\n"
-    with pytest.raises(SetupError, match="no section 'D'"):
-        split_off("# T\n\n## A\n", "D")
 
 
 def test_errors_stand_in_the_order_of_the_tree() -> None:

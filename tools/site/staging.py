@@ -36,7 +36,6 @@ FILES = (
     "examples/command_line.py",
     "tools/specdiff/report.schema.json",
 )
-CHANGING = "How to change the API"
 LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 ERROR_HEADING = re.compile(r"^#{2,4} `?(\w+)`?$", re.MULTILINE)
@@ -100,10 +99,6 @@ def written_pages(root: Path, places: Mapping[str, str]) -> Iterator[tuple[str, 
     for name in ("CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"):
         text = (root / name).read_text(encoding="utf-8")
         path = PurePosixPath(DOCUMENTS[name])
-        if name == "CONTRIBUTING.md":
-            section, text = split_off(text, CHANGING)
-            changing = PurePosixPath("changing-the-api.md")
-            yield str(changing), moved(section, PurePosixPath(name), changing, places)
         yield str(path), moved(text, PurePosixPath(name), path, places)
     license_text = (root / "LICENSE").read_text(encoding="utf-8")
     yield DOCUMENTS["LICENSE"], f"# License\n\n```text\n{license_text}```\n"
@@ -143,20 +138,6 @@ def moved(text: str, source: PurePosixPath, page: PurePosixPath, places: Mapping
         pieces += [LINK.sub(put, text[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*pieces, LINK.sub(put, text[end:])])
-
-
-def split_off(text: str, title: str) -> tuple[str, str]:
-    """Return a section as a document of its own, and the document without it.
-
-    Raises:
-        SetupError: The document has no such section of the second level.
-    """
-    pattern = rf"^## {re.escape(title)}$.*?(?=^## |\Z)"
-    found = re.search(pattern, text, re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise SetupError(f"there is no section {title!r} to make a page of")
-    own = re.sub(r"^#(#+ )", r"\1", found[0], flags=re.MULTILINE)
-    return own.rstrip() + "\n", text[: found.start()] + text[found.end() :]
 
 
 def public_errors() -> dict[str, type[PipedriveOAuthError]]:

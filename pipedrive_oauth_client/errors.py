@@ -2,6 +2,7 @@
 
     PipedriveOAuthError
     ├── ConfigurationError            a setting or an argument can't be right; nothing was sent
+    │   └── MissingExtraError             a package of an extra is not installed
     ├── CallbackError                 the browser came back with something that can't be used
     │   ├── AuthorizationDeniedError      the person, or Pipedrive, said no
     │   └── StateMismatchError            the callback does not belong to this session
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
+    "MissingExtraError",
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
@@ -54,6 +56,18 @@ __all__ = [
     "TransportError",
     "UnexpectedStatus",
 ]
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that comes with an extra is not installed; the message names the extra.
+
+    Attributes:
+        name: The package that is missing.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class CallbackError(PipedriveOAuthError):

@@ -159,8 +159,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Return what the browser's console has held against its pages since the last call."""
-        answer = self.driver.execute("getLog", {"type": "browser"})
-        return [each["message"] for each in answer["value"]]
+        response = self.driver.execute("getLog", {"type": "browser"})
+        return [each["message"] for each in response["value"]]
 
     def command(self, name: str, **parameters: object) -> dict[str, Any]:
         """Send a command of the DevTools protocol."""

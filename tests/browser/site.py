@@ -58,12 +58,12 @@ class Site:
         while (await receive()).get("more_body"):
             pass
         page = self.pages.get(path, "<!doctype html><title>A page</title><h1>A page</h1>")
-        answer = [(b"content-type", b"text/html; charset=utf-8")]
+        response = [(b"content-type", b"text/html; charset=utf-8")]
         target = self.redirects.get(path)
         if target is not None:
-            answer.append((b"location", target.encode()))
+            response.append((b"location", target.encode()))
         status = 200 if target is None else 302
-        await send({"type": "http.response.start", "status": status, "headers": answer})
+        await send({"type": "http.response.start", "status": status, "headers": response})
         await send({"type": "http.response.body", "body": page.encode()})
 
 

@@ -28,14 +28,14 @@ def owner_of(box: Net, code: str) -> object:
 def test_approve(browser: Browser, box: Net, app_site: Site) -> None:
     """Allow and install leads to the callback, with a code of the chosen account and the state."""
     open_consent(browser, box)
-    assert browser.find("h1").text == "Sandbox app asks for access to your account"
+    assert browser.find("h1").text == "Sandbox app requests access to your account"
     (label,) = (each for each in browser.find_all("label") if OTHER_USER.email in each.text)
     label.click()
     browser.button("Allow and install").click()
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer.keys() == {"code", "state"}
-    assert answer["state"] == STATE
-    assert owner_of(box, answer["code"]) == OTHER_USER.email
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response.keys() == {"code", "state"}
+    assert response["state"] == STATE
+    assert owner_of(box, response["code"]) == OTHER_USER.email
     (visit,) = app_site.visits
     assert "referer" not in visit.headers
     assert browser.complaints() == []
@@ -45,8 +45,8 @@ def test_decline(browser: Browser, box: Net, app_site: Site) -> None:
     """Cancel leads to the callback with an error and the state, and installs nothing."""
     open_consent(browser, box)
     browser.button("Cancel").click()
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer == {"error": "user_denied", "state": STATE}
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response == {"error": "user_denied", "state": STATE}
     assert not box.server.sandbox.is_installed(DEFAULT_USER)
 
 
@@ -121,9 +121,9 @@ def test_without_scripts(browser: Browser, box: Net, app_site: Site, stranger: S
     assert browser.driver.title == "off"
     open_consent(browser, box)
     browser.press(Keys.TAB, Keys.TAB, Keys.ENTER)
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer["state"] == STATE
-    assert owner_of(box, answer["code"]) == DEFAULT_USER.email
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response["state"] == STATE
+    assert owner_of(box, response["code"]) == DEFAULT_USER.email
 
 
 def test_landmarks(browser: Browser, box: Net) -> None:

@@ -28,7 +28,7 @@ def open_home(browser: Browser, box: Net) -> None:
 def test_home_page_leads_through_a_login(browser: Browser, box: Net, app_site: Site) -> None:
     """From the home page a person authorizes an app, and finds there what came of it."""
     open_home(browser, box)
-    assert "Nobody has asked for anything yet." in browser.text()
+    assert "No requests yet." in browser.text()
     browser.find(".app a").click()
     browser.arrive(f"{box.server.base_url}/oauth/authorize?")
     browser.button("Allow and install").click()
@@ -105,7 +105,7 @@ def test_every_stop_of_the_keyboard_is_visible(browser: Browser, used: Net) -> N
         "Skip to the last requests",
         "Apps",
         "Accounts",
-        "Live tokens",
+        "Active tokens",
         "Last requests",
         "Authorize Sandbox app",
     ]

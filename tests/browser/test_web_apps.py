@@ -59,7 +59,7 @@ def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
     browser.driver.refresh()
     assert DEAL in browser.text()
     assert refreshes(app) == 1
-    caching = "return fetch('/deals').then(answer => answer.headers.get('Cache-Control'))"
+    caching = "return fetch('/deals').then(response => response.headers.get('Cache-Control'))"
     assert "no-store" in browser.run(caching)
     assert app.box.server.uninstall(DEFAULT_USER)
     browser.driver.refresh()

@@ -29,8 +29,9 @@ def test_program_serves_until_ctrl_c() -> None:
                 if "Ctrl-C" in line:
                     break
             url = lines["authorize"].removeprefix("open ")
-            page = httpx.get(url)
-            home = httpx.get(lines["home page"].split(" ")[1])
+            with httpx.Client(trust_env=False) as client:
+                page = client.get(url)
+                home = client.get(lines["home page"].split(" ")[1])
             process.send_signal(signal.SIGINT)
             rest, errors = process.communicate(timeout=60)
         finally:

@@ -26,7 +26,7 @@ from pipedrive_oauth_client.sandbox import (
 )
 from tests.sandbox.support import OTHER_APP, authorization_query, query_of
 
-# One client, as making one reads all certificate authorities; it keeps no connection open.
+# One client for all tests, as creating one loads all certificate authorities.
 HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
 
@@ -99,7 +99,7 @@ def test_whole_login_over_tcp() -> None:
         assert parameters["state"] == "a b&c"
         tokens = exchange(server, parameters["code"]).json()
         assert tokens["api_domain"] == server.base_url
-        me = httpx.get(
+        me = HTTP.get(
             f"{tokens['api_domain']}/api/v1/users/me",
             headers={"Authorization": f"Bearer {tokens['access_token']}"},
         )
@@ -273,6 +273,12 @@ def test_body_that_raises_stops_the_server() -> None:
     assert_gone(server)
 
 
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that wait less than the usual second for requests in progress."""
+    monkeypatch.setattr("pipedrive_oauth_client.sandbox.server._GRACE_SECONDS", 0.1)
+
+
 def send_nothing(_: socket.socket) -> None:
     """Open a connection and say nothing."""
 
@@ -290,6 +296,7 @@ def send_half_a_form(connection: socket.socket) -> None:
     )
 
 
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("send", [send_nothing, send_half_a_head, send_half_a_form])
 def test_unfinished_requests_do_not_hold_the_server(
     send: Callable[[socket.socket], None], caplog: pytest.LogCaptureFixture
@@ -301,13 +308,14 @@ def test_unfinished_requests_do_not_hold_the_server(
             connection.settimeout(30)
             send(connection)
             # Answered after the first connection was taken in, so that one is known by now.
-            assert httpx.get(server.base_url).status_code == 200
+            assert HTTP.get(server.base_url).status_code == 200
         assert_gone(server)
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
     assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_late_response_does_not_hold_the_server(caplog: pytest.LogCaptureFixture) -> None:
     """A response that is still to come when the server stops is given up, without a warning."""
     with contextlib.ExitStack() as stack:
@@ -317,7 +325,7 @@ def test_late_response_does_not_hold_the_server(caplog: pytest.LogCaptureFixture
             connection.settimeout(30)
             connection.sendall(b"GET /api/v1/users/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             while not server.requests.count(path="/api/v1/users/me", fault="latency"):
-                assert httpx.get(server.base_url).status_code == 200
+                assert HTTP.get(server.base_url).status_code == 200
         assert_gone(server)
     assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
 
@@ -360,7 +368,7 @@ def test_nothing_secret_is_logged(
         url = authorization_url(server, state="planted-state")
         code = query_of(server.visit(url))["code"]
         tokens = exchange(server, code).json()
-        httpx.get(
+        HTTP.get(
             f"{server.base_url}/api/v1/users/me",
             headers={"Authorization": f"Bearer {tokens['access_token']}"},
         )
@@ -391,7 +399,7 @@ def test_loggers_are_left_alone() -> None:
 
     before = settings()
     with run() as server:
-        httpx.get(server.base_url)
+        HTTP.get(server.base_url)
         assert settings() == before
     assert settings() == before
 
@@ -400,7 +408,7 @@ def test_forwarded_headers_are_not_believed() -> None:
     """A proxy's headers change nothing: `api_domain` is where the request came to."""
     with run() as server:
         code = query_of(server.visit(authorization_url(server)))["code"]
-        response = httpx.post(
+        response = HTTP.post(
             f"{server.base_url}/oauth/token",
             data={
                 "grant_type": "authorization_code",

@@ -103,12 +103,6 @@ class RateLimit:
             return RateLimitStatus(self._calls, self._used[token], reset_seconds)
 
 
-@attrs.frozen
-class _Caller:
-    user: User
-    headers: Mapping[str, str]
-
-
 class ApiEndpoint:
     """Responds to the calls of an app that has an access token."""
 
@@ -118,8 +112,7 @@ class ApiEndpoint:
 
     async def current_user(self, request: Request) -> Response:
         """Respond to GET /api/v1/users/me."""
-        caller = self._authorize(request, _USER_SCOPES)
-        user = caller.user
+        user, headers = self._authorize(request, _USER_SCOPES)
         return json_response(
             {
                 "success": True,
@@ -137,22 +130,24 @@ class ApiEndpoint:
                     "default_currency": user.default_currency,
                 },
             },
-            headers=caller.headers,
+            headers=headers,
         )
 
     async def deals(self, request: Request) -> Response:
         """Respond to GET /api/v2/deals with a page of the company's deals."""
-        caller = self._authorize(request, _DEAL_SCOPES)
+        user, headers = self._authorize(request, _DEAL_SCOPES)
         try:
-            page = _page_of_deals(caller.user, parse_query(request.scope["query_string"]))
+            page = _page_of_deals(user, parse_query(request.scope["query_string"]))
         except RequestRejectedError as error:
-            raise RequestRejectedError(error.refusal, headers=caller.headers) from error
-        return json_response(page, headers=caller.headers)
+            raise RequestRejectedError(error.refusal, headers=headers) from error
+        return json_response(page, headers=headers)
 
-    def _authorize(self, request: Request, scopes: tuple[str, ...]) -> _Caller:
-        """Return the caller of a call with an active token, one of the scopes, and a call left.
+    def _authorize(
+        self, request: Request, scopes: tuple[str, ...]
+    ) -> tuple[User, Mapping[str, str]]:
+        """Return the user of an active token with one of the scopes, and the rate limit's headers.
 
-        The token counts in the Authorization header only.
+        The token counts in the Authorization header only, and must have a call left.
         """
         token = bearer_token(request.headers.getlist("authorization"))
         if token is None:
@@ -167,7 +162,7 @@ class ApiEndpoint:
         if not set(scopes) & set(grant.app.scopes):
             headers = {**status.headers, **challenge_headers(SCOPE_MISSING, scope=scopes[0])}
             raise RequestRejectedError(SCOPE_MISSING, headers=headers)
-        return _Caller(grant.user, status.headers)
+        return grant.user, status.headers
 
 
 def _page_of_deals(user: User, query: Mapping[str, str]) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -21,13 +23,7 @@ from pipedrive_oauth_client.sandbox.error_responses import (
 )
 from pipedrive_oauth_client.sandbox.faults import Faults
 from pipedrive_oauth_client.sandbox.middleware import Middleware, RequestRedactor, Sleep
-from pipedrive_oauth_client.sandbox.models import (
-    DEFAULT_APP,
-    DEFAULT_USER,
-    OTHER_USER,
-    App,
-    User,
-)
+from pipedrive_oauth_client.sandbox.models import DEFAULT_APP, DEFAULT_USER, OTHER_USER, App, User
 from pipedrive_oauth_client.sandbox.notices import UninstallNotice
 from pipedrive_oauth_client.sandbox.pages import HomePage, show_icon
 from pipedrive_oauth_client.sandbox.request_log import RequestLog
@@ -245,19 +241,26 @@ def create_app(
     )
     state = State(clock=clock, lifetimes=lifetimes, rotate_refresh_tokens=rotate_refresh_tokens)
     requests = RequestLog()
-    middleware = Middleware(
-        app=_endpoints(
-            state=state,
-            apps=all_apps,
-            users=all_users,
-            decline_error=decline_error,
-            slashed_token_path=slashed_token_path,
-            slashed_token_location=slashed_token_location,
-            rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock),
-            home=HomePage(
-                state=state, apps=all_apps, users=all_users, requests=requests, clock=clock
-            ),
+    clients = ClientAuthenticator(all_apps)
+    tokens = TokenEndpoint(state=state, clients=clients)
+    if slashed_token_path == "serve":
+        slashed = tokens.issue
+    else:
+        slashed = SlashedPathRedirect(slashed_token_path, slashed_token_location).respond
+    endpoints = _route(
+        tokens=tokens,
+        slashed=slashed,
+        authorize=AuthorizeEndpoint(
+            state=state, apps=all_apps, users=all_users, decline_error=decline_error
         ),
+        revocation=RevocationEndpoint(state=state, clients=clients),
+        api=ApiEndpoint(
+            state=state, rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock)
+        ),
+        home=HomePage(state=state, apps=all_apps, users=all_users, requests=requests, clock=clock),
+    )
+    middleware = Middleware(
+        app=endpoints,
         faults=Faults(PATHS),
         requests=requests,
         redactor=RequestRedactor(PATHS, all_apps),
@@ -267,27 +270,16 @@ def create_app(
     return Sandbox(middleware, state=state, apps=all_apps, users=all_users)
 
 
-def _endpoints(
+def _route(
     *,
-    state: State,
-    apps: Sequence[App],
-    users: Sequence[User],
-    decline_error: str,
-    slashed_token_path: SlashedTokenPath,
-    slashed_token_location: SlashedTokenLocation,
-    rate_limit: RateLimit,
+    tokens: TokenEndpoint,
+    slashed: Callable[[Request], Awaitable[Response]],
+    authorize: AuthorizeEndpoint,
+    revocation: RevocationEndpoint,
+    api: ApiEndpoint,
     home: HomePage,
 ) -> Starlette:
     """Return the ASGI application of all endpoints."""
-    clients = ClientAuthenticator(apps)
-    authorize = AuthorizeEndpoint(state=state, apps=apps, users=users, decline_error=decline_error)
-    tokens = TokenEndpoint(state=state, clients=clients)
-    revocation = RevocationEndpoint(state=state, clients=clients)
-    api = ApiEndpoint(state=state, rate_limit=rate_limit)
-    if slashed_token_path == "serve":
-        slashed = tokens.issue
-    else:
-        slashed = SlashedPathRedirect(slashed_token_path, slashed_token_location).respond
     endpoints = Starlette(
         routes=[
             # The most frequent first, as the routes are tried in this order.

@@ -13,8 +13,6 @@ from html.parser import HTMLParser
 from typing import Literal
 from urllib.parse import urlencode, urljoin, urlsplit
 
-import attrs
-
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.urls import is_absolute_uri
 
@@ -38,33 +36,28 @@ def visit(
             "base URL."
         )
     page = _ConsentForm()
-    page.feed(_request("GET", authorization_url, expected_status=200).text)
+    text, _ = _request("GET", authorization_url, expected_status=200)
+    page.feed(text)
     if not page.accounts:
-        raise ConfigurationError(
-            "The sandbox's response is no consent page; is a fault planned for it?"
-        )
+        raise ConfigurationError("The sandbox's response is no consent page; is a fault planned?")
+    preselected = page.accounts[0]
     if account is None:
-        account = page.first_account
+        account = preselected
     chosen = {"account": account}
     if account not in page.accounts and page.takes_others:
-        chosen = {"account": page.first_account, "other_account": account}
+        chosen = {"account": preselected, "other_account": account}
     elif account not in page.accounts:
         raise ConfigurationError("This user is not one of the sandbox's; pass it to create_app.")
     form = urlencode({**page.hidden, **chosen, "decision": decision})
     target = urljoin(authorization_url, page.action)
-    return _request("POST", target, form=form, origin=base_url, expected_status=303).location
-
-
-@attrs.frozen
-class _Response:
-    text: str
-    location: str
+    _, location = _request("POST", target, form=form, origin=base_url, expected_status=303)
+    return location
 
 
 def _request(
     method: str, url: str, *, expected_status: int, form: str | None = None, origin: str = ""
-) -> _Response:
-    """Send one request, as a browser on a page of this origin would, and follow no redirect."""
+) -> tuple[str, str]:
+    """Send one request, as from a page of this origin, and return the body and the Location."""
     parts = urlsplit(url)
     headers = {"Accept": "text/html", "Connection": "close"}
     if form is not None:
@@ -84,7 +77,7 @@ def _request(
             ) from error
     if response.status != expected_status:
         raise ConfigurationError(f"The sandbox rejected the visit: {_message(text)}")
-    return _Response(text, response.headers.get("Location", ""))
+    return text, response.headers.get("Location", "")
 
 
 def _message(body: str) -> str:
@@ -105,11 +98,6 @@ class _ConsentForm(HTMLParser):
         self.hidden: dict[str, str] = {}
         self.accounts: list[str] = []
         self.takes_others = False
-
-    @property
-    def first_account(self) -> str:
-        """The account that the page has preselected."""
-        return self.accounts[0] if self.accounts else ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}

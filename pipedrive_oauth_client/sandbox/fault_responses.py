@@ -20,7 +20,6 @@ from pipedrive_oauth_client.sandbox.error_responses import (
 )
 
 Ending: TypeAlias = Literal["complete", "closed", "reset"]
-Headers: TypeAlias = tuple[tuple[str, str], ...]
 RetryAfterForm: TypeAlias = Literal["seconds", "imf-fixdate", "rfc850", "asctime"]
 
 _CHUNK_BYTES = 64 * 1024
@@ -52,7 +51,7 @@ class RawResponse:
     """
 
     status: int | None
-    headers: Headers = attrs.field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     body: Iterable[bytes] = attrs.field(default=(), repr=False)
     ending: Ending = "complete"
 

@@ -39,7 +39,6 @@ from pipedrive_oauth_client.sandbox.requests import (
 )
 from pipedrive_oauth_client.sandbox.urls import UNLOGGED_PATHS
 
-# Waits for so many seconds.
 Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 
 _METHODS = frozenset(http.HTTPMethod)
@@ -116,16 +115,13 @@ class BodyPreview:
         return self._messages.pop(0) if self._messages else await self._receive()
 
 
-@attrs.frozen
 class RequestRedactor:
     """Extracts from a request what may be logged: known names, and paths without secrets."""
 
-    paths: Collection[str]
-    apps: Sequence[App] = attrs.field(repr=False)
-    _client_ids: frozenset[str] = attrs.field(init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_client_ids", frozenset(app.client_id for app in self.apps))
+    def __init__(self, paths: Collection[str], apps: Sequence[App]) -> None:
+        self._paths = paths
+        self._apps = apps
+        self._client_ids = frozenset(app.client_id for app in apps)
 
     def method(self, scope: Scope) -> str:
         """Return the method, if HTTP defines it."""
@@ -134,7 +130,7 @@ class RequestRedactor:
 
     def path(self, path: str) -> str:
         """Return the path; of an unknown one, long segments and secrets are hidden."""
-        if path in self.paths:
+        if path in self._paths:
             return path
         # Hidden first and cut afterwards: half of a secret would not be recognized.
         shown = ("(hidden)" if self._is_secret(part) else part for part in path.split("/"))
@@ -158,7 +154,7 @@ class RequestRedactor:
 
     def _is_secret(self, part: str) -> bool:
         return len(part) > _MAX_SEGMENT_LENGTH or any(
-            app.client_secret in part for app in self.apps
+            app.client_secret in part for app in self._apps
         )
 
 

@@ -89,7 +89,7 @@ def forged_form(box: Net) -> str:
 def test_forged_form_installs_nothing(
     browser: Browser, box: Net, app_site: Site, attacker: Site, host: str
 ) -> None:
-    """A form of another origin, on the same host or another, is rejected; its ticket stays valid."""
+    """A form of another origin, on the same host or another, is rejected; its ticket is unused."""
     attacker.pages["/"] = forged_form(box)
     browser.open(attacker.url(host=host))
     browser.button("Win a prize").click()

@@ -58,7 +58,7 @@ def browser(chromium: Browser) -> Browser:
     """The browser on an empty page, with a wide and light screen, and an empty console."""
     chromium.looks()
     chromium.open("about:blank")
-    chromium.console_messages()
+    chromium.complaints()
     return chromium
 
 

@@ -157,7 +157,7 @@ class Browser:
         nodes = self.command("Accessibility.getFullAXTree")["nodes"]
         return {node["role"]["value"] for node in nodes if not node["ignored"]}
 
-    def console_messages(self) -> list[str]:
+    def complaints(self) -> list[str]:
         """Return the messages of the browser's console since the last call."""
         log = self.driver.execute("getLog", {"type": "browser"})
         return [each["message"] for each in log["value"]]

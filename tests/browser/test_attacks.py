@@ -72,7 +72,7 @@ def test_pages_are_not_framed(
     assert frame_is_filled(browser, attacker, app_site.url())
     address = consent_url(box) if page == "consent" else f"{box.server.base_url}/"
     assert not frame_is_filled(browser, attacker, address)
-    assert any("frame" in message for message in browser.console_messages())
+    assert any("frame" in message for message in browser.complaints())
 
 
 def forged_form(box: Net) -> str:

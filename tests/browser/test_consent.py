@@ -38,7 +38,7 @@ def test_approve(browser: Browser, box: Net, app_site: Site) -> None:
     assert owner_of(box, response["code"]) == OTHER_USER.email
     (visit,) = app_site.visits
     assert "referer" not in visit.headers
-    assert browser.console_messages() == []
+    assert browser.complaints() == []
 
 
 def test_decline(browser: Browser, box: Net, app_site: Site) -> None:
@@ -56,7 +56,7 @@ def test_callback_that_redirects(browser: Browser, box: Net, app_site: Site) -> 
     open_consent(browser, box)
     browser.button("Allow and install").click()
     browser.arrive(app_site.url("/welcome", host="localhost"))
-    assert browser.console_messages() == []
+    assert browser.complaints() == []
 
 
 def test_keyboard_only(browser: Browser, box: Net, app_site: Site) -> None:
@@ -150,7 +150,7 @@ def test_hostile_names_are_text(browser: Browser, app_site: Site) -> None:
             assert image in browser.text()
             assert browser.find_all("script, img") == []
             assert "hacked" not in browser.driver.title.replace(name, "")
-    assert browser.console_messages() == []
+    assert browser.complaints() == []
 
 
 def test_account_among_thousands(browser: Browser, app_site: Site, client: httpx.Client) -> None:

@@ -47,7 +47,7 @@ def test_home_page_leads_through_a_login(browser: Browser, box: Net, app_site: S
     assert refresh_row.startswith(f"1:11:…{tokens['refresh_token'][-4:]} Sandbox app Acme")
     for secret in (code, tokens["access_token"], tokens["refresh_token"]):
         assert secret not in browser.driver.page_source
-    assert browser.console_messages() == []
+    assert browser.complaints() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -67,7 +67,7 @@ def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
     assert refreshes(app) == 1
     connect(browser, app)
     assert DEAL in browser.text()
-    assert browser.console_messages() == []
+    assert browser.complaints() == []
     assert "code=" not in app.printed()
 
 

@@ -52,18 +52,18 @@ class PipedriveSandbox:
 
     @property
     def faults(self) -> Faults:
-        """The faults still to come; see `sandbox.Fault`."""
+        """The faults to inject, and how often; see `sandbox.Fault`."""
         return self.server.faults
 
     @property
     def requests(self) -> RequestLog:
-        """The requests that the sandbox received, to assert on."""
+        """The requests that the sandbox has received, to assert on."""
         return self.server.requests
 
     def authorize(
         self, *, user: User | None = None, approve: bool = True, state: str | None = None
     ) -> str:
-        """Act as the user who is asked for consent, and their browser.
+        """Act as the person on the consent page, and their browser.
 
         Args:
             user: The user who decides; the sandbox's first one by default.

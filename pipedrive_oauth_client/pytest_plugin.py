@@ -1,7 +1,7 @@
 """The fixture `pipedrive_sandbox`, which every project gets with the extra `sandbox`.
 
 pytest loads this module wherever the package is installed, so nothing of the extra is imported
-before a test asks for the fixture.
+before a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["PipedriveSandbox", "pipedrive_sandbox"]
 
-_MANY_CALLS = 100_000
+_MAX_API_CALLS = 100_000
 
-# So that their assertions say what was compared.
+# So that a failed assertion there shows the values that it compared.
 pytest.register_assert_rewrite("pipedrive_oauth_client.stores.conformance")
 
 
 @frozen
 class PipedriveSandbox:
-    """A sandbox that is being served, ready for an app to be tested against it.
+    """A served sandbox to test an app against.
 
     Attributes:
         server: The server: its faults, its request log, `visit`, `install` and `uninstall`.
-        clock: The time as the sandbox has it; `clock.advance(...)` moves it on.
+        clock: The sandbox's clock; `clock.advance(...)` moves it forward.
         credentials: The credentials of the app that the sandbox knows.
     """
 
@@ -52,26 +52,26 @@ class PipedriveSandbox:
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong, and how often; see `sandbox.Fault`."""
+        """The faults to inject, and how often; see `sandbox.Fault`."""
         return self.server.faults
 
     @property
     def requests(self) -> RequestLog:
-        """What the sandbox was asked, to assert on."""
+        """The requests that the sandbox has received, to assert on."""
         return self.server.requests
 
     def authorize(
         self, *, user: User | None = None, approve: bool = True, state: str | None = None
     ) -> str:
-        """Be the person who is asked for consent, and their browser.
+        """Act as the person on the consent page, and their browser.
 
         Args:
-            user: Who decides; the sandbox's first user unless given.
-            approve: Whether they approve.
-            state: The state that the app has sent; a random one unless given.
+            user: The user who decides; the sandbox's first one by default.
+            approve: Whether the user approves.
+            state: The state that the app has sent; a random one by default.
 
         Returns:
-            The callback URL that the browser would go to, with `code` or `error`, and the state.
+            The callback URL that the browser would open, with `code` or `error`, and the state.
         """
         from pipedrive_oauth_client.oauth import PipedriveOAuth  # noqa: PLC0415 - as below
 
@@ -83,12 +83,12 @@ class PipedriveSandbox:
 def pipedrive_sandbox() -> Iterator[PipedriveSandbox]:
     """Serve a sandbox of Pipedrive's OAuth service on a free port of this machine.
 
-    Each test has one of its own, with a clock that stands still until the test moves it.
+    Each test has its own sandbox, with a clock that moves only when the test advances it.
     """
     from pipedrive_oauth_client import sandbox  # noqa: PLC0415 - an extra
 
     clock = sandbox.Clock()
-    # The clock stands still, and with it the window in which API calls are counted.
-    created = sandbox.create_app(clock=clock, api_calls_per_two_seconds=_MANY_CALLS)
+    # The clock stands still, and with it the window in which the sandbox counts API calls.
+    created = sandbox.create_app(clock=clock, api_calls_per_two_seconds=_MAX_API_CALLS)
     with sandbox.run(created) as server:
         yield PipedriveSandbox(server, clock)

@@ -8,14 +8,18 @@
         ...
         assert server.requests.count(path="/oauth/token", status=429) == 2
 
-It is written from the RFCs and Pipedrive's documentation and shares no code with the client, so a
-mistake of the client's is not repeated here. Its parts, from the inside out: `records` (apps and
-users), `grants` and `state` (codes and tokens), `requests` and `answers` (reading and writing
-HTTP), `consent`, `token_endpoint`, `revocation_endpoint` and `api` (the endpoints), `home` (what
-happened, for a person to look at), `fault`, `faults` and `request_log` (what goes wrong and what
-was asked), `front` (what every request passes first), `application` (all of it as ASGI), `server`
-and `browser` (a real port and somebody to press the button), `notices` (what an app is told when it
-is uninstalled).
+It is written from the RFCs and Pipedrive's documentation and shares no code with the client but the
+errors, so that a mistake of the client is not repeated here. Its modules, from the inside out:
+
+    clock, settings, urls, models    the time, checked settings, addresses, apps and users
+    error_responses                  every error response, as data
+    state                            codes, grants and tokens in memory; knows no HTTP
+    requests, responses, pages       reading and writing HTTP; the templates of the web pages
+    authorize_endpoint, token_endpoint, api_endpoint
+    fault_responses, faults          what a test can let go wrong
+    request_log, middleware          what surrounds the endpoints: the log, and the faults at work
+    app                              `create_app`: all of it as one ASGI application
+    notices, browser, server         uninstall notices, the user's browser, a real port
 """
 
 from __future__ import annotations
@@ -36,11 +40,16 @@ try:
     from pipedrive_oauth_client.sandbox.request_log import RequestLog, RequestRecord
     from pipedrive_oauth_client.sandbox.server import SandboxServer, run, serve
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "jinja2"}:
+    package = (error.name or "").partition(".")[0]
+    if package not in {"starlette", "uvicorn", "jinja2"}:
         raise
-    from pipedrive_oauth_client.sandbox.extra import SandboxExtraMissingError
+    from pipedrive_oauth_client.errors import MissingExtraError
 
-    raise SandboxExtraMissingError from error
+    raise MissingExtraError(
+        "The sandbox needs starlette, uvicorn and jinja2. "
+        'Install them with: pip install "pipedrive-oauth-client[sandbox]"',
+        name=package,
+    ) from error
 
 __all__ = [
     "DEFAULT_APP",

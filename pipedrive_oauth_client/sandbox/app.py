@@ -1,50 +1,49 @@
-"""Making a sandbox: its settings, and the parts that they lead to."""
+"""The sandbox as an ASGI application: `create_app` makes one of its parts and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.sandbox.api_endpoint import Api, RateLimit
-from pipedrive_oauth_client.sandbox.authorize_endpoint import Consent
+from pipedrive_oauth_client.sandbox.api_endpoint import ApiEndpoint, RateLimit
+from pipedrive_oauth_client.sandbox.authorize_endpoint import AuthorizeEndpoint
 from pipedrive_oauth_client.sandbox.clock import Now, utc_now
-from pipedrive_oauth_client.sandbox.error_responses import APP_NOT_INSTALLABLE, RefusedError
-from pipedrive_oauth_client.sandbox.faults import Faults
-from pipedrive_oauth_client.sandbox.middleware import Front, Sight, Sleep
-from pipedrive_oauth_client.sandbox.models import (
-    DEFAULT_APP,
-    DEFAULT_USER,
-    OTHER_USER,
-    App,
-    Lifetimes,
-    User,
+from pipedrive_oauth_client.sandbox.error_responses import (
+    APP_NOT_INSTALLABLE,
+    RequestRejectedError,
 )
+from pipedrive_oauth_client.sandbox.faults import Faults
+from pipedrive_oauth_client.sandbox.middleware import Middleware, RequestRedactor, Sleep
+from pipedrive_oauth_client.sandbox.models import DEFAULT_APP, DEFAULT_USER, OTHER_USER, App, User
 from pipedrive_oauth_client.sandbox.notices import UninstallNotice
-from pipedrive_oauth_client.sandbox.pages import Home, show_icon
+from pipedrive_oauth_client.sandbox.pages import HomePage, show_icon
 from pipedrive_oauth_client.sandbox.request_log import RequestLog
-from pipedrive_oauth_client.sandbox.requests import Clients
-from pipedrive_oauth_client.sandbox.responses import on_crash, on_http_error, on_refused
+from pipedrive_oauth_client.sandbox.requests import ClientAuthenticator
+from pipedrive_oauth_client.sandbox.responses import on_crash, on_http_error, on_rejected
 from pipedrive_oauth_client.sandbox.settings import (
-    lifetime,
-    need_count,
-    need_distinct,
-    need_error_code,
+    Lifetimes,
+    SlashedTokenLocation,
+    SlashedTokenPath,
+    require_count,
+    require_distinct,
+    require_error_code,
+    require_slashed_token_settings,
+    to_lifetime,
 )
 from pipedrive_oauth_client.sandbox.state import State
 from pipedrive_oauth_client.sandbox.token_endpoint import (
-    Redirect,
     RevocationEndpoint,
-    SlashedTokenLocation,
-    SlashedTokenPath,
+    SlashedPathRedirect,
     TokenEndpoint,
-    check_settings,
 )
 from pipedrive_oauth_client.sandbox.urls import (
     AUTHORIZE_PATH,
@@ -61,63 +60,23 @@ from pipedrive_oauth_client.sandbox.urls import (
 )
 
 
-def endpoints(
-    *,
-    state: State,
-    apps: Sequence[App],
-    users: Sequence[User],
-    decline_error: str,
-    slashed_token_path: SlashedTokenPath,
-    slashed_token_location: SlashedTokenLocation,
-    rate_limit: RateLimit,
-    home: Home,
-) -> Starlette:
-    """Return the ASGI application of all endpoints, made of the parts that `create_app` made."""
-    clients = Clients(apps)
-    consent = Consent(state=state, apps=apps, users=users, decline_error=decline_error)
-    tokens = TokenEndpoint(state=state, clients=clients)
-    revocation = RevocationEndpoint(state=state, clients=clients)
-    api = Api(state=state, rate_limit=rate_limit)
-    if slashed_token_path == "serve":
-        slashed = tokens.issue
-    else:
-        slashed = Redirect(slashed_token_path, slashed_token_location).answer
-    app = Starlette(
-        routes=[
-            # In the order of how much is asked of them: the first that fits answers.
-            Route(ISSUE_PATH, tokens.issue, methods=["POST"]),
-            Route(SLASHED_ISSUE_PATH, slashed, methods=["POST"]),
-            Route(AUTHORIZE_PATH, consent.show, methods=["GET"]),
-            Route(DECIDE_PATH, consent.decide, methods=["POST"]),
-            Route(REVOKE_PATH, revocation.revoke, methods=["POST"]),
-            Route(CURRENT_USER_PATH, api.current_user, methods=["GET"]),
-            Route(DEALS_PATH, api.deals, methods=["GET"]),
-            Route(HOME_PATH, home.show, methods=["GET"]),
-            Route(ICON_PATH, show_icon, methods=["GET"]),
-        ],
-        exception_handlers={
-            RefusedError: on_refused,
-            HTTPException: on_http_error,
-            Exception: on_crash,
-        },
-    )
-    # A path that is nearly right is a mistake to be seen, not one to be redirected away.
-    app.router.redirect_slashes = False
-    return app
-
-
 class Sandbox:
     """A local stand-in for oauth.pipedrive.com; an ASGI application. `create_app` makes one.
 
     Attributes:
         apps: The registered apps.
-        users: The people who can let an app in.
+        users: The users who can install an app.
     """
 
     def __init__(
-        self, front: Front, *, state: State, apps: tuple[App, ...], users: tuple[User, ...]
+        self,
+        middleware: Middleware,
+        *,
+        state: State,
+        apps: tuple[App, ...],
+        users: tuple[User, ...],
     ) -> None:
-        self._front = front
+        self._middleware = middleware
         self._state = state
         self.apps = apps
         self.users = users
@@ -125,67 +84,67 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong, and how often."""
-        return self._front.faults
+        """The faults still to come."""
+        return self._middleware.faults
 
     @property
     def requests(self) -> RequestLog:
         """The last requests, to look at and to count."""
-        return self._front.requests
+        return self._middleware.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection of an ASGI server."""
-        await self._front(scope, receive, send)
+        """Process one request of an ASGI server."""
+        await self._middleware(scope, receive, send)
 
     def __repr__(self) -> str:
         return f"<Sandbox of {len(self.apps)} apps and {len(self.users)} users>"
 
     def install(self, *, user: User | None = None, app: App | None = None) -> str:
-        """Let an app in from the Marketplace: without an authorization page, and without a state.
+        """Install an app from the Marketplace: without a consent page, and without a state.
 
         Args:
-            user: Who installs it; the first user unless given.
-            app: The app; the first one unless given.
+            user: The user who installs it; the first one by default.
+            app: The app; the first one by default.
 
         Returns:
-            The callback URL that the browser would go to next, with a `code` alone.
+            The callback URL that the browser would open next, with a `code` alone.
 
         Raises:
             ConfigurationError: The user or the app is not one of the sandbox's, or the user's
                 company can't install the app.
         """
-        person, installed = self._user(user), self._app(app)
-        if person.company_id in installed.blocked_company_ids:
+        installer, installed = self._user(user), self._app(app)
+        if installer.company_id in installed.blocked_company_ids:
             raise ConfigurationError(f"{APP_NOT_INSTALLABLE.message}; see blocked_company_ids.")
-        code = self._state.issue_code(installed, person)
+        code = self._state.issue_code(installed, installer)
         return with_query(installed.redirect_uri, [("code", code)])
 
     def uninstall(self, user: User, *, app: App | None = None) -> UninstallNotice:
-        """End all that a user gave an app, as when they uninstall it in Pipedrive.
+        """Revoke all that a user gave an app, as when they uninstall it in Pipedrive.
 
         Args:
-            user: Who uninstalls it.
-            app: The app; the first one unless given.
+            user: The user who uninstalls it.
+            app: The app; the first one by default.
 
         Returns:
             The notice that Pipedrive would send to the app's callback URL. It is not sent here:
-            give it to the test client of your app, or use `SandboxServer.uninstall`.
+            pass it to the test client of your app, or use `SandboxServer.uninstall`.
 
         Raises:
             ConfigurationError: The user or the app is not one of the sandbox's.
         """
-        person, uninstalled = self._user(user), self._app(app)
-        self._state.uninstall(uninstalled, person)
-        return UninstallNotice.of(uninstalled, person, now=self._front.clock())
+        uninstaller, uninstalled = self._user(user), self._app(app)
+        self._state.uninstall(uninstalled, uninstaller)
+        return UninstallNotice.of(uninstalled, uninstaller, now=self._middleware.clock())
 
     def is_installed(self, user: User, *, app: App | None = None) -> bool:
-        """Tell whether an app took its tokens for a user and nobody has uninstalled it since.
+        """Tell whether an app received tokens for a user and has not been uninstalled since.
 
-        Revoking a refresh token uninstalls the app, too.
+        Revoking a refresh token uninstalls the app too.
 
         Args:
             user: The user.
-            app: The app; the first one unless given.
+            app: The app; the first one by default.
 
         Raises:
             ConfigurationError: The user or the app is not one of the sandbox's.
@@ -203,7 +162,7 @@ class Sandbox:
         """
         if self._users_by_account.get(user.account) != user:
             raise ConfigurationError(
-                "This user is not one of the sandbox's; give it to create_app."
+                "This user is not one of the sandbox's; pass it to create_app."
             )
         return user
 
@@ -214,7 +173,7 @@ class Sandbox:
         if app is None:
             return self.apps[0]
         if app not in self.apps:
-            raise ConfigurationError("This app is not one of the sandbox's; give it to create_app.")
+            raise ConfigurationError("This app is not one of the sandbox's; pass it to create_app.")
         return app
 
 
@@ -237,44 +196,44 @@ def create_app(
 
     Args:
         apps: The registered apps, at least one.
-        users: The people who can let an app in, at least one.
-        clock: Returns the time as an aware UTC datetime; nothing else tells the sandbox the time.
-        sleep: Waits for a number of seconds when a fault makes an answer late; an async function.
+        users: The users who can install an app, at least one.
+        clock: Returns the time as an aware UTC datetime; the sandbox has no other clock.
+        sleep: Waits for a number of seconds when a fault delays a response; an async function.
         code_lifetime_minutes: How long an authorization code can be exchanged.
         access_token_lifetime_seconds: How long an access token is valid, in whole seconds; this
-            is the `expires_in` of the answers.
-        refresh_token_unused_lifetime_days: How long a refresh token lives without being used.
-        rotate_refresh_tokens: True: a refresh answers with a new refresh token and refuses the
-            old one from then on. False: it answers with the same one, its time begun anew.
+            is the `expires_in` of the responses.
+        refresh_token_unused_lifetime_days: How long an unused refresh token is valid.
+        rotate_refresh_tokens: True: a refresh returns a new refresh token, and the old one is
+            invalid from then on. False: it returns the same one, and its lifetime starts again.
             Pipedrive's own pages say both.
-        decline_error: The `error` of the redirect after a no. Pipedrive's guide says
+        decline_error: The `error` of the redirect after the user declines. Pipedrive's guide says
             `user_denied`, the READMEs of its clients say `access_denied`.
         slashed_token_path: What a POST to `/oauth/token/` gets: `"serve"`, the same as at
             `/oauth/token`; or a redirect there of this status: 301, 302, 303, 307 or 308.
         slashed_token_location: Whether that redirect's Location is an `"absolute"` URL or a
             `"relative"` one, a path.
-        api_calls_per_two_seconds: How many API calls an access token has in each window of two
-            seconds by the sandbox's clock; the next one is answered with 429. 480 is Pipedrive's
-            number for its largest plan, 80 the one for its smallest.
+        api_calls_per_two_seconds: How many API calls an access token may make in each window of
+            two seconds by the sandbox's clock; the response to the next one is 429. 480 is
+            Pipedrive's number for its largest plan, 80 the one for its smallest.
 
     Raises:
         ConfigurationError: An argument is not of the form described above, or two apps share a
             client_id, or two users share company and id.
     """
-    registered, people = tuple(apps), tuple(users)
-    need_distinct("apps", [app.client_id for app in registered])
-    need_distinct("users", [user.account for user in people])
+    all_apps, all_users = tuple(apps), tuple(users)
+    require_distinct("apps", [app.client_id for app in all_apps])
+    require_distinct("users", [user.account for user in all_users])
     if clock().utcoffset() != timedelta(0):
         raise ConfigurationError("clock must return aware UTC datetimes; use datetime.now(UTC).")
-    need_error_code("decline_error", decline_error)
-    need_count("api_calls_per_two_seconds", api_calls_per_two_seconds)
-    check_settings(slashed_token_path, slashed_token_location)
+    require_error_code("decline_error", decline_error)
+    require_count("api_calls_per_two_seconds", api_calls_per_two_seconds)
+    require_slashed_token_settings(slashed_token_path, slashed_token_location)
     lifetimes = Lifetimes(
-        code=lifetime("code_lifetime_minutes", code_lifetime_minutes, timedelta(minutes=1)),
-        access_token=lifetime(
+        code=to_lifetime("code_lifetime_minutes", code_lifetime_minutes, timedelta(minutes=1)),
+        access_token=to_lifetime(
             "access_token_lifetime_seconds", access_token_lifetime_seconds, timedelta(seconds=1)
         ),
-        refresh_token=lifetime(
+        refresh_token=to_lifetime(
             "refresh_token_unused_lifetime_days",
             refresh_token_unused_lifetime_days,
             timedelta(days=1),
@@ -282,21 +241,64 @@ def create_app(
     )
     state = State(clock=clock, lifetimes=lifetimes, rotate_refresh_tokens=rotate_refresh_tokens)
     requests = RequestLog()
-    front = Front(
-        app=endpoints(
-            state=state,
-            apps=registered,
-            users=people,
-            decline_error=decline_error,
-            slashed_token_path=slashed_token_path,
-            slashed_token_location=slashed_token_location,
-            rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock),
-            home=Home(state=state, apps=registered, users=people, requests=requests, clock=clock),
+    clients = ClientAuthenticator(all_apps)
+    tokens = TokenEndpoint(state=state, clients=clients)
+    if slashed_token_path == "serve":
+        slashed = tokens.issue
+    else:
+        slashed = SlashedPathRedirect(slashed_token_path, slashed_token_location).respond
+    endpoints = _route(
+        tokens=tokens,
+        slashed=slashed,
+        authorize=AuthorizeEndpoint(
+            state=state, apps=all_apps, users=all_users, decline_error=decline_error
         ),
+        revocation=RevocationEndpoint(state=state, clients=clients),
+        api=ApiEndpoint(
+            state=state, rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock)
+        ),
+        home=HomePage(state=state, apps=all_apps, users=all_users, requests=requests, clock=clock),
+    )
+    middleware = Middleware(
+        app=endpoints,
         faults=Faults(PATHS),
         requests=requests,
-        sight=Sight(PATHS, registered),
+        redactor=RequestRedactor(PATHS, all_apps),
         clock=clock,
         sleep=sleep,
     )
-    return Sandbox(front, state=state, apps=registered, users=people)
+    return Sandbox(middleware, state=state, apps=all_apps, users=all_users)
+
+
+def _route(
+    *,
+    tokens: TokenEndpoint,
+    slashed: Callable[[Request], Awaitable[Response]],
+    authorize: AuthorizeEndpoint,
+    revocation: RevocationEndpoint,
+    api: ApiEndpoint,
+    home: HomePage,
+) -> Starlette:
+    """Return the ASGI application of all endpoints."""
+    endpoints = Starlette(
+        routes=[
+            # The most frequent first, as the routes are tried in this order.
+            Route(ISSUE_PATH, tokens.issue, methods=["POST"]),
+            Route(SLASHED_ISSUE_PATH, slashed, methods=["POST"]),
+            Route(AUTHORIZE_PATH, authorize.show, methods=["GET"]),
+            Route(DECIDE_PATH, authorize.decide, methods=["POST"]),
+            Route(REVOKE_PATH, revocation.revoke, methods=["POST"]),
+            Route(CURRENT_USER_PATH, api.current_user, methods=["GET"]),
+            Route(DEALS_PATH, api.deals, methods=["GET"]),
+            Route(HOME_PATH, home.show, methods=["GET"]),
+            Route(ICON_PATH, show_icon, methods=["GET"]),
+        ],
+        exception_handlers={
+            RequestRejectedError: on_rejected,
+            HTTPException: on_http_error,
+            Exception: on_crash,
+        },
+    )
+    # A path that is nearly right is a mistake that the client must see, not be redirected from.
+    endpoints.router.redirect_slashes = False
+    return endpoints

@@ -1,4 +1,4 @@
-"""The authorization endpoint: a page that asks a person, and the redirect with the answer.
+"""The authorization endpoint: the consent page, and the redirect with the user's decision.
 
 Source:
     RFC 6749 sections 3.1, 4.1.1, 4.1.2 and 10.12; RFC 9700 sections 2.1, 4.12 and 4.16;
@@ -21,12 +21,11 @@ from pipedrive_oauth_client.sandbox.error_responses import (
     REDIRECT_URI_MISMATCH,
     TICKET_INVALID,
     WRONG_CLIENT,
-    RefusedError,
-    missing_parameter,
+    RequestRejectedError,
 )
-from pipedrive_oauth_client.sandbox.models import App, User, in_words
-from pipedrive_oauth_client.sandbox.pages import render_page
-from pipedrive_oauth_client.sandbox.requests import parse_query, read_form
+from pipedrive_oauth_client.sandbox.models import App, User
+from pipedrive_oauth_client.sandbox.pages import describe_scope, render_page
+from pipedrive_oauth_client.sandbox.requests import parse_query, read_form, require_parameter
 from pipedrive_oauth_client.sandbox.responses import see_other
 from pipedrive_oauth_client.sandbox.state import State, first_of
 from pipedrive_oauth_client.sandbox.urls import (
@@ -37,22 +36,17 @@ from pipedrive_oauth_client.sandbox.urls import (
     with_query,
 )
 
-# Chromium holds the whole chain of redirects after a form to the page's `form-action`, so a
-# callback that sends the person on, to the app's own pages or to Pipedrive, must be allowed to.
-_WHERE_APPS_GO_ON = ("https:", "http://127.0.0.1:*", "http://localhost:*")
-# Nobody reads a list of thousands; the accounts beyond these are named by their numbers.
-_MOST_OFFERED = 50
+# Chromium applies the page's `form-action` to the whole chain of redirects after a form, so a
+# callback that redirects to the app's own pages or to Pipedrive must be allowed to.
+_REDIRECT_TARGETS_OF_APPS = ("https:", "http://127.0.0.1:*", "http://localhost:*")
+# A list of thousands helps no user; the accounts beyond these are named by their numbers.
+_MAX_OFFERED = 50
 
 
-class Consent:
-    """The two requests of a person's browser: show the page, take the decision.
+class AuthorizeEndpoint:
+    """Shows the consent page, and takes the decision of its form.
 
-    Args:
-        state: The sandbox's memory.
-        apps: The registered apps.
-        users: The people who can decide; the page offers the first ones, and a field for the number
-            of any other one where there are many.
-        decline_error: The `error` of the redirect after a no.
+    `decline_error` is the `error` of the redirect after the user declines.
     """
 
     def __init__(
@@ -64,69 +58,68 @@ class Consent:
         self._decline_error = decline_error
 
     async def show(self, request: Request) -> Response:
-        """Answer GET /oauth/authorize with the consent page.
+        """Respond to GET /oauth/authorize with the consent page.
 
-        A request that does not name a known app and that app's own redirect URI is answered here
-        and never redirected (RFC 6749 section 4.1.2.1). Parameters that aren't known are ignored.
+        A request that does not name a known app and that app's own redirect URI is rejected here
+        and never redirected (RFC 6749 section 4.1.2.1). Unknown parameters are ignored.
 
-        Pipedrive asks about the company that the person is logged in to, and refuses an app that
-        this company can't install. Here the company is chosen on the page, so the page is refused
-        if it would have no company to choose, and the form if it chooses such a one.
+        Pipedrive asks about the company that the user is logged in to, and rejects an app that this
+        company can't install. Here the user chooses the company on the page, so the page is
+        rejected where no company can install the app, and the form where the chosen one can't.
         """
         query = parse_query(request.scope["query_string"])
-        for name in ("client_id", "redirect_uri"):
-            if name not in query:
-                raise RefusedError(missing_parameter(name))
-        app = self._apps.get(query["client_id"])
+        client_id = require_parameter(query, "client_id")
+        redirect_uri = require_parameter(query, "redirect_uri")
+        app = self._apps.get(client_id)
         if app is None:
-            raise RefusedError(WRONG_CLIENT)
-        if query["redirect_uri"] != app.redirect_uri:
-            raise RefusedError(REDIRECT_URI_MISMATCH)
+            raise RequestRejectedError(WRONG_CLIENT)
+        if redirect_uri != app.redirect_uri:
+            raise RequestRejectedError(REDIRECT_URI_MISMATCH)
         if all(user.company_id in app.blocked_company_ids for user in self._users.values()):
-            raise RefusedError(APP_NOT_INSTALLABLE)
+            raise RequestRejectedError(APP_NOT_INSTALLABLE)
         return render_page(
             "consent.html",
             request,
-            form_targets=[content_security_source(app.redirect_uri), *_WHERE_APPS_GO_ON],
+            form_targets=[content_security_source(app.redirect_uri), *_REDIRECT_TARGETS_OF_APPS],
             app=app,
-            permissions=[(scope, in_words(scope)) for scope in app.scopes],
-            users=first_of(self._users.values(), _MOST_OFFERED),
+            permissions=[(scope, describe_scope(scope)) for scope in app.scopes],
+            users=first_of(self._users.values(), _MAX_OFFERED),
             return_to=urlsplit(app.redirect_uri).netloc,
             action=base_path(request) + DECIDE_PATH,
             ticket=self._state.open_ticket(app, query.get("state")),
         )
 
     async def decide(self, request: Request) -> Response:
-        """Answer the page's form with the redirect to the app."""
+        """Respond to the page's form with the redirect to the app."""
         if not _is_from_own_page(request):
-            raise RefusedError(FOREIGN_PAGE)
+            raise RequestRejectedError(FOREIGN_PAGE)
         form = await read_form(request)
         decision = form.get("decision")
         user = self._users.get(form.get("other_account", form.get("account", "")))
         if decision not in {"allow", "cancel"}:
-            raise RefusedError(DECISION_MISSING)
+            raise RequestRejectedError(DECISION_MISSING)
         if decision == "allow" and user is None:
-            raise RefusedError(ACCOUNT_UNKNOWN)
+            raise RequestRejectedError(ACCOUNT_UNKNOWN)
         ticket = self._state.take_ticket(form.get("ticket", ""))
         if ticket is None:
-            raise RefusedError(TICKET_INVALID)
-        if decision == "cancel" or user is None:  # whoever declines needs no account
-            answer = [("error", self._decline_error)]
+            raise RequestRejectedError(TICKET_INVALID)
+        if decision == "cancel" or user is None:  # a user who declines needs no account
+            parameters = [("error", self._decline_error)]
         elif user.company_id in ticket.app.blocked_company_ids:
-            raise RefusedError(APP_NOT_INSTALLABLE)
+            raise RequestRejectedError(APP_NOT_INSTALLABLE)
         else:
-            answer = [("code", self._state.issue_code(ticket.app, user))]
+            parameters = [("code", self._state.issue_code(ticket.app, user))]
         if ticket.state is not None:
-            answer.append(("state", ticket.state))
-        return see_other(with_query(ticket.app.redirect_uri, answer))
+            parameters.append(("state", ticket.state))
+        return see_other(with_query(ticket.app.redirect_uri, parameters))
 
 
 def _is_from_own_page(request: Request) -> bool:
-    """Tell whether a form was sent by the sandbox's own page, as far as its sender says.
+    """Tell whether the sandbox's own page sent a form, as far as the request says.
 
-    The page asks for no referrer, and that makes browsers send `Origin: null`, as any stranger's
-    sandboxed page does too. So "null" counts only along with `Sec-Fetch-Site: same-origin`, which
-    no page can set. A program that sends neither header needs the ticket alone.
+    A page that asks for no referrer makes browsers send `Origin: null`, as a sandboxed page of
+    another site does too. So "null" counts only along with `Sec-Fetch-Site: same-origin`, which no
+    page can set. A program that sends neither header needs the ticket alone.
     """
     sender = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site")

@@ -1,7 +1,7 @@
-"""A person's browser, as far as a consent page needs one: open it, press a button of its form.
+"""A browser's part in a login: open the consent page, submit its form, stop at the callback.
 
-It speaks HTTP through the standard library, whose client writes no log: HTTP libraries log
-addresses and headers, and those hold states and codes here.
+It uses the HTTP client of the standard library, which writes no log: HTTP libraries log URLs and
+headers, and those contain states and codes here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import json
 from html.parser import HTMLParser
 from typing import Literal
 from urllib.parse import urlencode, urljoin, urlsplit
-
-import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.urls import is_absolute_uri
@@ -28,20 +26,9 @@ def visit(
     decision: Literal["allow", "cancel"],
     account: str | None,
 ) -> str:
-    """Open a sandbox's consent page, send its own form, and return where that redirects to.
+    """Open the consent page of the sandbox at `base_url`, submit its form, return the callback URL.
 
-    Args:
-        base_url: The sandbox's address.
-        authorization_url: The page's URL, on that address.
-        decision: The button to press.
-        account: The account to choose, as `company:user`; the page's first choice unless given.
-
-    Returns:
-        The callback URL; it is not opened.
-
-    Raises:
-        ConfigurationError: The URL is not the sandbox's, the sandbox refused a request, or the
-            page does not offer the account.
+    The account is `company:user`; None takes the page's first choice.
     """
     if not authorization_url.startswith(f"{base_url}/") or not is_absolute_uri(authorization_url):
         raise ConfigurationError(
@@ -49,31 +36,28 @@ def visit(
             "base URL."
         )
     page = _ConsentForm()
-    page.feed(_request("GET", authorization_url, expected_status=200).text)
+    text, _ = _request("GET", authorization_url, expected_status=200)
+    page.feed(text)
     if not page.accounts:
-        raise ConfigurationError("What the sandbox answered is no consent page; is a fault on it?")
+        raise ConfigurationError("The sandbox's response is no consent page; is a fault planned?")
+    preselected = page.accounts[0]
     if account is None:
-        account = page.first_account
+        account = preselected
     chosen = {"account": account}
     if account not in page.accounts and page.takes_others:
-        chosen = {"account": page.first_account, "other_account": account}
+        chosen = {"account": preselected, "other_account": account}
     elif account not in page.accounts:
-        raise ConfigurationError("This user is not one of the sandbox's; give it to create_app.")
+        raise ConfigurationError("This user is not one of the sandbox's; pass it to create_app.")
     form = urlencode({**page.hidden, **chosen, "decision": decision})
     target = urljoin(authorization_url, page.action)
-    return _request("POST", target, form=form, origin=base_url, expected_status=303).location
-
-
-@attrs.frozen
-class _Answer:
-    text: str
-    location: str
+    _, location = _request("POST", target, form=form, origin=base_url, expected_status=303)
+    return location
 
 
 def _request(
     method: str, url: str, *, expected_status: int, form: str | None = None, origin: str = ""
-) -> _Answer:
-    """Send one request, as a browser on a page of this origin would, and follow no redirect."""
+) -> tuple[str, str]:
+    """Send one request, as from a page of this origin, and return the body and the Location."""
     parts = urlsplit(url)
     headers = {"Accept": "text/html", "Connection": "close"}
     if form is not None:
@@ -85,28 +69,28 @@ def _request(
     with contextlib.closing(connection):
         try:
             connection.request(method, f"{parts.path}?{parts.query}", body=form, headers=headers)
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise ConfigurationError(
-                "The sandbox can't be reached; visit it while it is being served."
+                "Cannot connect to the sandbox; visit it while it is being served."
             ) from error
-    if answer.status != expected_status:
-        raise ConfigurationError(f"The sandbox refused the visit: {_message(text)}")
-    return _Answer(text, answer.headers.get("Location", ""))
+    if response.status != expected_status:
+        raise ConfigurationError(f"The sandbox rejected the visit: {_message(text)}")
+    return text, response.headers.get("Location", "")
 
 
 def _message(body: str) -> str:
-    """Return the message of an error answer, which the sandbox writes and which holds no secret."""
+    """Return the message of an error response, which contains no secret."""
     try:
         message: object = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError):
-        return "the answer was not one of its own."
+        return "the response was not one of its own."
     return str(message)
 
 
 class _ConsentForm(HTMLParser):
-    """What a page's form says about itself: where it goes, what it sends, which accounts it has."""
+    """The form of a consent page: its target, its hidden fields and the accounts that it offers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,11 +98,6 @@ class _ConsentForm(HTMLParser):
         self.hidden: dict[str, str] = {}
         self.accounts: list[str] = []
         self.takes_others = False
-
-    @property
-    def first_account(self) -> str:
-        """The account that the page has chosen already."""
-        return self.accounts[0] if self.accounts else ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}

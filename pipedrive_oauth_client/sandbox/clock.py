@@ -1,4 +1,4 @@
-"""The time as the sandbox is told it: by the machine, or by a clock that a test moves."""
+"""The sandbox's time: the machine's clock, or one that a test controls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ _START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Return the time now: the clock that a sandbox has unless it is given another one."""
+    """Return the machine's current time, which a sandbox uses by default."""
     return datetime.now(UTC)
 
 
 class Clock:
-    """A clock that stands still until it is moved on; give it to `create_app` as `clock`.
+    """A clock that moves only when `advance` is called; pass it to `create_app` as `clock`.
 
     Args:
-        start: What it shows first, as an aware UTC datetime; noon of 1 January 2026 unless given.
+        start: The time that it shows first, an aware UTC datetime; noon of 1 January 2026 by
+            default.
 
     Raises:
         ConfigurationError: The start is not an aware UTC datetime.
@@ -45,16 +46,16 @@ class Clock:
         return self.now()
 
     def advance(self, span: timedelta) -> datetime:
-        """Move the clock on and return what it shows then.
+        """Move the clock forward and return the new time.
 
         Args:
-            span: How far; not less than nothing, as expired things do not come back.
+            span: How far, zero or more: expired codes and tokens do not become valid again.
 
         Raises:
             ConfigurationError: The span is negative.
         """
         if span < timedelta(0):
-            raise ConfigurationError("A clock moves on, not back; give a span from zero.")
+            raise ConfigurationError("A clock moves only forward; pass a span of zero or more.")
         with self._lock:
             self._now += span
             return self._now

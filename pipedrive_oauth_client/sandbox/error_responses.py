@@ -1,4 +1,4 @@
-"""What the sandbox says no with: the documented error answers, as data.
+"""The sandbox's error responses, as data, and the exception that ends a request with one.
 
 The messages are those of Pipedrive's page of OAuth status codes; the codes are those of RFC 6749
 section 5.2 and, for API calls, RFC 6750 section 3.1. Where the page has no message for a mistake,
@@ -18,47 +18,31 @@ import attrs
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 
 _REALM = 'Bearer realm="pipedrive-sandbox"'
-# Without a token there is no error to name (section 3.1).
-_NAMED = ("invalid_token", "insufficient_scope")
-
-
-def challenge(refusal: Refusal, *, scope: str = "") -> dict[str, str]:
-    """Return the header for a refusal that is about a token, and no header for another one.
-
-    Args:
-        refusal: Why the call was refused.
-        scope: The scope that would do, where one is missing.
-    """
-    if refusal.status != 401 and refusal.error not in _NAMED:
-        return {}
-    value = _REALM
-    if refusal.error in _NAMED:
-        value += f', error="{refusal.error}", error_description="{refusal.message}"'
-    if scope:
-        value += f', scope="{scope}"'
-    return {"WWW-Authenticate": value}
+# Without a token there is no error to name (RFC 6750 section 3.1).
+_TOKEN_ERRORS = ("invalid_token", "insufficient_scope")
 
 
 @attrs.frozen
 class Refusal:
-    """One answer that says no: an RFC error code, a message for people and an HTTP status."""
+    """One error response of the service.
+
+    Attributes:
+        error: The error code of RFC 6749 or RFC 6750.
+        message: What is wrong, for people.
+        status: The HTTP status.
+    """
 
     error: str
     message: str
     status: int = 400
 
     def body(self) -> dict[str, object]:
-        """Return the JSON body that says so."""
+        """Return the JSON body of the response."""
         return {"success": False, "message": self.message, "error": self.error}
 
 
-class RefusedError(PipedriveOAuthError):
-    """The way out of a request that the sandbox refuses; it never leaves the sandbox's own code.
-
-    Args:
-        refusal: The answer to give.
-        headers: Headers that the answer has beside the usual ones.
-    """
+class RequestRejectedError(PipedriveOAuthError):
+    """Ends a request with an error response; never leaves the sandbox's own code."""
 
     def __init__(self, refusal: Refusal, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(refusal.message)
@@ -66,8 +50,23 @@ class RefusedError(PipedriveOAuthError):
         self.headers = dict(headers or {})
 
 
+def challenge_headers(refusal: Refusal, *, scope: str = "") -> dict[str, str]:
+    """Return the `WWW-Authenticate` header of an error response about a token, else none.
+
+    The scope is the one that would be enough, where one is missing.
+    """
+    if refusal.status != 401 and refusal.error not in _TOKEN_ERRORS:
+        return {}
+    value = _REALM
+    if refusal.error in _TOKEN_ERRORS:
+        value += f', error="{refusal.error}", error_description="{refusal.message}"'
+    if scope:
+        value += f', scope="{scope}"'
+    return {"WWW-Authenticate": value}
+
+
 def missing_parameter(name: str) -> Refusal:
-    """Return the refusal of a request that lacks a parameter, or has it without a value."""
+    """Return the error response to a request that lacks a parameter, or has it without a value."""
     return Refusal("invalid_request", f"Missing parameter: {name}")
 
 
@@ -97,17 +96,17 @@ TOO_MANY_REQUESTS = Refusal("too_many_requests", "Too many requests", status=429
 
 TICKET_INVALID = Refusal(
     "invalid_request",
-    "This page was answered before or is too old. Open the authorization URL again.",
+    "This page was submitted before or has expired. Open the authorization URL again.",
 )
 DECISION_MISSING = Refusal(
-    "invalid_request", "Choose to allow or to cancel, with the buttons of the page."
+    "invalid_request", "Choose to allow or to cancel with the buttons of the page."
 )
 ACCOUNT_UNKNOWN = Refusal("invalid_request", "Choose one of the accounts shown on the page.")
 FOREIGN_PAGE = Refusal(
     "access_denied", "The decision must come from the sandbox's own page.", status=403
 )
 
-NO_ACCESS_TOKEN = Refusal("unauthorized", "An access token is needed.", status=401)
+NO_ACCESS_TOKEN = Refusal("unauthorized", "An access token is required.", status=401)
 ACCESS_TOKEN_INVALID = Refusal(
     "invalid_token", "The access token is unknown, expired or revoked.", status=401
 )
@@ -115,7 +114,7 @@ LIMIT_INVALID = Refusal("invalid_request", "Invalid request: limit must be from 
 CURSOR_INVALID = Refusal("invalid_request", "Invalid request: cursor is invalid")
 SCOPE_MISSING = Refusal("insufficient_scope", "Scope and URL mismatch", status=403)
 
-# What Pipedrive's pages document, by a name for each row; `Fault.refusal` plays any of them.
+# What Pipedrive's pages document, with a name for each row; `Fault.refusal` sends any of them.
 REFUSALS: Mapping[str, Refusal] = MappingProxyType(
     {
         "missing_grant_type": missing_parameter("grant_type"),

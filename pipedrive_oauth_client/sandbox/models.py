@@ -1,4 +1,4 @@
-"""What a person's yes leads to, as plain records: tickets, codes, grants, tokens, lifetimes.
+"""The sandbox's records: registered apps, users, and what their consent leads to.
 
 Source:
     RFC 6749 sections 1.3.1, 1.4, 1.5 and 4.1.2.
@@ -9,67 +9,29 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.sandbox.settings import require_count
 from pipedrive_oauth_client.sandbox.urls import is_redirect_uri
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
-
-_WHOLE = {
-    "base": "See who you are and the basic settings of your company",
-    "admin": "Change the settings of your whole company",
-    "recents:read": "See what has changed lately",
-    "search:read": "Search in everything that you can see",
-    "users:read": "See the people who use your company's account",
-    "phone-integration": "Work as your phone",
-    "video-calls": "Offer video calls",
-    "messengers-integration": "Work as your messenger",
-}
-_THINGS = {
-    "activities": "activities",
-    "contacts": "contacts (people and organizations)",
-    "deals": "deals",
-    "goals": "goals",
-    "leads": "leads",
-    "mail": "email messages",
-    "products": "products",
-    "projects": "projects",
-    "webhooks": "webhooks",
-}
-_VERBS = {"read": "See your", "full": "See and change your"}
-
-
-def in_words(scope: str) -> str:
-    """Return what a scope allows, in words.
-
-    Args:
-        scope: A scope such as `deals:full`.
-    """
-    if scope in _WHOLE:
-        return _WHOLE[scope]
-    thing, _, level = scope.partition(":")
-    if thing in _THINGS and level in _VERBS:
-        return f"{_VERBS[level]} {_THINGS[thing]}"
-    return "Do something that the sandbox has no words for"
-
 
 _SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3, less the comma
 
 
 def _text(_instance: object, attribute: attrs.Attribute[str], value: object) -> None:
-    """Refuse what isn't readable text; the value itself is not repeated, as it may be a secret."""
+    """Reject what isn't readable text; the message has no value, as that may be a secret."""
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{attribute.name} must be text and not empty.")
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
-        raise ConfigurationError(f"{attribute.name} has a control character in it; remove it.")
+        raise ConfigurationError(f"{attribute.name} contains a control character; remove it.")
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a whole number from 1.")
+    require_count(attribute.name, value)
 
 
 def _scopes(value: Iterable[str]) -> tuple[str, ...]:
@@ -78,7 +40,7 @@ def _scopes(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _numbers(value: Iterable[int]) -> frozenset[int]:
+def _company_ids(value: Iterable[int]) -> frozenset[int]:
     if isinstance(value, (str, int)):
         raise ConfigurationError("blocked_company_ids must be a list of numbers such as [1, 2].")
     return frozenset(value)
@@ -86,18 +48,18 @@ def _numbers(value: Iterable[int]) -> frozenset[int]:
 
 @attrs.frozen(kw_only=True)
 class App:
-    """An app as a developer registers it: what it is called, its credentials, what it may do.
+    """An app as a developer registers it: its name, its credentials and its scopes.
 
     Args:
-        name: What the consent page calls the app.
+        name: The name that the consent page shows.
         client_id: The client identifier; no colon, as HTTP Basic could not carry it.
         client_secret: The client secret; never shown by `repr`.
         redirect_uri: The callback URL; an absolute http or https URI without a fragment. A
             request must name it exactly as it is written here.
-        scopes: What the app may do, such as `["base", "deals:full"]`. As with Pipedrive, they are
-            fixed with the app and no request changes them.
-        blocked_company_ids: Numbers of companies that can't install the app, as where it is not
-            visible to them in the Marketplace.
+        scopes: What the app may do, such as `["base", "deals:full"]`. As with Pipedrive, they
+            belong to the app and no request changes them.
+        blocked_company_ids: Numbers of companies that can't install the app, such as those that
+            do not see it in the Marketplace.
 
     Raises:
         ConfigurationError: An argument is not of the form described above.
@@ -111,7 +73,9 @@ class App:
     client_secret: str = attrs.field(validator=_text, repr=False)
     redirect_uri: str = attrs.field(validator=_text)
     scopes: tuple[str, ...] = attrs.field(converter=_scopes)
-    blocked_company_ids: frozenset[int] = attrs.field(default=frozenset[int](), converter=_numbers)
+    blocked_company_ids: frozenset[int] = attrs.field(
+        default=frozenset[int](), converter=_company_ids
+    )
 
     def __attrs_post_init__(self) -> None:
         if ":" in self.client_id:
@@ -122,18 +86,18 @@ class App:
                 'information, such as "http://127.0.0.1:8123/callback".'
             )
         if not self.scopes:
-            raise ConfigurationError('scopes is empty; "base" is the least an app has.')
+            raise ConfigurationError('scopes is empty; every app has at least "base".')
         if not all(_SCOPE.fullmatch(scope) for scope in self.scopes):
-            raise ConfigurationError("A scope has a space, a comma, a quote or no character in it.")
+            raise ConfigurationError("A scope is empty, or contains a space, a comma or a quote.")
         if len(set(self.scopes)) != len(self.scopes):
             raise ConfigurationError("scopes names a scope twice; name each one once.")
 
 
 @attrs.frozen(kw_only=True)
 class User:
-    """A person with an account in a company, who can let an app in.
+    """A user with an account in a company, who can install an app.
 
-    The same person may belong to several companies: make one record for each.
+    For a person who belongs to several companies, make one record for each.
 
     Args:
         id: The user's number, from 1.
@@ -193,19 +157,9 @@ OTHER_USER = User(
 )
 
 
-@attrs.frozen(kw_only=True)
-class Lifetimes:
-    """How long things live; a refresh token's time runs while it is not used."""
-
-    ticket: timedelta = timedelta(minutes=10)
-    code: timedelta = timedelta(minutes=5)
-    access_token: timedelta = timedelta(seconds=3600)
-    refresh_token: timedelta = timedelta(days=60)
-
-
 @attrs.define(eq=False)
 class Installation:
-    """An app in one person's account, from the first yes until it is uninstalled."""
+    """An app in one user's account, from the first consent until it is uninstalled."""
 
     is_complete: bool = False
     has_ended: bool = False
@@ -213,7 +167,7 @@ class Installation:
 
 @attrs.define(eq=False)
 class Grant:
-    """One person's yes to one app; every code and token points to its grant and ends with it."""
+    """One consent of a user to an app; every code and token refers to its grant."""
 
     app: App
     user: User
@@ -222,13 +176,13 @@ class Grant:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing that came of it is worth anything any more."""
+        """Whether its codes and tokens are invalid."""
         return self.revoked or self.installation.has_ended
 
 
 @attrs.frozen
 class Ticket:
-    """A consent page that is open and not yet answered."""
+    """A consent page that is open and not yet submitted."""
 
     app: App
     state: str | None = attrs.field(repr=False)
@@ -237,7 +191,7 @@ class Ticket:
 
 @attrs.define(eq=False)
 class Code:
-    """An authorization code; a spent one is kept to recognise its second use."""
+    """An authorization code; a spent one is kept to recognize its second use."""
 
     grant: Grant
     redirect_uri: str
@@ -247,19 +201,19 @@ class Code:
 
 @attrs.frozen
 class IssuedToken:
-    """An access token or a refresh token that was given out."""
+    """An access token or a refresh token that was issued."""
 
     grant: Grant
     expires_at: datetime
 
-    def is_alive(self, now: datetime) -> bool:
-        """Tell whether it is still worth something."""
+    def is_active(self, now: datetime) -> bool:
+        """Tell whether it has neither expired nor been revoked."""
         return now < self.expires_at and not self.grant.has_ended
 
 
 @attrs.frozen
-class LiveToken:
-    """A token that is worth something, as it may be shown: its end, and not the token itself."""
+class ActiveToken:
+    """An active token as a page may show it: its end only."""
 
     masked: str
     grant: Grant
@@ -268,7 +222,7 @@ class LiveToken:
 
 @attrs.frozen
 class TokenPair:
-    """What a successful token request answers with."""
+    """The tokens of a successful token response."""
 
     access_token: str = attrs.field(repr=False)
     refresh_token: str = attrs.field(repr=False)

@@ -1,4 +1,4 @@
-"""The notice that an app gets when a person has uninstalled it: how it reads and how it is sent.
+"""The notice that an app gets when a user has uninstalled it: its form, and sending it.
 
 Source:
     https://pipedrive.readme.io/docs/app-uninstallation
@@ -19,12 +19,12 @@ import attrs
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.models import App, User
 
-_PATIENCE_SECONDS = 5
+_TIMEOUT_SECONDS = 5
 
 
 @attrs.frozen
 class UninstallNotice:
-    """A DELETE request to an app's callback URL, ready to be sent or to be given to a test client.
+    """A DELETE request to an app's callback URL, to send or to pass to a test client.
 
     Attributes:
         method: Always `DELETE`.
@@ -40,7 +40,13 @@ class UninstallNotice:
 
     @classmethod
     def of(cls, app: App, user: User, *, now: datetime) -> UninstallNotice:
-        """Return the notice that a user has uninstalled an app."""
+        """Return the notice that a user has uninstalled an app.
+
+        Args:
+            app: The app.
+            user: The user.
+            now: When, as an aware UTC datetime.
+        """
         pair = base64.b64encode(f"{app.client_id}:{app.client_secret}".encode()).decode()
         body = {
             "client_id": app.client_id,
@@ -57,37 +63,27 @@ class UninstallNotice:
 
 
 def check_address(url: str) -> None:
-    """Refuse a callback URL to which no notice may go: the sandbox sends none beyond this machine.
-
-    Raises:
-        ConfigurationError: The URL is not an http URL of a loopback address.
-    """
+    """Reject a callback URL that is not an http URL of a loopback address."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not _is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            "The app's redirect_uri is not an http URL of this machine, and a notice goes nowhere "
-            "else. Give the app such a redirect_uri, or hand the notice that Sandbox.uninstall "
-            "returns to your test client."
+            "The app's redirect_uri is not an http URL of this machine, and the sandbox sends "
+            "notices nowhere else. Use such a redirect_uri, or pass the notice that "
+            "Sandbox.uninstall returns to your test client."
         )
 
 
 def send(notice: UninstallNotice) -> bool:
-    """Send a notice and tell whether the app took it in.
+    """Send a notice to a loopback address and tell whether the app could be reached.
 
-    What the app answers makes no difference, and that it answers makes none either: the answer is
-    only waited for, at most five seconds, so that a test finds the app's work done.
-
-    Returns:
-        False if the app could not be reached.
-
-    Raises:
-        ConfigurationError: The notice's URL is not an http URL of a loopback address.
+    The app's response is not evaluated, and need not come. It is only waited for, at most five
+    seconds, so that a test finds the app's work done.
     """
     check_address(notice.url)
     parts = urlsplit(notice.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = http.client.HTTPConnection(
-        parts.hostname or "", parts.port, timeout=_PATIENCE_SECONDS
+        parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS
     )
     with contextlib.closing(connection):
         try:

@@ -1,8 +1,8 @@
-"""The last requests that the sandbox got, to look at and to count in tests; no secret is kept.
+"""The requests that the sandbox received, to look at and to count in tests; no secret is kept.
 
-Of a request only what this module's record names is kept. Names that the sandbox does not know,
-such as those of other clients and grant types, are not kept either: a client that mixes up its
-settings sends a secret in their place.
+Of a request only the attributes of its record are kept. Names that the sandbox does not know, such
+as those of other clients and grant types, are not kept either: a client that confuses its settings
+sends a secret in their place.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 import attrs
+from starlette.types import Scope
 
 from pipedrive_oauth_client.errors import ConfigurationError
 
-_MOST_RECORDS = 10_000
-
-# Put into a request's scope by an answer below 400 that is no success: nothing was done for it.
+# In the scope of a request whose response is below 400 and yet no success: nothing was done.
 NOTHING_WAS_DONE = "pipedrive_oauth_client.sandbox.nothing_was_done"
+
+_MAX_RECORDS = 10_000
+_ENTRY_KEY = "pipedrive_oauth_client.sandbox.entry"
 
 
 @attrs.frozen(kw_only=True)
 class RequestRecord:
-    """One request and what became of it.
+    """One request and its outcome.
 
     Attributes:
         time: When its headers arrived, by the sandbox's clock; an aware UTC datetime.
-        method: The HTTP method; `unknown` for one that HTTP has not.
+        method: The HTTP method; `unknown` for one that HTTP does not define.
         path: The path, without the query; parts that may be secrets are hidden.
         status: The status that was sent; None where none was, or not yet.
-        grant_type: `grant_type` of the form; `unknown` for one that there is not, None for none.
+        grant_type: `grant_type` of the form; `unknown` for an unsupported one, None for none.
         client_id: The app that the request named; `unknown` for one that isn't registered.
-        outcome: What the sandbox did with it: `ok`, the error code of its refusal such as
+        outcome: What the sandbox did with it: `ok`, the error code of its error response such as
             `invalid_grant`, or None where it did nothing, or nothing yet.
         fault: The name of the fault that it met, or None.
     """
@@ -65,8 +67,8 @@ class Conditions(TypedDict, total=False):
 class RequestLog:
     """The last 10,000 requests, oldest first. Every sandbox has one; any thread may use it.
 
-    A request is in here from the moment its headers arrived; its record is completed before the
-    first byte of its answer is sent, or before its connection is broken off.
+    A request is in the log from the moment its headers arrived; its record is completed before the
+    first byte of its response is sent, or before its connection is broken.
     """
 
     def __init__(self) -> None:
@@ -93,14 +95,14 @@ class RequestLog:
 
         Args:
             conditions: Attributes of the records, such as `path="/oauth/token"` or `status=None`;
-                what isn't given may be anything.
+                an attribute that is left out may have any value.
 
         Raises:
-            ConfigurationError: A record has no such attribute to ask for.
+            ConfigurationError: A record has no such attribute to select by.
         """
         unknown = conditions.keys() - Conditions.__annotations__.keys()
         if unknown:
-            raise ConfigurationError(f"A record has no {', '.join(sorted(unknown))} to ask for.")
+            raise ConfigurationError(f"A record has no {', '.join(sorted(unknown))} to select by.")
         return [
             record
             for record in self
@@ -108,34 +110,34 @@ class RequestLog:
         ]
 
     def count(self, **conditions: Unpack[Conditions]) -> int:
-        """Return how many requests have these values, which are those that `select` takes."""
+        """Return how many requests have these values: those that `select` returns."""
         return len(self.select(**conditions))
 
     def newest(self, most: int) -> list[RequestRecord]:
         """Return the last requests, newest first.
 
         Args:
-            most: How many are returned, if there are so many.
+            most: The largest number of requests to return.
         """
         with self._lock:
             return list(itertools.islice(reversed(self._records.values()), most))
 
     def clear(self) -> None:
-        """Forget all requests; one that is being answered now does not come back."""
+        """Remove all requests; one that is being processed now does not come back."""
         with self._lock:
             self._records.clear()
 
-    def begin(self, record: RequestRecord) -> Entry:
-        """Add a record and return the hand that completes it."""
+    def begin(self, record: RequestRecord) -> LogEntry:
+        """Add a record and return the entry through which it is completed."""
         with self._lock:
             self._last += 1
             self._records[self._last] = record
-            if len(self._records) > _MOST_RECORDS:
+            if len(self._records) > _MAX_RECORDS:
                 self._records.popitem(last=False)
-            return Entry(self, self._last)
+            return LogEntry(self, self._last)
 
     def complete(self, number: int, changes: Conditions) -> None:
-        """Complete a record, unless it is gone by now."""
+        """Change a record, unless it was removed."""
         with self._lock:
             record = self._records.get(number)
             if record is not None:
@@ -143,12 +145,23 @@ class RequestLog:
 
 
 @attrs.frozen
-class Entry:
-    """The hand of whoever answers a request on the record of it."""
+class LogEntry:
+    """The place of one request in the log."""
 
     log: RequestLog
     number: int
 
-    def note(self, **changes: Unpack[Conditions]) -> None:
+    def update(self, **changes: Unpack[Conditions]) -> None:
         """Complete the record with what is known now."""
         self.log.complete(self.number, changes)
+
+    def attach_to(self, scope: Scope) -> None:
+        """Let `record_error` find the entry by the request's scope."""
+        scope[_ENTRY_KEY] = self
+
+
+def record_error(scope: Scope, error: str) -> None:
+    """Put the code of an error response into the request's record, if the request has one."""
+    entry = scope.get(_ENTRY_KEY)
+    if isinstance(entry, LogEntry):
+        entry.update(outcome=error)

@@ -1,4 +1,4 @@
-"""Redirect URIs: what counts as one, how a callback is added to it, how a page may name it.
+"""The sandbox's paths and addresses, and the syntax of redirect URIs.
 
 Source:
     RFC 3986 (syntax); RFC 6749 section 3.1.2 (redirection endpoint).
@@ -32,9 +32,13 @@ PATHS = (
     CURRENT_USER_PATH,
     DEALS_PATH,
 )
-# What a person looks at while they test: a look must not push out of the log what it is for, and
-# must not change what a test counts.
-UNNOTED_PATHS = (HOME_PATH, ICON_PATH)
+# A developer opens these while testing: that must not push other requests out of the log, nor
+# change what a test counts.
+UNLOGGED_PATHS = (HOME_PATH, ICON_PATH)
+
+_URI_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
+_HOST = re.compile(r"[A-Za-z0-9.\-]+|[0-9A-Fa-f:.]+")
 
 
 def origin(request: Request) -> str:
@@ -48,8 +52,16 @@ def origin(request: Request) -> str:
     )
 
 
+@functools.lru_cache(maxsize=64)
+def _origin(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
+    """Let the framework parse the Host header; without one, the server's own address counts."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    url = URL(scope={"scheme": scheme, "path": "/", "headers": headers, "server": server})
+    return f"{url.scheme}://{url.netloc}"
+
+
 def base_path(request: Request) -> str:
-    """Return the path under which the sandbox was mounted in another application, or nothing."""
+    """Return the path at which another application has mounted the sandbox, or nothing."""
     root_path: str = request.scope.get("root_path", "")
     return root_path.rstrip("/")
 
@@ -57,19 +69,6 @@ def base_path(request: Request) -> str:
 def base_url(request: Request) -> str:
     """Return the address that all of the sandbox's paths continue, without a slash at its end."""
     return origin(request) + base_path(request)
-
-
-@functools.lru_cache(maxsize=64)
-def _origin(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
-    """Let the framework judge a Host header; what the server's own address is counts without it."""
-    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
-    url = URL(scope={"scheme": scheme, "path": "/", "headers": headers, "server": server})
-    return f"{url.scheme}://{url.netloc}"
-
-
-_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
-_HOST = re.compile(r"[A-Za-z0-9.\-]+|[0-9A-Fa-f:.]+")
 
 
 def is_absolute_uri(text: str) -> bool:
@@ -93,13 +92,22 @@ def is_redirect_uri(text: str) -> bool:
     )
 
 
-def with_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """Return the URI with the parameters added to the query that it may have already.
+def _split(text: str) -> SplitResult | None:
+    """Return the URI's parts, or None when it has characters or a port that no URI has."""
+    if _URI_CHARACTERS.fullmatch(text) is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        return None
+    return parts
 
-    Args:
-        uri: A redirect URI; its own query is kept as it is (RFC 6749 section 3.1.2).
-        parameters: Names and values. A value read with `parse_query` is written back to the same
-            bytes, whatever they are.
+
+def with_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """Return the redirect URI with parameters added to its own query (RFC 6749 section 3.1.2).
+
+    A value read with `parse_query` is written back to the same bytes, whatever they are.
     """
     added = "&".join(
         f"{quote(name, safe='')}={quote(value, safe='', errors='surrogateescape')}"
@@ -119,15 +127,3 @@ def content_security_source(uri: str) -> str:
     if ":" in (parts.hostname or ""):
         return f"{parts.scheme}:"
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _split(text: str) -> SplitResult | None:
-    """Return the URI's parts, or None when it has characters or a port that no URI has."""
-    if _CHARACTERS.fullmatch(text) is None:
-        return None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # reading it is what checks it
-    except ValueError:
-        return None
-    return parts

@@ -29,7 +29,7 @@ FLAGS = (
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests, as starting one takes a while."""
+    """One browser for all tests, as starting one is slow."""
     program = shutil.which("chromium")
     driver_program = shutil.which("chromedriver")
     if program is None or driver_program is None:
@@ -55,7 +55,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser) -> Browser:
-    """The browser on an empty page, with a wide and light screen, and no cookies or complaints."""
+    """The browser on an empty page, with a wide and light screen, and an empty console."""
     chromium.looks()
     chromium.open("about:blank")
     chromium.complaints()
@@ -64,29 +64,36 @@ def browser(chromium: Browser) -> Browser:
 
 @pytest.fixture(scope="session")
 def sites() -> Iterator[tuple[Site, Site]]:
-    """Two sites that are there for all tests."""
-    with serve_site() as app_site, serve_site() as stranger:
-        yield app_site, stranger
+    """Two sites for all tests."""
+    with serve_site() as app_site, serve_site() as attacker:
+        yield app_site, attacker
 
 
 @pytest.fixture
 def app_site(sites: tuple[Site, Site]) -> Site:
-    """The site of the app, which the app's redirect URI leads to."""
+    """The site of the app, to which its redirect URI leads."""
     sites[0].clear()
     return sites[0]
 
 
 @pytest.fixture
-def stranger(sites: tuple[Site, Site]) -> Site:
-    """A site that means ill."""
+def attacker(sites: tuple[Site, Site]) -> Site:
+    """The site of an attacker."""
     sites[1].clear()
     return sites[1]
 
 
+@pytest.fixture(scope="session")
+def client() -> Iterator[httpx.Client]:
+    """One HTTP client for all tests, as creating one loads all certificate authorities."""
+    with httpx.Client(trust_env=False) as client:
+        yield client
+
+
 @pytest.fixture
-def box(app_site: Site) -> Iterator[Net]:
-    """A sandbox with the app of that site and the two usual people."""
+def box(app_site: Site, client: httpx.Client) -> Iterator[Net]:
+    """A sandbox with the app of that site and the two default users."""
     app = attrs.evolve(DEFAULT_APP, redirect_uri=app_site.url("/callback"))
     sandbox = create_app(apps=[app], users=[DEFAULT_USER, OTHER_USER])
-    with run(sandbox) as server, httpx.Client(trust_env=False) as client:
+    with run(sandbox) as server:
         yield Net(server, client)

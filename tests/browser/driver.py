@@ -1,4 +1,4 @@
-"""A real browser, and what a person does with it."""
+"""A real browser, and what a user does with it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 GotT = TypeVar("GotT")
 
 # The contrast of each piece of text with what is behind it (WCAG 2.2, success criterion 1.4.3).
 _LOW_CONTRAST = """
 const channel = (value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const brightness = (colour) => {
-  const [red, green, blue] = numbers(colour).map((value) => channel(value / 255));
+const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+const brightness = (color) => {
+  const [red, green, blue] = numbers(color).map((value) => channel(value / 255));
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 };
 const behind = (element) => {
   for (let each = element; each; each = each.parentElement) {
-    const colour = getComputedStyle(each).backgroundColor;
-    if (numbers(colour).length === 3 || numbers(colour)[3] > 0) return colour;
+    const color = getComputedStyle(each).backgroundColor;
+    if (numbers(color).length === 3 || numbers(color)[3] > 0) return color;
   }
   return "rgb(255, 255, 255)";
 };
@@ -60,9 +60,9 @@ class Browser:
         self.driver.get(url)
 
     def wait(self, condition: Callable[[], GotT]) -> GotT:
-        """Wait until a condition is something, at most `PATIENCE_SECONDS`, and return it."""
+        """Wait until a condition is true, at most `TIMEOUT_SECONDS`, and return its value."""
         waiting: WebDriverWait[webdriver.Chrome] = WebDriverWait(
-            self.driver, PATIENCE_SECONDS, poll_frequency=0.02
+            self.driver, TIMEOUT_SECONDS, poll_frequency=0.02
         )
         return waiting.until(lambda _: condition())
 
@@ -124,7 +124,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def text(self) -> str:
-        """Return what a person reads."""
+        """Return the visible text of the page."""
         return self.find("body").text
 
     def looks(
@@ -158,9 +158,9 @@ class Browser:
         return {node["role"]["value"] for node in nodes if not node["ignored"]}
 
     def complaints(self) -> list[str]:
-        """Return what the browser's console has held against its pages since the last call."""
-        answer = self.driver.execute("getLog", {"type": "browser"})
-        return [each["message"] for each in answer["value"]]
+        """Return the messages of the browser's console since the last call."""
+        log = self.driver.execute("getLog", {"type": "browser"})
+        return [each["message"] for each in log["value"]]
 
     def command(self, name: str, **parameters: object) -> dict[str, Any]:
         """Send a command of the DevTools protocol."""

@@ -1,4 +1,4 @@
-"""Web sites on this machine for a browser to visit: an app's, and a stranger's."""
+"""Web sites on this machine for a browser to visit: an app's, and an attacker's."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import attrs
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-_PATIENCE_SECONDS = 10
+_TIMEOUT_SECONDS = 10
 
 
 @attrs.frozen
 class Visit:
-    """A request that a site got."""
+    """A request that a site received."""
 
     path: str
     query: str
@@ -29,9 +29,9 @@ class Site:
 
     Attributes:
         port: Its port at 127.0.0.1.
-        pages: The HTML of each path; a path that isn't here is answered with a page all the same.
-        redirects: Paths that send the browser on, and where to.
-        visits: What was asked for, but for icons.
+        pages: The HTML of each path; any other path gets a default page.
+        redirects: Paths that redirect, and their targets.
+        visits: The requests, except for icons.
     """
 
     port: int
@@ -50,7 +50,7 @@ class Site:
         self.visits.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever its method."""
+        """Respond to one request, whatever its method."""
         path: str = scope["path"]
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         if path != "/favicon.ico":
@@ -58,12 +58,12 @@ class Site:
         while (await receive()).get("more_body"):
             pass
         page = self.pages.get(path, "<!doctype html><title>A page</title><h1>A page</h1>")
-        answer = [(b"content-type", b"text/html; charset=utf-8")]
+        response = [(b"content-type", b"text/html; charset=utf-8")]
         target = self.redirects.get(path)
         if target is not None:
-            answer.append((b"location", target.encode()))
+            response.append((b"location", target.encode()))
         status = 200 if target is None else 302
-        await send({"type": "http.response.start", "status": status, "headers": answer})
+        await send({"type": "http.response.start", "status": status, "headers": response})
         await send({"type": "http.response.body", "body": page.encode()})
 
 
@@ -86,5 +86,5 @@ def serve_site() -> Generator[Site, None, None]:
             yield site
         finally:
             server.should_exit = True
-            thread.join(_PATIENCE_SECONDS)
+            thread.join(_TIMEOUT_SECONDS)
     assert not thread.is_alive()

@@ -30,9 +30,9 @@ def note_on_page(browser: Browser, name: str) -> str | None:
 
 
 @pytest.mark.parametrize("page", ["consent", "home"])
-def test_policy_stops_inline_scripts(browser: Browser, box: Net, stranger: Site, page: str) -> None:
+def test_policy_stops_inline_scripts(browser: Browser, box: Net, attacker: Site, page: str) -> None:
     """A script that gets into a page does not run there, while it runs in a page without policy."""
-    browser.open(stranger.url())
+    browser.open(attacker.url())
     browser.run(INJECT)
     assert note_on_page(browser, "ran") == "yes"
     browser.open(consent_url(box) if page == "consent" else box.server.base_url)
@@ -44,17 +44,17 @@ def test_policy_stops_inline_scripts(browser: Browser, box: Net, stranger: Site,
     )
 
 
-def frame_is_filled(browser: Browser, stranger: Site, address: str) -> bool:
-    """Frame a page in the stranger's, and tell whether its main part is there.
+def frame_is_filled(browser: Browser, attacker: Site, address: str) -> bool:
+    """Frame a page in the attacker's, and tell whether its main part is there.
 
-    In place of a page that refuses, the frame has an error page of the browser's own.
+    In place of a page that forbids it, the frame has an error page of the browser.
     """
-    stranger.pages["/"] = (
+    attacker.pages["/"] = (
         '<!doctype html><title>waiting</title><iframe src="'
         + address.replace("&", "&amp;")
         + '" onload="document.title = \'loaded\'"></iframe>'
     )
-    browser.open(stranger.url())
+    browser.open(attacker.url())
     browser.wait(lambda: browser.driver.title == "loaded")
     browser.driver.switch_to.frame(browser.find("iframe"))
     try:
@@ -65,14 +65,14 @@ def frame_is_filled(browser: Browser, stranger: Site, address: str) -> bool:
 
 @pytest.mark.parametrize("page", ["consent", "home"])
 def test_pages_are_not_framed(
-    browser: Browser, box: Net, app_site: Site, stranger: Site, page: str
+    browser: Browser, box: Net, app_site: Site, attacker: Site, page: str
 ) -> None:
-    """A stranger's page that frames one of the sandbox's shows nothing of it."""
-    app_site.pages["/"] = '<main id="main">Anybody may frame me</main>'
-    assert frame_is_filled(browser, stranger, app_site.url())
+    """An attacker's page that frames one of the sandbox's shows nothing of it."""
+    app_site.pages["/"] = '<main id="main">Every site may frame me</main>'
+    assert frame_is_filled(browser, attacker, app_site.url())
     address = consent_url(box) if page == "consent" else f"{box.server.base_url}/"
-    assert not frame_is_filled(browser, stranger, address)
-    assert any("frame" in complaint for complaint in browser.complaints())
+    assert not frame_is_filled(browser, attacker, address)
+    assert any("frame" in message for message in browser.complaints())
 
 
 def forged_form(box: Net) -> str:
@@ -87,11 +87,11 @@ def forged_form(box: Net) -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_forged_form_installs_nothing(
-    browser: Browser, box: Net, app_site: Site, stranger: Site, host: str
+    browser: Browser, box: Net, app_site: Site, attacker: Site, host: str
 ) -> None:
-    """A form of another origin, on the same host or another one, is refused; its ticket lives."""
-    stranger.pages["/"] = forged_form(box)
-    browser.open(stranger.url(host=host))
+    """A form of another origin, on the same host or another, is rejected; its ticket is unused."""
+    attacker.pages["/"] = forged_form(box)
+    browser.open(attacker.url(host=host))
     browser.button("Win a prize").click()
     browser.arrive(f"{box.server.base_url}/sandbox/consent")
     assert "access_denied" in browser.text()
@@ -101,12 +101,12 @@ def test_forged_form_installs_nothing(
 
 
 def test_form_of_an_opaque_origin_installs_nothing(
-    browser: Browser, box: Net, app_site: Site, stranger: Site
+    browser: Browser, box: Net, app_site: Site, attacker: Site
 ) -> None:
-    """A form in a sandboxed frame, whose origin is `null` as the own page's is, is refused."""
-    stranger.pages["/inside"] = forged_form(box)
-    stranger.pages["/"] = '<iframe sandbox="allow-forms" src="/inside"></iframe>'
-    browser.open(stranger.url())
+    """A form in a sandboxed frame, whose origin is `null` as the own page's is, is rejected."""
+    attacker.pages["/inside"] = forged_form(box)
+    attacker.pages["/"] = '<iframe sandbox="allow-forms" src="/inside"></iframe>'
+    browser.open(attacker.url())
     browser.driver.switch_to.frame(browser.find("iframe"))
     browser.button("Win a prize").click()
     browser.driver.switch_to.default_content()

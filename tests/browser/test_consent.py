@@ -20,7 +20,7 @@ def open_consent(browser: Browser, box: Net, state: str = STATE) -> None:
 
 
 def owner_of(box: Net, code: str) -> object:
-    """Return the email address of who gave a code, by exchanging it and calling the API."""
+    """Return the email address of the user of a code, by exchanging it and calling the API."""
     tokens = box.exchange(code, app=box.server.app).json()
     return box.me(tokens["access_token"]).json()["data"]["email"]
 
@@ -28,14 +28,14 @@ def owner_of(box: Net, code: str) -> object:
 def test_approve(browser: Browser, box: Net, app_site: Site) -> None:
     """Allow and install leads to the callback, with a code of the chosen account and the state."""
     open_consent(browser, box)
-    assert browser.find("h1").text == "Sandbox app asks for access to your account"
+    assert browser.find("h1").text == "Sandbox app requests access to your account"
     (label,) = (each for each in browser.find_all("label") if OTHER_USER.email in each.text)
     label.click()
     browser.button("Allow and install").click()
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer.keys() == {"code", "state"}
-    assert answer["state"] == STATE
-    assert owner_of(box, answer["code"]) == OTHER_USER.email
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response.keys() == {"code", "state"}
+    assert response["state"] == STATE
+    assert owner_of(box, response["code"]) == OTHER_USER.email
     (visit,) = app_site.visits
     assert "referer" not in visit.headers
     assert browser.complaints() == []
@@ -45,12 +45,12 @@ def test_decline(browser: Browser, box: Net, app_site: Site) -> None:
     """Cancel leads to the callback with an error and the state, and installs nothing."""
     open_consent(browser, box)
     browser.button("Cancel").click()
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer == {"error": "user_denied", "state": STATE}
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response == {"error": "user_denied", "state": STATE}
     assert not box.server.sandbox.is_installed(DEFAULT_USER)
 
 
-def test_callback_that_sends_the_person_on(browser: Browser, box: Net, app_site: Site) -> None:
+def test_callback_that_redirects(browser: Browser, box: Net, app_site: Site) -> None:
     """A callback may redirect to another origin: the page's policy lets the form lead there."""
     app_site.redirects["/callback"] = app_site.url("/welcome", host="localhost")
     open_consent(browser, box)
@@ -113,17 +113,17 @@ def test_text_is_readable(browser: Browser, box: Net, scheme: str) -> None:
     assert is_dark == (scheme == "dark")
 
 
-def test_without_scripts(browser: Browser, box: Net, app_site: Site, stranger: Site) -> None:
-    """Where the browser runs no scripts, the page works as ever."""
+def test_without_scripts(browser: Browser, box: Net, app_site: Site, attacker: Site) -> None:
+    """Where the browser runs no scripts, the page works as usual."""
     browser.looks(scripts=False)
-    stranger.pages["/"] = "<title>off</title><script>document.title = 'on'</script>"
-    browser.open(stranger.url())
+    attacker.pages["/"] = "<title>off</title><script>document.title = 'on'</script>"
+    browser.open(attacker.url())
     assert browser.driver.title == "off"
     open_consent(browser, box)
     browser.press(Keys.TAB, Keys.TAB, Keys.ENTER)
-    answer = query_of(browser.arrive(app_site.url("/callback?")))
-    assert answer["state"] == STATE
-    assert owner_of(box, answer["code"]) == DEFAULT_USER.email
+    response = query_of(browser.arrive(app_site.url("/callback?")))
+    assert response["state"] == STATE
+    assert owner_of(box, response["code"]) == DEFAULT_USER.email
 
 
 def test_landmarks(browser: Browser, box: Net) -> None:
@@ -134,7 +134,7 @@ def test_landmarks(browser: Browser, box: Net) -> None:
 
 
 def test_hostile_names_are_text(browser: Browser, app_site: Site) -> None:
-    """Markup in the names of an app and of people is read as text and does nothing."""
+    """Markup in the names of an app and of users is shown as text and does nothing."""
     name = "<script>document.title='hacked'</script>"
     image = "<img src=x onerror=\"document.title='hacked'\">\"'>"
     with run() as plain:
@@ -153,19 +153,19 @@ def test_hostile_names_are_text(browser: Browser, app_site: Site) -> None:
     assert browser.complaints() == []
 
 
-def test_account_among_thousands(browser: Browser, app_site: Site) -> None:
+def test_account_among_thousands(browser: Browser, app_site: Site, client: httpx.Client) -> None:
     """Where there are too many accounts to show, any of them is named in a field."""
     users = [attrs.evolve(DEFAULT_USER, id=number) for number in range(1, 2001)]
     with run() as plain:
         app = attrs.evolve(plain.app, redirect_uri=app_site.url("/callback"))
     sandbox = create_app(apps=[app], users=users)
-    with run(sandbox) as server, httpx.Client(trust_env=False) as client:
+    with run(sandbox) as server:
         browser.looks(width=320, height=640)
         open_consent(browser, Net(server, client))
         assert len(browser.find_all("input[type=radio]")) == 50
         assert not browser.scrolls_sideways()
         field = browser.find("input[name=other_account]")
-        field.send_keys("Nobody")
+        field.send_keys("No account")
         browser.button("Allow and install").click()
         assert browser.run("return !arguments[0].validity.valid", field)
         field.clear()

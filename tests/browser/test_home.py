@@ -11,7 +11,7 @@ from tests.sandbox.support import Net, query_of
 
 @pytest.fixture
 def used(box: Net) -> Net:
-    """The sandbox after a login, a refusal and a fault."""
+    """The sandbox after a login, an error response and a fault."""
     app = box.server.app
     tokens = box.tokens(app)
     box.refresh("x", app=app)
@@ -26,9 +26,9 @@ def open_home(browser: Browser, box: Net) -> None:
 
 
 def test_home_page_leads_through_a_login(browser: Browser, box: Net, app_site: Site) -> None:
-    """From the home page a person authorizes an app, and finds there what came of it."""
+    """From the home page a user authorizes an app, and finds the result there."""
     open_home(browser, box)
-    assert "Nobody has asked for anything yet." in browser.text()
+    assert "No requests yet." in browser.text()
     browser.find(".app a").click()
     browser.arrive(f"{box.server.base_url}/oauth/authorize?")
     browser.button("Allow and install").click()
@@ -55,7 +55,7 @@ def test_home_page_leads_through_a_login(browser: Browser, box: Net, app_site: S
 def test_home_page_fits_and_can_be_read(
     browser: Browser, used: Net, width: int, scheme: str
 ) -> None:
-    """On any width, in light and dark, nothing is cut off and all text stands out."""
+    """On any width, in light and dark, nothing is cut off and all text has enough contrast."""
     browser.looks(width=width, height=640, scheme=scheme)
     open_home(browser, used)
     assert not browser.scrolls_sideways()
@@ -105,7 +105,7 @@ def test_every_stop_of_the_keyboard_is_visible(browser: Browser, used: Net) -> N
         "Skip to the last requests",
         "Apps",
         "Accounts",
-        "Live tokens",
+        "Active tokens",
         "Last requests",
         "Authorize Sandbox app",
     ]

@@ -25,7 +25,7 @@ def served(
 
 @pytest.fixture
 def app(served: Running, browser: Browser) -> Running:
-    """The app, with nobody connected and no cookie in the browser."""
+    """The app, with no user connected and no cookie in the browser."""
     browser.open(served.url("/"))
     browser.driver.delete_all_cookies()
     if served.box.server.sandbox.is_installed(DEFAULT_USER):
@@ -41,7 +41,7 @@ def refreshes(app: Running) -> int:
 
 
 def connect(browser: Browser, app: Running, *, approve: bool = True) -> None:
-    """Press what a person presses, from the app's home page on."""
+    """Press what a user presses, starting at the app's home page."""
     browser.open(app.url("/"))
     browser.find("a.button").click()
     browser.arrive(app.box.base_url)
@@ -50,7 +50,7 @@ def connect(browser: Browser, app: Running, *, approve: bool = True) -> None:
 
 
 def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
-    """A person connects, sees deals, sees them after the token's expiry, and after the end not."""
+    """A user connects and sees deals, also after the token's expiry, but not after uninstalling."""
     connect(browser, app)
     assert browser.driver.current_url == app.url("/deals")
     assert DEAL in browser.text()
@@ -59,7 +59,7 @@ def test_from_consent_to_uninstall(browser: Browser, app: Running) -> None:
     browser.driver.refresh()
     assert DEAL in browser.text()
     assert refreshes(app) == 1
-    caching = "return fetch('/deals').then(answer => answer.headers.get('Cache-Control'))"
+    caching = "return fetch('/deals').then(response => response.headers.get('Cache-Control'))"
     assert "no-store" in browser.run(caching)
     assert app.box.server.uninstall(DEFAULT_USER)
     browser.driver.refresh()
@@ -84,22 +84,22 @@ def test_disconnecting(browser: Browser, app: Running) -> None:
     assert httpx.post(app.url("/disconnect"), trust_env=False).status_code == 403
 
 
-def test_forged_disconnecting(browser: Browser, app: Running, stranger: Site) -> None:
-    """Neither a link nor a form on a stranger's page disconnects anybody."""
+def test_forged_disconnecting(browser: Browser, app: Running, attacker: Site) -> None:
+    """Neither a link nor a form on an attacker's page disconnects a user."""
     connect(browser, app)
     browser.open(app.url("/disconnect"))
     assert app.box.server.sandbox.is_installed(DEFAULT_USER)
-    stranger.pages["/"] = (
+    attacker.pages["/"] = (
         f'<form method="post" action="{app.url("/disconnect")}"><button>Win</button></form>'
     )
-    browser.open(stranger.url())
+    browser.open(attacker.url())
     browser.button("Win").click()
     browser.arrive(app.url("/disconnect"))
     assert app.box.server.sandbox.is_installed(DEFAULT_USER)
 
 
 def test_declining(browser: Browser, app: Running) -> None:
-    """A person who says no reads so on a page of the app, and can begin again from it."""
+    """A user who declines reads so on a page of the app, and can start again from it."""
     connect(browser, app, approve=False)
     assert "Not connected" in browser.text()
     browser.find("a").click()
@@ -109,12 +109,12 @@ def test_declining(browser: Browser, app: Running) -> None:
     assert DEAL in browser.text()
 
 
-def test_login_with_a_strangers_code(browser: Browser, app: Running, stranger: Site) -> None:
+def test_login_with_a_foreign_code(browser: Browser, app: Running, attacker: Site) -> None:
     """A page that sends the browser to the callback with another's code connects nothing."""
     state = "made-up"
     code = app.box.authorize(state=state)
-    stranger.redirects["/"] = code
-    browser.open(stranger.url())
+    attacker.redirects["/"] = code
+    browser.open(attacker.url())
     browser.arrive(app.url("/pipedrive/callback"))
     assert "did not start in this browser" in browser.text()
     browser.open(app.url("/deals"))

@@ -18,7 +18,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def wire(clock: Clock) -> Wire:
-    """A sandbox with two apps and the two usual people."""
+    """A sandbox with two apps and the two default users."""
     return Wire(create_app(apps=[DEFAULT_APP, OTHER_APP], clock=clock))
 
 

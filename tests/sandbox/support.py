@@ -59,7 +59,7 @@ class Wire:
     def request(
         self, method: str, path: str, *, content: bytes | None = None, headers: Headers = ()
     ) -> httpx.Response:
-        """Send a request; an error inside the application is answered, not raised."""
+        """Send a request; an error inside the application becomes a response, not an exception."""
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.sandbox, raise_app_exceptions=False)
@@ -69,14 +69,14 @@ class Wire:
         return asyncio.run(send())
 
     def open_page(self, query: str) -> httpx.Response:
-        """Ask for the consent page with this query."""
+        """Open the consent page with this query."""
         return self.request("GET", f"/oauth/authorize?{query}")
 
     def ticket(self, app: App = DEFAULT_APP, state: str | None = None) -> str:
         """Open the consent page and return its form's ticket."""
-        answer = self.open_page(authorization_query(app, state))
-        assert answer.status_code == 200, answer.text
-        return ticket_in(answer.text)
+        response = self.open_page(authorization_query(app, state))
+        assert response.status_code == 200, response.text
+        return ticket_in(response.text)
 
     def decide(
         self,
@@ -86,14 +86,14 @@ class Wire:
         decision: str | None = "allow",
         headers: Headers = (),
     ) -> httpx.Response:
-        """Send the form of a consent page: a yes of the usual person, unless changed."""
+        """Submit the form of a consent page: the default user allows, unless changed."""
         fields = {"ticket": ticket, "account": account, "decision": decision}
         return self.post_form("/sandbox/consent", fields, headers=headers)
 
     def code(self, app: App = DEFAULT_APP, user: User = DEFAULT_USER) -> str:
-        """Let the user let the app in, and return the code."""
-        answer = self.decide(self.ticket(app), account=account_of(user))
-        return callback_parameters(answer)["code"]
+        """Let the user install the app, and return the code."""
+        response = self.decide(self.ticket(app), account=account_of(user))
+        return callback_parameters(response)["code"]
 
     def post_form(
         self, path: str, fields: Mapping[str, str | None], *, headers: Headers = ()
@@ -115,7 +115,7 @@ class Wire:
         path: str = "/oauth/token",
         **changes: str | None,
     ) -> httpx.Response:
-        """Exchange a code, rightly unless changed."""
+        """Exchange a code, correctly unless changed."""
         fields: dict[str, str | None] = {
             "grant_type": "authorization_code",
             "code": code,
@@ -131,7 +131,7 @@ class Wire:
         return self.post_form(path, fields, headers=[basic(app)])
 
     def tokens(self, app: App = DEFAULT_APP, user: User = DEFAULT_USER) -> dict[str, str]:
-        """Let the user let the app in, and return the answer with the tokens."""
+        """Let the user install the app, and return the body with the tokens."""
         return success(self.exchange(self.code(app, user), app=app))
 
     def revoke(
@@ -142,7 +142,7 @@ class Wire:
         return self.post_form("/oauth/revoke", fields, headers=[basic(app)])
 
     def me(self, access_token: str) -> httpx.Response:
-        """Make the API call that asks whose token this is."""
+        """Make the API call for the current user."""
         return self.request("GET", "/api/v1/users/me", headers=[bearer(access_token)])
 
 
@@ -189,14 +189,14 @@ def ticket_in(page: str) -> str:
     return found[1]
 
 
-def callback_parameters(answer: httpx.Response) -> dict[str, str]:
-    """Return what an answer redirects with, and hold it to being a redirect."""
-    assert answer.status_code == 303, answer.text
-    return query_of(answer.headers["location"])
+def callback_parameters(response: httpx.Response) -> dict[str, str]:
+    """Return the parameters of a redirect, and check that it is one."""
+    assert response.status_code == 303, response.text
+    return query_of(response.headers["location"])
 
 
 def query_of(url: str) -> dict[str, str]:
-    """Return a URL's parameters, and hold each to coming once."""
+    """Return a URL's parameters, and check that each comes once."""
     query = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     assert all(len(values) == 1 for values in query.values())
     return {name: values[0] for name, values in query.items()}
@@ -213,21 +213,21 @@ def bearer(access_token: str) -> tuple[str, str]:
     return ("Authorization", f"Bearer {access_token}")
 
 
-def success(answer: httpx.Response) -> dict[str, str]:
-    """Return the body of an answer, and hold it to saying yes."""
-    assert answer.status_code == 200, answer.text
-    body: dict[str, str] = answer.json()
+def success(response: httpx.Response) -> dict[str, str]:
+    """Return the body of a response, and check that it is a success."""
+    assert response.status_code == 200, response.text
+    body: dict[str, str] = response.json()
     return body
 
 
-def refusal(answer: httpx.Response, status: int = 400) -> tuple[str, str]:
-    """Return error code and message of an answer that says no, and hold it to its shape."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["pragma"] == "no-cache"
-    assert "location" not in answer.headers
-    body = answer.json()
+def error_of(response: httpx.Response, status: int = 400) -> tuple[str, str]:
+    """Return code and message of an error response, and check its form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["pragma"] == "no-cache"
+    assert "location" not in response.headers
+    body = response.json()
     assert set(body) == {"success", "message", "error"}
     assert body["success"] is False
     return body["error"], body["message"]

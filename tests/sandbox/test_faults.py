@@ -41,7 +41,7 @@ def test_paths_are_exact(sandbox: Sandbox) -> None:
 
 
 def test_grant_type_narrows_a_route(sandbox: Sandbox) -> None:
-    """A fault for one grant type lets others pass, and keeps its place for the right one."""
+    """A fault for one grant type does not affect others, and waits for the right one."""
     sandbox.faults.add(TOKEN, Fault.status(500), grant_type="refresh_token")
     sandbox.faults.add(TOKEN, Fault.status(503), times=2)
     assert status(sandbox, grant_type="authorization_code") == 503
@@ -61,7 +61,7 @@ def test_every_route_can_fail(sandbox: Sandbox, path: str) -> None:
 
 
 def test_faults_can_be_cleared(sandbox: Sandbox) -> None:
-    """What is still to come can be forgotten."""
+    """The faults still to come can be removed."""
     sandbox.faults.add(TOKEN, Fault.status(500), times=5)
     assert status(sandbox) == 500
     assert repr(sandbox.faults) == "<Faults, 4 to come>"
@@ -71,7 +71,7 @@ def test_faults_can_be_cleared(sandbox: Sandbox) -> None:
 
 
 def test_fault_comes_instead_of_the_work(sandbox: Sandbox) -> None:
-    """A fault with an answer of its own leaves the refresh token as it is."""
+    """A fault with a response of its own leaves the refresh token as it is."""
     wire = Wire(sandbox)
     token = wire.tokens()["refresh_token"]
     sandbox.faults.add(SLASHED, Fault.status(500))
@@ -80,7 +80,7 @@ def test_fault_comes_instead_of_the_work(sandbox: Sandbox) -> None:
 
 
 def test_fault_can_come_after_the_work(sandbox: Sandbox) -> None:
-    """After the work, the refresh token is replaced and only the answer is another one."""
+    """After the work, the refresh token is replaced and only the response differs."""
     wire = Wire(sandbox)
     token = wire.tokens()["refresh_token"]
     sandbox.faults.add(SLASHED, Fault.status(500).after_work())
@@ -89,21 +89,21 @@ def test_fault_can_come_after_the_work(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("path", ["/oauth/tokens", "/oauth/token//", "oauth/token", ""])
-def test_unknown_path_is_refused(sandbox: Sandbox, path: str) -> None:
-    """A fault for a path that isn't there would never be met, so it is refused."""
+def test_unknown_path_is_rejected(sandbox: Sandbox, path: str) -> None:
+    """A fault for an unknown path would never be met, so it is rejected."""
     with pytest.raises(ConfigurationError, match="no such path; one of: /oauth/authorize"):
         sandbox.faults.add(path, Fault.reset())
 
 
 @pytest.mark.parametrize("times", [0, -1])
 def test_fault_comes_at_least_once(sandbox: Sandbox, times: int) -> None:
-    """A fault that never comes is refused."""
+    """A fault that never comes is rejected."""
     with pytest.raises(ConfigurationError, match="times must be a whole number"):
         sandbox.faults.add(TOKEN, Fault.reset(), times=times)
 
 
-def test_unknown_grant_type_is_refused(sandbox: Sandbox) -> None:
-    """A fault for a grant type that isn't there would never be met either."""
+def test_unknown_grant_type_is_rejected(sandbox: Sandbox) -> None:
+    """A fault for an unknown grant type would never be met either."""
     with pytest.raises(ConfigurationError, match="grant_type must be"):
         sandbox.faults.add(TOKEN, Fault.reset(), grant_type="refresh")
 
@@ -115,7 +115,7 @@ def test_unknown_grant_type_is_refused(sandbox: Sandbox) -> None:
         (lambda: Fault.status(600), "A status must be"),
         (lambda: Fault.status(429, retry_after=-1), "retry_after must be"),
         (lambda: Fault.status(429, retry_after="a\r\nb: c"), "A header must be"),
-        (lambda: Fault.status(429, retry_after_form="iso"), "retry_after_form must be"),  # type: ignore[arg-type]  # refused
+        (lambda: Fault.status(429, retry_after_form="iso"), "retry_after_form must be"),  # type: ignore[arg-type]  # rejected
         (lambda: Fault.refusal("no_such_name"), "no such refusal; one of: missing_grant_type"),
         (lambda: Fault.refusal("client_invalid", status=42), "A status must be"),
         (lambda: Fault.page(0), "A status must be"),
@@ -135,8 +135,8 @@ def test_unknown_grant_type_is_refused(sandbox: Sandbox) -> None:
         (lambda: Fault.reset().delayed(86_401), "A delay must be"),
     ],
 )
-def test_impossible_faults_are_refused(make: Callable[[], Fault], message: str) -> None:
-    """A fault that could not be played is refused when it is made."""
+def test_impossible_faults_are_rejected(make: Callable[[], Fault], message: str) -> None:
+    """A fault that could not be sent is rejected when it is made."""
     with pytest.raises(ConfigurationError, match=message):
         make()
 

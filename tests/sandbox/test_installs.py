@@ -28,8 +28,8 @@ from tests.sandbox.support import (
     account_of,
     authorization_query,
     basic,
+    error_of,
     query_of,
-    refusal,
     success,
 )
 
@@ -38,10 +38,10 @@ STRANGER = attrs.evolve(DEFAULT_USER, id=99)
 
 
 class Callback(http.server.BaseHTTPRequestHandler):
-    """An app's callback URL, that notes what it gets."""
+    """An app's callback URL, which records the notices that it gets."""
 
     def do_DELETE(self) -> None:  # the library names it so
-        """Note the notice, then answer something that nobody may mind."""
+        """Record the notice, then send a response that must not matter."""
         content = self.rfile.read(int(self.headers["Content-Length"]))
         assert isinstance(self.server, CallbackServer)
         self.server.notices.append((self.path, dict(self.headers), content))
@@ -92,14 +92,14 @@ def test_marketplace_install_has_no_state() -> None:
 
 
 def test_install_takes_the_first_of_all() -> None:
-    """Unless told otherwise, the first user installs the first app."""
+    """By default, the first user installs the first app."""
     sandbox = create_app()
     code = query_of(sandbox.install())["code"]
     tokens = success(Wire(sandbox).exchange(code))
     assert tokens["refresh_token"].startswith("1:11:")
 
 
-def test_strangers_are_refused() -> None:
+def test_strangers_are_rejected() -> None:
     """Only the sandbox's own users and apps take part."""
     sandbox = create_app()
     for step in (
@@ -114,28 +114,28 @@ def test_strangers_are_refused() -> None:
 
 
 def test_blocked_company_can_not_install() -> None:
-    """Whoever belongs to a blocked company is refused with the documented answer, others not."""
+    """A user of a blocked company gets the documented error response, others do not."""
     app = attrs.evolve(DEFAULT_APP, blocked_company_ids=[OTHER_USER.company_id])
     sandbox = create_app(apps=[app])
     wire = Wire(sandbox)
-    answer = wire.decide(wire.ticket(app), account=account_of(OTHER_USER))
-    assert refusal(answer) == NOT_INSTALLABLE
+    response = wire.decide(wire.ticket(app), account=account_of(OTHER_USER))
+    assert error_of(response) == NOT_INSTALLABLE
     success(wire.exchange(wire.code(app), app=app))
     with pytest.raises(ConfigurationError, match="App cannot be installed for requested company"):
         sandbox.install(user=OTHER_USER)
     assert sandbox.install(user=DEFAULT_USER)
 
 
-def test_page_is_refused_where_no_company_can_install() -> None:
-    """Without any company that can install the app, the authorization page itself is refused."""
+def test_page_is_rejected_where_no_company_can_install() -> None:
+    """Without any company that can install the app, the consent page itself is rejected."""
     app = attrs.evolve(DEFAULT_APP, blocked_company_ids=[1, 2])
     sandbox = create_app(apps=[app])
-    assert refusal(Wire(sandbox).open_page(authorization_query(app))) == NOT_INSTALLABLE
+    assert error_of(Wire(sandbox).open_page(authorization_query(app))) == NOT_INSTALLABLE
     assert sandbox.requests[-1].outcome == "invalid_request"
 
 
 def test_visit_tells_of_a_blocked_company() -> None:
-    """A visit of somebody whose company is blocked repeats the documented message."""
+    """A visit of a user whose company is blocked repeats the documented message."""
     app = attrs.evolve(DEFAULT_APP, blocked_company_ids=[OTHER_USER.company_id])
     with run(create_app(apps=[app])) as server:
         url = f"{server.base_url}/oauth/authorize?{authorization_query(app)}"
@@ -164,15 +164,15 @@ def test_app_knows_when_it_is_installed() -> None:
 
 
 def test_uninstall_ends_what_the_user_gave() -> None:
-    """Uninstalling ends the user's tokens and codes for the app, and nobody else's."""
+    """Uninstalling ends the user's tokens and codes for the app, and no others."""
     sandbox = create_app(apps=[DEFAULT_APP, OTHER_APP])
     wire = Wire(sandbox)
     mine, code, others = wire.tokens(), wire.code(), wire.tokens(user=OTHER_USER)
     other_app = wire.tokens(OTHER_APP)
     sandbox.uninstall(DEFAULT_USER)
     assert wire.me(mine["access_token"]).status_code == 401
-    assert refusal(wire.refresh(mine["refresh_token"]))[0] == "invalid_grant"
-    assert refusal(wire.exchange(code))[0] == "invalid_grant"
+    assert error_of(wire.refresh(mine["refresh_token"]))[0] == "invalid_grant"
+    assert error_of(wire.exchange(code))[0] == "invalid_grant"
     assert wire.me(others["access_token"]).status_code == 200
     assert wire.me(other_app["access_token"]).status_code == 200
     assert wire.me(wire.tokens()["access_token"]).status_code == 200
@@ -198,7 +198,7 @@ def test_notice_is_as_documented() -> None:
 
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_uninstall_sends_the_notice(callback: CallbackServer, status: int) -> None:
-    """The app gets the notice at its callback URL, and what it answers makes no difference."""
+    """The app gets the notice at its callback URL, and its response makes no difference."""
     callback.status = status
     sandbox = create_app(apps=[callback.app])
     with run(sandbox) as server:
@@ -213,7 +213,7 @@ def test_uninstall_sends_the_notice(callback: CallbackServer, status: int) -> No
 
 
 def test_app_that_is_not_there_is_uninstalled_all_the_same() -> None:
-    """Where nobody listens at the callback URL, the uninstall is done and says so."""
+    """Where no server listens at the callback URL, the app is uninstalled; the result says so."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
     app = attrs.evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{port}")
@@ -224,7 +224,7 @@ def test_app_that_is_not_there_is_uninstalled_all_the_same() -> None:
 
 
 def test_app_that_hangs_up_has_got_its_notice() -> None:
-    """An app that reads the notice and closes the connection without an answer is no failure."""
+    """An app that reads the notice and closes the connection without a response is no failure."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(30)
         port: int = listener.getsockname()[1]
@@ -279,6 +279,6 @@ def test_server_passes_installs_on() -> None:
 
 @pytest.mark.parametrize("value", ["12", 1])
 def test_blocked_companies_are_a_list(value: Any) -> None:
-    """What is no list of numbers is refused by its name."""
+    """What is no list of numbers is rejected by its name."""
     with pytest.raises(ConfigurationError, match=r"^blocked_company_ids must be"):
         attrs.evolve(DEFAULT_APP, blocked_company_ids=value)

@@ -32,8 +32,9 @@ def test_program_serves_until_ctrl_c() -> None:
                     if "Ctrl-C" in line:
                         break
             url = lines["authorize"].removeprefix("open ")
-            page = httpx.get(url)
-            home = httpx.get(lines["home page"].split(" ")[1])
+            with httpx.Client(trust_env=False) as client:
+                page = client.get(url)
+                home = client.get(lines["home page"].split(" ")[1])
             process.send_signal(signal.SIGINT)
             rest, errors = process.communicate(timeout=60)
         finally:
@@ -48,13 +49,13 @@ def test_program_serves_until_ctrl_c() -> None:
 
 
 def test_taken_port_ends_the_program(capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that is taken ends the program with 1 and a message, not with a traceback."""
+    """A port in use ends the program with 1 and a message, not with a traceback."""
     with run() as server:
         port = httpx.URL(server.base_url).port
         assert main(["--port", str(port)]) == 1
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err.startswith(f"Port {port} on 127.0.0.1 can't be used")
+    assert output.err.startswith(f"Cannot listen on port {port} of 127.0.0.1")
 
 
 def test_ctrl_c_before_the_first_client(

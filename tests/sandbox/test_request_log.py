@@ -31,8 +31,8 @@ def record(**changes: object) -> RequestRecord:
     return RequestRecord(**fields)  # type: ignore[arg-type]  # changes are of the right types
 
 
-def test_whole_login_is_noted() -> None:
-    """Each request of a login is noted with its time, route, grant, app, status and outcome."""
+def test_whole_login_is_logged() -> None:
+    """Each request of a login is logged with its time, path, grant, app, status and outcome."""
     clock = Clock(TIME)
     sandbox = create_app(clock=clock)
     wire = Wire(sandbox)
@@ -90,16 +90,16 @@ def test_whole_login_is_noted() -> None:
         ("POST", "/oauth/token", 400, "invalid_request"),
     ],
 )
-def test_refusals_are_noted(method: str, path: str, status: int, outcome: str) -> None:
-    """A request that is refused is noted with the error code of its answer."""
+def test_error_responses_are_logged(method: str, path: str, status: int, outcome: str) -> None:
+    """A rejected request is logged with the error code of its response."""
     sandbox = create_app()
     assert Wire(sandbox).request(method, path).status_code == status
     assert (sandbox.requests[-1].status, sandbox.requests[-1].outcome) == (status, outcome)
     assert sandbox.requests[-1].path == path.partition("?")[0]
 
 
-def test_crash_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure of the sandbox itself is noted as one."""
+def test_crash_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of the sandbox itself is logged as one."""
     sandbox = create_app()
 
     def crash(*_: object, **__: object) -> None:
@@ -129,10 +129,10 @@ def test_requests_are_counted_by_what_they_are() -> None:
     assert [each.path for each in log.select(method="GET")] == ["/a", "/a"]
 
 
-def test_unknown_condition_is_refused() -> None:
-    """A condition with a typing mistake is refused, even of an empty log."""
-    with pytest.raises(ConfigurationError, match="A record has no pth, time to ask for"):
-        RequestLog().count(pth="/a", time=TIME)  # type: ignore[call-arg]  # what is refused
+def test_unknown_condition_is_rejected() -> None:
+    """A misspelled condition is rejected, even by an empty log."""
+    with pytest.raises(ConfigurationError, match="A record has no pth, time to select by"):
+        RequestLog().count(pth="/a", time=TIME)  # type: ignore[call-arg]  # what is rejected
 
 
 def test_log_is_bounded_and_can_be_cleared() -> None:
@@ -140,10 +140,10 @@ def test_log_is_bounded_and_can_be_cleared() -> None:
     log = RequestLog()
     entries = [log.begin(record(path=f"/{number}")) for number in range(10_002)]
     assert (len(log), log[0].path, log[-1].path) == (10_000, "/2", "/10001")
-    entries[0].note(status=200)
+    entries[0].update(status=200)
     assert log.count(status=200) == 0
     log.clear()
-    entries[-1].note(status=200)
+    entries[-1].update(status=200)
     assert list(log) == []
     assert repr(log) == "<RequestLog of 0 requests>"
 
@@ -154,7 +154,7 @@ def test_threads_lose_no_record() -> None:
 
     def work() -> None:
         for _ in range(200):
-            log.begin(record()).note(status=200, outcome="ok")
+            log.begin(record()).update(status=200, outcome="ok")
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -165,7 +165,7 @@ def test_threads_lose_no_record() -> None:
 
 
 def test_no_secret_is_kept() -> None:
-    """Nothing that a request carries in confidence is in the log, wherever it was put."""
+    """No secret of a request is in the log, wherever it was put."""
     sandbox = create_app(apps=[DEFAULT_APP, OTHER_APP])
     wire = Wire(sandbox)
     code = wire.code()
@@ -229,30 +229,30 @@ def basic_of(client_id: str, secret: str) -> str:
 def test_grant_type_is_that_of_a_right_form(
     content_type: str, content: bytes, expected: str | None
 ) -> None:
-    """The grant type noted is the one that the endpoint would read."""
+    """The logged grant type is the one that the endpoint would read."""
     sandbox = create_app()
     headers = [("Content-Type", content_type)]
     Wire(sandbox).request("POST", "/oauth/token", content=content, headers=headers)
     assert sandbox.requests[-1].grant_type == expected
 
 
-def test_record_is_complete_when_the_answer_is_there(net: Net) -> None:
-    """A client that has its answer finds it noted, every time."""
+def test_record_is_complete_when_the_response_is_there(net: Net) -> None:
+    """A client that has its response finds it logged, every time."""
     for number in range(1, 51):
         assert net.refresh("x").status_code == 400
         assert net.server.requests.count(status=400, outcome="invalid_grant") == number
 
 
-def test_request_without_an_end_is_noted(net: Net) -> None:
-    """A client that leaves in the middle of its form is noted, without status and outcome."""
+def test_request_without_an_end_is_logged(net: Net) -> None:
+    """A client that leaves in the middle of its form is logged, without status and outcome."""
     url = httpx.URL(net.server.base_url)
     assert url.port is not None
     with socket.create_connection((url.host, url.port)) as connection:
         head = f"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
         connection.sendall(head.encode() + b"Content-Length: 99\r\n\r\ngrant_type=")
     wait_for(net, lambda: net.server.requests.count(path="/oauth/token") == 1)
-    (noted,) = net.server.requests.select(path="/oauth/token")
-    assert (noted.status, noted.outcome, noted.grant_type) == (None, None, None)
+    (logged,) = net.server.requests.select(path="/oauth/token")
+    assert (logged.status, logged.outcome, logged.grant_type) == (None, None, None)
 
 
 def test_secret_at_the_end_of_a_long_path_is_hidden() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipedrive_oauth_client.sandbox.error_responses import (
     MALFORMED,
     REPEATED_PARAMETER,
-    RefusedError,
+    RequestRejectedError,
 )
 from pipedrive_oauth_client.sandbox.requests import (
     Credentials,
@@ -19,7 +19,7 @@ from pipedrive_oauth_client.sandbox.requests import (
     parse_form,
     parse_query,
 )
-from pipedrive_oauth_client.sandbox.urls import with_query
+from pipedrive_oauth_client.sandbox.urls import content_security_source, is_absolute_uri, with_query
 
 
 def encoded(pair: bytes) -> str:
@@ -57,16 +57,16 @@ def test_form_is_read(raw: bytes, expected: dict[str, str]) -> None:
         b"&".join(b"p%d=1" % number for number in range(101)),
     ],
 )
-def test_malformed_form_is_refused(raw: bytes) -> None:
-    """A form with a broken escape, with bytes that aren't UTF-8 or with a gap is refused."""
-    with pytest.raises(RefusedError) as caught:
+def test_malformed_form_is_rejected(raw: bytes) -> None:
+    """A form with a broken escape, with bytes that aren't UTF-8 or with a gap is rejected."""
+    with pytest.raises(RequestRejectedError) as caught:
         parse_form(raw)
     assert caught.value.refusal is MALFORMED
 
 
 def test_malformed_form_is_not_repeated() -> None:
-    """What is said about a malformed form holds nothing of it, down to the last cause."""
-    with pytest.raises(RefusedError) as caught:
+    """The error about a malformed form contains nothing of it, down to the last cause."""
+    with pytest.raises(RequestRejectedError) as caught:
         parse_form(b"a=1&some-secret-code")
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -74,10 +74,10 @@ def test_malformed_form_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"a=1&a=1", b"a=1&a=2", b"a=&a=1", b"%61=1&a=1"])
-def test_repeated_parameter_is_refused(raw: bytes) -> None:
-    """A parameter that comes twice is refused, in a form and in a query."""
+def test_repeated_parameter_is_rejected(raw: bytes) -> None:
+    """A parameter that comes twice is rejected, in a form and in a query."""
     for parse in (parse_form, parse_query):
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(RequestRejectedError) as caught:
             parse(raw)
         assert caught.value.refusal is REPEATED_PARAMETER
 
@@ -184,3 +184,39 @@ def test_bearer_token(value: str) -> None:
 def test_no_bearer_token(values: list[str]) -> None:
     """What isn't exactly one Bearer header gives no token."""
     assert bearer_token(values) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://a.example/cb", "https://a.example/cb?code=1&state=x%20y"),
+        ("https://a.example/cb?", "https://a.example/cb?code=1&state=x%20y"),
+        ("https://a.example/cb?t=1", "https://a.example/cb?t=1&code=1&state=x%20y"),
+        ("https://a.example/cb?t=1&", "https://a.example/cb?t=1&code=1&state=x%20y"),
+        ("https://a.example", "https://a.example?code=1&state=x%20y"),
+    ],
+)
+def test_callback_keeps_the_query_of_its_uri(uri: str, expected: str) -> None:
+    """Parameters are added to a redirect URI without touching the query it has."""
+    assert with_query(uri, [("code", "1"), ("state", "x y")]) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://a.example/cb?t=1", "https://a.example"),
+        ("http://127.0.0.1:8123/cb", "http://127.0.0.1:8123"),
+        ("http://[::1]:8123/cb", "http:"),
+    ],
+)
+def test_source_for_a_policy(uri: str, expected: str) -> None:
+    """A policy names the origin, or the scheme where its grammar can't hold the host."""
+    assert content_security_source(uri) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "callback", "/cb", "http:", "a b:c", "1http://x", "http://x/ "]
+)
+def test_not_a_uri(text: str) -> None:
+    """Text without a scheme, or with characters that no URI has, is no absolute URI."""
+    assert not is_absolute_uri(text)

@@ -26,7 +26,7 @@ from pipedrive_oauth_client.sandbox import (
 )
 from tests.sandbox.support import OTHER_APP, authorization_query, query_of
 
-# One client, as making one reads all certificate authorities; it keeps no connection open.
+# One client for all tests, as creating one loads all certificate authorities.
 HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
 
@@ -84,7 +84,7 @@ def sandbox_threads() -> list[threading.Thread]:
 
 
 def assert_gone(server: SandboxServer) -> None:
-    """Hold a server to having left no thread and no listening socket."""
+    """Check that a server has left no thread and no listening socket."""
     assert sandbox_threads() == []
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address_of(server))
@@ -99,7 +99,7 @@ def test_whole_login_over_tcp() -> None:
         assert parameters["state"] == "a b&c"
         tokens = exchange(server, parameters["code"]).json()
         assert tokens["api_domain"] == server.base_url
-        me = httpx.get(
+        me = HTTP.get(
             f"{tokens['api_domain']}/api/v1/users/me",
             headers={"Authorization": f"Bearer {tokens['access_token']}"},
         )
@@ -109,7 +109,7 @@ def test_whole_login_over_tcp() -> None:
 
 
 def test_visit_can_decline_and_choose() -> None:
-    """A visit can press Cancel, and can be another person's."""
+    """A visit can press Cancel, and can be another user's."""
     with run() as server:
         declined = server.visit(authorization_url(server, state="s"), approve=False)
         assert query_of(declined) == {"error": "user_denied", "state": "s"}
@@ -125,8 +125,8 @@ def test_visit_of_a_page_without_choice() -> None:
             assert "code" in query_of(server.visit(authorization_url(server), user=user))
 
 
-def test_visit_tells_why_it_was_refused() -> None:
-    """A visit that the sandbox refuses repeats the sandbox's message."""
+def test_visit_tells_why_it_was_rejected() -> None:
+    """A visit that the sandbox rejects repeats the sandbox's message."""
     with run() as server:
         wrong = f"{server.base_url}/oauth/authorize?{authorization_query(OTHER_APP)}"
         with pytest.raises(ConfigurationError, match="Invalid client: client is invalid"):
@@ -137,7 +137,7 @@ def test_visit_tells_why_it_was_refused() -> None:
 
 
 def test_visit_stays_at_the_sandbox() -> None:
-    """A visit goes to no other server, and repeats no URL that it refuses."""
+    """A visit goes to no other server, and repeats no URL that it rejects."""
     with run() as server:
         for url in (
             "https://oauth.pipedrive.com/oauth/authorize?state=planted",
@@ -155,7 +155,7 @@ def test_visit_after_the_end() -> None:
     """A visit to a server that has stopped says so and keeps the cause."""
     with run() as server:
         url = authorization_url(server)
-    with pytest.raises(ConfigurationError, match="can't be reached") as caught:
+    with pytest.raises(ConfigurationError, match="Cannot connect to the sandbox") as caught:
         server.visit(url)
     assert isinstance(caught.value.__cause__, OSError)
 
@@ -164,10 +164,10 @@ def test_one_of_twenty_refreshes_succeeds() -> None:
     """Of twenty refreshes with one token over as many connections, one succeeds."""
     with run() as server, ThreadPoolExecutor(20) as pool:
         token = login(server)["refresh_token"]
-        answers = list(pool.map(lambda _: refresh(server, token), range(20)))
-        winners = [answer for answer in answers if answer.status_code == 200]
+        responses = list(pool.map(lambda _: refresh(server, token), range(20)))
+        winners = [response for response in responses if response.status_code == 200]
         assert len(winners) == 1
-        assert {answer.json()["error"] for answer in answers if answer not in winners} == {
+        assert {response.json()["error"] for response in responses if response not in winners} == {
             "invalid_grant"
         }
         assert refresh(server, winners[0].json()["refresh_token"]).status_code == 200
@@ -177,8 +177,8 @@ def test_one_of_twenty_exchanges_succeeds() -> None:
     """Of twenty exchanges of one code one succeeds, and the others end its tokens."""
     with run() as server, ThreadPoolExecutor(20) as pool:
         code = query_of(server.visit(authorization_url(server)))["code"]
-        answers = list(pool.map(lambda _: exchange(server, code), range(20)))
-        winners = [answer for answer in answers if answer.status_code == 200]
+        responses = list(pool.map(lambda _: exchange(server, code), range(20)))
+        winners = [response for response in responses if response.status_code == 200]
         assert len(winners) == 1
         assert refresh(server, winners[0].json()["refresh_token"]).status_code == 400
 
@@ -214,25 +214,28 @@ def test_port_is_free_again_at_once() -> None:
         assert "access_token" in login(again)
 
 
-def test_taken_port_is_refused() -> None:
-    """A port that somebody else has is refused with the cause."""
+def test_taken_port_is_rejected() -> None:
+    """A port in use is rejected with the cause."""
     with run() as server:
         _, port = address_of(server)
-        with pytest.raises(ConfigurationError, match=f"^Port {port} ") as caught, run(port=port):
+        with (
+            pytest.raises(ConfigurationError, match=f"^Cannot listen on port {port} of ") as caught,
+            run(port=port),
+        ):
             pytest.fail("two servers on one port")
         assert isinstance(caught.value.__cause__, OSError)
         assert len(sandbox_threads()) == 1
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_impossible_port_is_refused(port: int) -> None:
-    """A number that is no port is refused."""
+def test_impossible_port_is_rejected(port: int) -> None:
+    """A number that is no port is rejected."""
     with pytest.raises(ConfigurationError, match=r"^port must be"), run(port=port):
         pytest.fail("served on no port")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", "", "127.1"])  # noqa: S104
-def test_other_hosts_are_refused(host: str) -> None:
+def test_other_hosts_are_rejected(host: str) -> None:
     """Only this machine's loopback is served."""
     with pytest.raises(ConfigurationError, match=r"^host must be a loopback"), run(host=host):
         pytest.fail("served to others")
@@ -250,21 +253,30 @@ def machine_has(host: str) -> bool:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
 def test_loopback_hosts_are_served(host: str) -> None:
-    """Every loopback address works, for a visit too, or is refused where the machine has it not."""
+    """Every loopback address works, for a visit too, or is rejected where the machine lacks it."""
     if machine_has(host):
         with run(host=host) as server:
             assert host in server.base_url
             assert "access_token" in login(server)
     else:
-        with pytest.raises(ConfigurationError, match=f"on {host} can't be used"), run(host=host):
+        with (
+            pytest.raises(ConfigurationError, match=f"^Cannot listen on port 0 of {host}"),
+            run(host=host),
+        ):
             pytest.fail("served at an address that isn't there")
 
 
 def test_body_that_raises_stops_the_server() -> None:
-    """An error in the block ends the server and comes out as it is."""
+    """An error in the block ends the server and is raised as it is."""
     with pytest.raises(KeyError, match="mine"), run() as server:
         raise KeyError("mine")
     assert_gone(server)
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that wait less than the usual second for requests in progress."""
+    monkeypatch.setattr("pipedrive_oauth_client.sandbox.server._GRACE_SECONDS", 0.1)
 
 
 def send_nothing(_: socket.socket) -> None:
@@ -284,26 +296,28 @@ def send_half_a_form(connection: socket.socket) -> None:
     )
 
 
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("send", [send_nothing, send_half_a_head, send_half_a_form])
 def test_unfinished_requests_do_not_hold_the_server(
     send: Callable[[socket.socket], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A connection whose request never ends is closed when the server stops, without a word."""
+    """A connection whose request never ends is closed when the server stops, without a warning."""
     with contextlib.ExitStack() as stack:
         with run() as server:
             connection = stack.enter_context(socket.create_connection(address_of(server)))
             connection.settimeout(30)
             send(connection)
             # Answered after the first connection was taken in, so that one is known by now.
-            assert httpx.get(server.base_url).status_code == 200
+            assert HTTP.get(server.base_url).status_code == 200
         assert_gone(server)
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
     assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
 
 
-def test_late_answer_does_not_hold_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that is still to come when the server stops is given up, without a word."""
+@pytest.mark.usefixtures("short_grace")
+def test_late_response_does_not_hold_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """A response that is still to come when the server stops is given up, without a warning."""
     with contextlib.ExitStack() as stack:
         with run() as server:
             server.faults.add("/api/v1/users/me", Fault.latency(3600))
@@ -311,7 +325,7 @@ def test_late_answer_does_not_hold_the_server(caplog: pytest.LogCaptureFixture) 
             connection.settimeout(30)
             connection.sendall(b"GET /api/v1/users/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             while not server.requests.count(path="/api/v1/users/me", fault="latency"):
-                assert httpx.get(server.base_url).status_code == 200
+                assert HTTP.get(server.base_url).status_code == 200
         assert_gone(server)
     assert [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")] == []
 
@@ -354,7 +368,7 @@ def test_nothing_secret_is_logged(
         url = authorization_url(server, state="planted-state")
         code = query_of(server.visit(url))["code"]
         tokens = exchange(server, code).json()
-        httpx.get(
+        HTTP.get(
             f"{server.base_url}/api/v1/users/me",
             headers={"Authorization": f"Bearer {tokens['access_token']}"},
         )
@@ -385,7 +399,7 @@ def test_loggers_are_left_alone() -> None:
 
     before = settings()
     with run() as server:
-        httpx.get(server.base_url)
+        HTTP.get(server.base_url)
         assert settings() == before
     assert settings() == before
 
@@ -394,7 +408,7 @@ def test_forwarded_headers_are_not_believed() -> None:
     """A proxy's headers change nothing: `api_domain` is where the request came to."""
     with run() as server:
         code = query_of(server.visit(authorization_url(server)))["code"]
-        answer = httpx.post(
+        response = HTTP.post(
             f"{server.base_url}/oauth/token",
             data={
                 "grant_type": "authorization_code",
@@ -404,4 +418,4 @@ def test_forwarded_headers_are_not_believed() -> None:
             auth=credentials(),
             headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"},
         )
-        assert answer.json()["api_domain"] == server.base_url
+        assert response.json()["api_domain"] == server.base_url

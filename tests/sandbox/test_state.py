@@ -9,33 +9,34 @@ import attrs
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER
-from pipedrive_oauth_client.sandbox.error_responses import RefusedError
-from pipedrive_oauth_client.sandbox.models import Grant, IssuedToken, Lifetimes, Ticket, TokenPair
-from pipedrive_oauth_client.sandbox.state import Shelf, State
+from pipedrive_oauth_client.sandbox.error_responses import RequestRejectedError
+from pipedrive_oauth_client.sandbox.models import Grant, IssuedToken, Ticket, TokenPair
+from pipedrive_oauth_client.sandbox.settings import Lifetimes
+from pipedrive_oauth_client.sandbox.state import ExpiringStore, State
 from tests.sandbox.support import Clock
 
 LIFETIMES = Lifetimes()
 
 
 def make_state(clock: Clock, *, rotate: bool = True) -> State:
-    """Return an empty memory with the usual lifetimes."""
+    """Return an empty state with the default lifetimes."""
     return State(clock=clock, lifetimes=LIFETIMES, rotate_refresh_tokens=rotate)
 
 
 def redeem(state: State, code: str) -> TokenPair:
-    """Redeem a code as the app that it was given to."""
+    """Redeem a code as the app that it was issued to."""
     return state.redeem_code(code, app=DEFAULT_APP, redirect_uri=DEFAULT_APP.redirect_uri)
 
 
 def together(count: int, step: Callable[[], object]) -> list[object]:
-    """Return what each of several threads got that took one step at the same moment."""
+    """Run one step in several threads at the same moment, and return their results."""
     barrier, results = threading.Barrier(count, timeout=30), list[object]()
 
     def work() -> None:
         barrier.wait()
         try:
             results.append(step())
-        except RefusedError as error:
+        except RequestRejectedError as error:
             results.append(error.refusal)
 
     threads = [threading.Thread(target=work) for _ in range(count)]
@@ -86,7 +87,7 @@ def test_ticket_is_taken_once_however_many_try(clock: Clock) -> None:
 
 @pytest.mark.parametrize("rotate", [True, False])
 def test_memory_stays_bounded(clock: Clock, rotate: bool) -> None:
-    """Half a year of a login and some refreshes a day leaves only what still lives."""
+    """Half a year of a login and some refreshes a day leaves only what is still active."""
     state = make_state(clock, rotate=rotate)
     for _ in range(180):
         state.open_ticket(DEFAULT_APP, "state")
@@ -101,7 +102,7 @@ def test_memory_stays_bounded(clock: Clock, rotate: bool) -> None:
 
 
 def test_nothing_secret_is_shown(clock: Clock) -> None:
-    """No text form of the state, its shelves or its records holds a code, a token or a state."""
+    """No `repr` of the state, its stores or its records holds a code, a token or a state."""
     state = make_state(clock)
     state.open_ticket(DEFAULT_APP, "planted-state")
     code = state.issue_code(DEFAULT_APP, DEFAULT_USER)
@@ -125,34 +126,34 @@ def test_nothing_secret_is_shown(clock: Clock) -> None:
 
 
 def test_shelf_keeps_ended_records_as_long_as_asked(clock: Clock) -> None:
-    """An ended record is there until its extra time is over too, and leaves with the next one."""
-    shelf: Shelf[IssuedToken] = Shelf(keep_ended=timedelta(days=1))
+    """An expired record is kept for its extra time too, and removed with the next one."""
+    store: ExpiringStore[IssuedToken] = ExpiringStore(keep_expired=timedelta(days=1))
     grant = Grant(DEFAULT_APP, DEFAULT_USER)
     for key, hours in (("a", 1), ("b", 24), ("c", 1)):
-        shelf.put(key, IssuedToken(grant, clock.now + timedelta(hours=1)), now=clock.now)
+        store.put(key, IssuedToken(grant, clock.now + timedelta(hours=1)), now=clock.now)
         clock.move(hours=hours)
-    assert [shelf.get(key) is not None for key in "abc"] == [False, True, True]
-    shelf.put("d", IssuedToken(grant, clock.now + timedelta(hours=1)), now=clock.now)
-    assert [shelf.get(key) is not None for key in "abcd"] == [False, False, True, True]
-    assert shelf.pop("c") is not None
-    assert shelf.pop("c") is None
-    assert len(shelf) == 1
+    assert [store.get(key) is not None for key in "abc"] == [False, True, True]
+    store.put("d", IssuedToken(grant, clock.now + timedelta(hours=1)), now=clock.now)
+    assert [store.get(key) is not None for key in "abcd"] == [False, False, True, True]
+    assert store.pop("c") is not None
+    assert store.pop("c") is None
+    assert len(store) == 1
 
 
 def test_shelf_renews_a_record(clock: Clock) -> None:
-    """A record that is put again ends last, and does not keep those behind it from leaving."""
-    shelf: Shelf[IssuedToken] = Shelf()
+    """A record that is put again expires last, and does not keep those behind it from removal."""
+    store: ExpiringStore[IssuedToken] = ExpiringStore()
     grant = Grant(DEFAULT_APP, DEFAULT_USER)
     for key in "aba":
         clock.move(hours=1)
-        shelf.put(key, IssuedToken(grant, clock.now + timedelta(hours=5)), now=clock.now)
+        store.put(key, IssuedToken(grant, clock.now + timedelta(hours=5)), now=clock.now)
     clock.move(hours=4)
-    shelf.put("c", IssuedToken(grant, clock.now + timedelta(hours=5)), now=clock.now)
-    assert [shelf.get(key) is not None for key in "abc"] == [True, False, True]
+    store.put("c", IssuedToken(grant, clock.now + timedelta(hours=5)), now=clock.now)
+    assert [store.get(key) is not None for key in "abc"] == [True, False, True]
 
 
 def test_one_thread_at_a_time(clock: Clock) -> None:
-    """While one thread is inside the memory, wherever it stops there, no other one comes in."""
+    """While one thread is inside the state, wherever it stops there, no other one enters."""
     inside, overlaps = threading.Lock(), list[str]()
 
     def slow_clock() -> datetime:
@@ -184,6 +185,6 @@ def test_app_of_the_same_name_is_another_app(clock: Clock) -> None:
     state = make_state(clock)
     code = state.issue_code(DEFAULT_APP, DEFAULT_USER)
     twin = attrs.evolve(DEFAULT_APP, client_id="twin")
-    with pytest.raises(RefusedError, match="authorization_code is invalid"):
+    with pytest.raises(RequestRejectedError, match="authorization_code is invalid"):
         state.redeem_code(code, app=twin, redirect_uri=DEFAULT_APP.redirect_uri)
     assert redeem(state, code).scopes == DEFAULT_APP.scopes

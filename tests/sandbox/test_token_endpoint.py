@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import attrs
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, OTHER_USER, create_app
 from pipedrive_oauth_client.sandbox.requests import MAX_BODY_BYTES
 from tests.sandbox.support import (
@@ -14,7 +18,7 @@ from tests.sandbox.support import (
     Clock,
     Wire,
     basic,
-    refusal,
+    error_of,
     success,
 )
 
@@ -28,9 +32,9 @@ WRONG_CLIENT = ("invalid_client", "Invalid client: client is invalid")
 
 @PATHS
 def test_code_gives_tokens(wire: Wire, path: str) -> None:
-    """A code is exchanged at either path for an answer of the documented form."""
-    answer = wire.exchange(wire.code(), path=path)
-    body = success(answer)
+    """A code is exchanged at either path for a response of the documented form."""
+    response = wire.exchange(wire.code(), path=path)
+    body = success(response)
     assert set(body) == {
         "access_token",
         "token_type",
@@ -43,16 +47,16 @@ def test_code_gives_tokens(wire: Wire, path: str) -> None:
     assert re.fullmatch(r"1:11:[0-9a-f]{40}", body["refresh_token"])
     assert body["token_type"] == "Bearer"
     assert body["scope"] == "base,deals:full,contacts:read,users:read"
-    assert answer.json()["expires_in"] == 3600
+    assert response.json()["expires_in"] == 3600
     assert body["api_domain"] == BASE_URL
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["pragma"] == "no-cache"
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["pragma"] == "no-cache"
 
 
 @PATHS
 def test_refresh_token_gives_tokens(wire: Wire, path: str) -> None:
-    """A refresh token is exchanged at either path for an answer of the same form."""
+    """A refresh token is exchanged at either path for a response of the same form."""
     tokens = wire.tokens(user=OTHER_USER)
     renewed = success(wire.refresh(tokens["refresh_token"], path=path))
     assert set(renewed) == set(tokens)
@@ -63,25 +67,25 @@ def test_refresh_token_gives_tokens(wire: Wire, path: str) -> None:
 
 
 def test_code_works_once(wire: Wire) -> None:
-    """A code that was exchanged is refused from then on."""
+    """A code that was exchanged is rejected from then on."""
     code = wire.code()
     success(wire.exchange(code))
-    assert refusal(wire.exchange(code)) == CODE_INVALID
+    assert error_of(wire.exchange(code)) == CODE_INVALID
 
 
 @pytest.mark.parametrize("later", [{"seconds": 1}, {"minutes": 30}])
 def test_second_use_of_a_code_ends_its_tokens(
     wire: Wire, clock: Clock, later: dict[str, float]
 ) -> None:
-    """A code that comes again ends all tokens that it gave, renewed ones too, and no others."""
+    """The second use of a code ends all tokens that it gave, refreshed ones too, and no others."""
     code, others = wire.code(), wire.tokens()
     first = success(wire.exchange(code))
     second = success(wire.refresh(first["refresh_token"]))
     clock.move(**later)
-    assert refusal(wire.exchange(code)) == CODE_INVALID
+    assert error_of(wire.exchange(code)) == CODE_INVALID
     for tokens in (first, second):
-        assert refusal(wire.me(tokens["access_token"]), 401)[0] == "invalid_token"
-        assert refusal(wire.refresh(tokens["refresh_token"])) == REFRESH_TOKEN_INVALID
+        assert error_of(wire.me(tokens["access_token"]), 401)[0] == "invalid_token"
+        assert error_of(wire.refresh(tokens["refresh_token"])) == REFRESH_TOKEN_INVALID
     assert wire.me(others["access_token"]).status_code == 200
     success(wire.refresh(others["refresh_token"]))
 
@@ -92,16 +96,16 @@ def test_code_lives_five_minutes(wire: Wire, clock: Clock) -> None:
     clock.move(minutes=4, seconds=59)
     success(wire.exchange(early))
     clock.move(seconds=1)
-    assert refusal(wire.exchange(late)) == CODE_EXPIRED
+    assert error_of(wire.exchange(late)) == CODE_EXPIRED
 
 
-def test_code_of_another_client_is_refused(wire: Wire) -> None:
-    """A code works for the app that it was given to, and another app's try does not spend it."""
+def test_code_of_another_client_is_rejected(wire: Wire) -> None:
+    """A code works for the app that it was issued to; another app's attempt does not spend it."""
     code = wire.code()
-    answer = wire.exchange(code, app=OTHER_APP, redirect_uri=DEFAULT_APP.redirect_uri)
-    assert refusal(answer) == CODE_INVALID
+    response = wire.exchange(code, app=OTHER_APP, redirect_uri=DEFAULT_APP.redirect_uri)
+    assert error_of(response) == CODE_INVALID
     tokens = success(wire.exchange(code))
-    assert refusal(wire.exchange(code, app=OTHER_APP)) == CODE_INVALID
+    assert error_of(wire.exchange(code, app=OTHER_APP)) == CODE_INVALID
     assert wire.me(tokens["access_token"]).status_code == 200
 
 
@@ -117,41 +121,41 @@ def test_code_of_another_client_is_refused(wire: Wire) -> None:
     ],
 )
 def test_redirect_uri_must_be_the_codes(wire: Wire, redirect_uri: str | None, message: str) -> None:
-    """The redirect URI that the code went to must be named to the letter; a wrong try is free."""
+    """The redirect URI of the code must be named exactly; a wrong attempt does not spend it."""
     code = wire.code()
-    assert refusal(wire.exchange(code, redirect_uri=redirect_uri)) == ("invalid_request", message)
+    assert error_of(wire.exchange(code, redirect_uri=redirect_uri)) == ("invalid_request", message)
     success(wire.exchange(code))
 
 
 @pytest.mark.parametrize("code", ["guess", "ü", "1:11:abc"])
-def test_unknown_code_is_refused(wire: Wire, code: str) -> None:
-    """A code that was never given is refused."""
-    assert refusal(wire.exchange(code)) == CODE_INVALID
+def test_unknown_code_is_rejected(wire: Wire, code: str) -> None:
+    """A code that was never issued is rejected."""
+    assert error_of(wire.exchange(code)) == CODE_INVALID
 
 
 def test_code_is_needed(wire: Wire) -> None:
     """Without a code there is nothing to exchange."""
-    assert refusal(wire.exchange("")) == ("invalid_request", "Missing parameter: code")
+    assert error_of(wire.exchange("")) == ("invalid_request", "Missing parameter: code")
 
 
 def test_refresh_token_is_replaced(wire: Wire) -> None:
-    """A refresh answers with another refresh token; the old one is refused, the new one works."""
+    """A refresh returns another refresh token; the old one is rejected, the new one works."""
     old = wire.tokens()["refresh_token"]
     new = success(wire.refresh(old))["refresh_token"]
     assert new != old
-    assert refusal(wire.refresh(old)) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.refresh(old)) == REFRESH_TOKEN_INVALID
     success(wire.refresh(new))
 
 
 def test_refresh_token_can_stay_the_same(clock: Clock) -> None:
-    """Without rotation the same refresh token comes back, and its sixty days begin anew."""
+    """Without rotation the same refresh token comes back, and its sixty days start again."""
     wire = Wire(create_app(clock=clock, rotate_refresh_tokens=False))
     token = wire.tokens()["refresh_token"]
     for _ in range(3):
         clock.move(days=59)
         assert success(wire.refresh(token))["refresh_token"] == token
     clock.move(days=60)
-    assert refusal(wire.refresh(token)) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.refresh(token)) == REFRESH_TOKEN_INVALID
 
 
 def test_refresh_token_dies_unused(wire: Wire, clock: Clock) -> None:
@@ -160,24 +164,24 @@ def test_refresh_token_dies_unused(wire: Wire, clock: Clock) -> None:
     clock.move(days=59, hours=23)
     success(wire.refresh(early))
     clock.move(hours=1)
-    assert refusal(wire.refresh(late)) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.refresh(late)) == REFRESH_TOKEN_INVALID
 
 
-def test_refresh_token_of_another_client_is_refused(wire: Wire) -> None:
-    """A refresh token works for the app that it was given to, and survives another app's try."""
+def test_refresh_token_of_another_client_is_rejected(wire: Wire) -> None:
+    """A refresh token works for the app that it was issued to, and survives another's attempt."""
     token = wire.tokens()["refresh_token"]
-    assert refusal(wire.refresh(token, app=OTHER_APP)) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.refresh(token, app=OTHER_APP)) == REFRESH_TOKEN_INVALID
     success(wire.refresh(token))
 
 
 def test_refresh_token_is_needed(wire: Wire) -> None:
     """Without a refresh token there is nothing to refresh with."""
-    answer = wire.post_form("/oauth/token", {"grant_type": "refresh_token"}, headers=[basic()])
-    assert refusal(answer) == ("invalid_request", "Missing parameter: refresh_token")
+    response = wire.post_form("/oauth/token", {"grant_type": "refresh_token"}, headers=[basic()])
+    assert error_of(response) == ("invalid_request", "Missing parameter: refresh_token")
 
 
 def test_old_access_token_lives_on(wire: Wire, clock: Clock) -> None:
-    """A refresh does not end the access token before it; its own time does."""
+    """A refresh does not end the access token before it; its own expiry does."""
     tokens = wire.tokens()
     clock.move(minutes=30)
     success(wire.refresh(tokens["refresh_token"]))
@@ -190,8 +194,8 @@ def test_old_access_token_lives_on(wire: Wire, clock: Clock) -> None:
 def test_tokens_are_no_codes(wire: Wire) -> None:
     """Neither kind of token works in place of another one or of a code."""
     tokens = wire.tokens()
-    assert refusal(wire.exchange(tokens["refresh_token"])) == CODE_INVALID
-    assert refusal(wire.refresh(tokens["access_token"])) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.exchange(tokens["refresh_token"])) == CODE_INVALID
+    assert error_of(wire.refresh(tokens["access_token"])) == REFRESH_TOKEN_INVALID
     assert wire.me(tokens["refresh_token"]).status_code == 401
 
 
@@ -205,15 +209,15 @@ def test_lifetimes_are_settings(clock: Clock) -> None:
             refresh_token_unused_lifetime_days=1,
         )
     )
-    answer, code = wire.exchange(wire.code()), wire.code()
-    assert answer.json()["expires_in"] == 60
-    tokens = success(answer)
+    response, code = wire.exchange(wire.code()), wire.code()
+    assert response.json()["expires_in"] == 60
+    tokens = success(response)
     clock.move(seconds=30)
-    assert refusal(wire.exchange(code)) == CODE_EXPIRED
+    assert error_of(wire.exchange(code)) == CODE_EXPIRED
     clock.move(seconds=30)
     assert wire.me(tokens["access_token"]).status_code == 401
     clock.move(days=1)
-    assert refusal(wire.refresh(tokens["refresh_token"])) == REFRESH_TOKEN_INVALID
+    assert error_of(wire.refresh(tokens["refresh_token"])) == REFRESH_TOKEN_INVALID
 
 
 @pytest.mark.parametrize("scheme", ["basic", "BASIC"])
@@ -240,9 +244,9 @@ def test_scheme_is_of_any_case(wire: Wire, scheme: str) -> None:
         ([basic(secret="")], WRONG_CLIENT),
         ([basic(secret="sécret")], WRONG_CLIENT),
         ([basic(secret=OTHER_APP.client_secret)], WRONG_CLIENT),
-        ([basic(attrs.evolve(DEFAULT_APP, client_id="nobody"))], WRONG_CLIENT),
+        ([basic(attrs.evolve(DEFAULT_APP, client_id="unregistered"))], WRONG_CLIENT),
         (
-            [basic(attrs.evolve(DEFAULT_APP, client_id="nobody"), secret="no such client")],
+            [basic(attrs.evolve(DEFAULT_APP, client_id="unregistered"), secret="no such client")],
             WRONG_CLIENT,
         ),
     ],
@@ -250,14 +254,14 @@ def test_scheme_is_of_any_case(wire: Wire, scheme: str) -> None:
 def test_client_must_prove_itself(
     wire: Wire, headers: list[tuple[str, str]], expected: tuple[str, str]
 ) -> None:
-    """Without the right credentials in the header nothing is given, and no code is spent."""
+    """Without the right credentials in the header nothing is issued, and no code is spent."""
     code = wire.code()
     fields = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": DEFAULT_APP.redirect_uri,
     }
-    assert refusal(wire.post_form("/oauth/token", fields, headers=headers)) == expected
+    assert error_of(wire.post_form("/oauth/token", fields, headers=headers)) == expected
     success(wire.exchange(code))
 
 
@@ -270,13 +274,13 @@ def test_credentials_in_the_form_do_not_count(wire: Wire) -> None:
         "client_id": DEFAULT_APP.client_id,
         "client_secret": DEFAULT_APP.client_secret,
     }
-    assert refusal(wire.post_form("/oauth/token", fields)) == NO_CREDENTIALS
+    assert error_of(wire.post_form("/oauth/token", fields)) == NO_CREDENTIALS
 
 
-def test_credentials_at_two_places_are_refused(wire: Wire) -> None:
-    """A secret in the form beside the header is one way of authentication too many."""
-    answer = wire.exchange(wire.code(), client_secret=DEFAULT_APP.client_secret)
-    error, message = refusal(answer)
+def test_credentials_at_two_places_are_rejected(wire: Wire) -> None:
+    """A secret in the form besides the header is one way of authentication too many."""
+    response = wire.exchange(wire.code(), client_secret=DEFAULT_APP.client_secret)
+    error, message = error_of(response)
     assert error == "invalid_request"
     assert "Authorization header only" in message
 
@@ -291,29 +295,29 @@ def test_unknown_parameters_are_ignored(wire: Wire) -> None:
     "grant_type",
     ["password", "client_credentials", "AUTHORIZATION_CODE", "authorization_code "],
 )
-def test_other_grant_type_is_refused(wire: Wire, grant_type: str) -> None:
-    """Only the two documented grant types are supported, to the letter."""
-    answer = wire.exchange("x", grant_type=grant_type)
-    assert refusal(answer) == ("unsupported_grant_type", "Unsupported grant type")
+def test_other_grant_type_is_rejected(wire: Wire, grant_type: str) -> None:
+    """Only the two documented grant types are supported, exactly as written."""
+    response = wire.exchange("x", grant_type=grant_type)
+    assert error_of(response) == ("unsupported_grant_type", "Unsupported grant type")
 
 
 @pytest.mark.parametrize("grant_type", ["", None])
 def test_grant_type_is_needed(wire: Wire, grant_type: str | None) -> None:
-    """A form without a grant type, or with an empty one, is refused."""
-    answer = wire.exchange("x", grant_type=grant_type)
-    assert refusal(answer) == ("invalid_request", "Missing parameter: grant_type")
+    """A form without a grant type, or with an empty one, is rejected."""
+    response = wire.exchange("x", grant_type=grant_type)
+    assert error_of(response) == ("invalid_request", "Missing parameter: grant_type")
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "text/plain"])
 def test_content_must_be_a_form(wire: Wire, content_type: str) -> None:
-    """Another content type is refused, whatever the content."""
-    answer = wire.request(
+    """Another content type is rejected, whatever the content."""
+    response = wire.request(
         "POST",
         "/oauth/token",
         content=b"grant_type=refresh_token",
         headers=[("Content-Type", content_type), basic()],
     )
-    assert refusal(answer) == (
+    assert error_of(response) == (
         "invalid_request",
         "Invalid request: content must be application/x-www-form-urlencoded",
     )
@@ -344,37 +348,37 @@ def test_content_type_may_have_a_charset(wire: Wire) -> None:
         (b'{"grant_type": "refresh_token"}', "not correctly encoded"),
     ],
 )
-def test_broken_form_is_refused(wire: Wire, content: bytes, message: str) -> None:
+def test_broken_form_is_rejected(wire: Wire, content: bytes, message: str) -> None:
     """A form that repeats a parameter or is wrongly encoded is an invalid request."""
-    answer = wire.request(
+    response = wire.request(
         "POST", "/oauth/token", content=content, headers=[("Content-Type", FORM), basic()]
     )
-    error, told = refusal(answer)
+    error, told = error_of(response)
     assert error == "invalid_request"
     assert message in told
 
 
-def test_large_form_is_refused(wire: Wire) -> None:
-    """A form of 64 KiB is read, one byte more is refused."""
+def test_large_form_is_rejected(wire: Wire) -> None:
+    """A form of 64 KiB is read, one byte more is rejected."""
     start = b"grant_type=refresh_token&refresh_token="
     for size, status, error in (
         (MAX_BODY_BYTES, 400, "invalid_grant"),
         (MAX_BODY_BYTES + 1, 413, "invalid_request"),
     ):
-        answer = wire.request(
+        response = wire.request(
             "POST",
             "/oauth/token",
             content=start + b"x" * (size - len(start)),
             headers=[("Content-Type", FORM), basic()],
         )
-        assert refusal(answer, status)[0] == error
+        assert error_of(response, status)[0] == error
 
 
 def test_checks_come_in_their_order(wire: Wire) -> None:
-    """A request with everything wrong is told one thing at a time, the outermost first."""
+    """A request with several mistakes gets one at a time, the outermost first."""
 
     def ask(content_type: str, form: bytes, *headers: tuple[str, str]) -> str:
-        return refusal(
+        return error_of(
             wire.request(
                 "POST",
                 "/oauth/token",
@@ -396,10 +400,10 @@ def test_checks_come_in_their_order(wire: Wire) -> None:
 def test_query_of_the_endpoint_does_not_count(wire: Wire) -> None:
     """Parameters in the address are not read (RFC 6749 section 2.3.1)."""
     token = wire.tokens()["refresh_token"]
-    answer = wire.post_form(
+    response = wire.post_form(
         f"/oauth/token?grant_type=refresh_token&refresh_token={token}", {}, headers=[basic()]
     )
-    assert refusal(answer) == ("invalid_request", "Missing parameter: grant_type")
+    assert error_of(response) == ("invalid_request", "Missing parameter: grant_type")
     success(wire.refresh(token))
 
 
@@ -408,3 +412,61 @@ def test_secret_of_any_characters_works() -> None:
     app = attrs.evolve(DEFAULT_APP, client_secret="geheim:ü:✓")
     wire = Wire(create_app(apps=[app], users=[DEFAULT_USER]))
     success(wire.exchange(wire.code(app), app=app))
+
+
+STATUSES = pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+
+
+@STATUSES
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [("absolute", f"{BASE_URL}/oauth/token"), ("relative", "/oauth/token")],
+)
+def test_slashed_path_redirects(status: Any, location: Any, expected: str) -> None:
+    """The path with the slash responds to any POST with the configured redirect alone."""
+    sandbox = create_app(slashed_token_path=status, slashed_token_location=location)
+    wire = Wire(sandbox)
+    tokens = wire.tokens()
+    response = wire.refresh(tokens["refresh_token"], path="/oauth/token/")
+    assert response.status_code == status
+    assert response.headers["location"] == expected
+    assert response.headers["cache-control"] == "no-store"
+    assert response.content == b""
+    success(wire.refresh(tokens["refresh_token"], path="/oauth/token"))
+    assert sandbox.requests.count(grant_type="refresh_token", status=status, outcome=None) == 1
+    assert sandbox.requests.count(grant_type="refresh_token", outcome="ok") == 1
+
+
+@STATUSES
+def test_redirect_needs_no_right_request(status: Any) -> None:
+    """The redirect comes before anything about the request is checked."""
+    wire = Wire(create_app(slashed_token_path=status))
+    assert wire.request("POST", "/oauth/token/", content=b"%").status_code == status
+    assert error_of(wire.request("GET", "/oauth/token/"), 405)[0] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [("absolute", f"{BASE_URL}/pd/oauth/token"), ("relative", "/pd/oauth/token")],
+)
+def test_redirect_of_a_mounted_sandbox(location: Any, expected: str) -> None:
+    """Under a path of another application the redirect stays under it."""
+    inner = create_app(slashed_token_path=307, slashed_token_location=location)
+    wire = Wire(Starlette(routes=[Mount("/pd", inner)]))
+    response = wire.request("POST", "/pd/oauth/token/")
+    assert (response.status_code, response.headers["location"]) == (307, expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"slashed_token_path": "redirect"},
+        {"slashed_token_path": 300},
+        {"slashed_token_path": 200},
+        {"slashed_token_location": "elsewhere"},
+    ],
+)
+def test_other_settings_are_rejected(settings: dict[str, Any]) -> None:
+    """An unknown value is rejected by its name."""
+    with pytest.raises(ConfigurationError, match=f"^{next(iter(settings))} must be"):
+        create_app(**settings)

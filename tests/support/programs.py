@@ -76,8 +76,10 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
             )
             stack.callback(_end, process)
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
-        for address in addresses:
-            _wait_for(address, log)
+        # One client, as creating one loads all certificate authorities: the programs need the time.
+        with httpx.Client(trust_env=False) as client:
+            for address in addresses:
+                _wait_for(client, address, log)
         yield Running(PipedriveSandbox(server, clock), addresses, log)
 
 
@@ -90,11 +92,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE_SECONDS)
 
 
-def _wait_for(address: str, log: Path) -> None:
+def _wait_for(client: httpx.Client, address: str, log: Path) -> None:
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            httpx.get(address, trust_env=False).raise_for_status()
+            client.get(address).raise_for_status()
         except httpx.HTTPError:
             printed = log.read_text(encoding="utf-8")
             assert time.monotonic() < until, f"{address} does not answer: {printed}"

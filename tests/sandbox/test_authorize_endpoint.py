@@ -18,7 +18,7 @@ from tests.sandbox.support import (
     authorization_query,
     bearer,
     callback_parameters,
-    refusal,
+    error_of,
     success,
     ticket_in,
 )
@@ -31,11 +31,11 @@ def policy_of(page: httpx.Response) -> dict[str, list[str]]:
 
 
 def test_page_says_who_asks_for_what(wire: Wire) -> None:
-    """The page names the app, every scope in words, every account, and has both buttons."""
+    """The page names the app, describes every scope and account, and has both buttons."""
     page = wire.open_page(authorization_query())
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "<bdi>Sandbox app</bdi> asks for access" in page.text
+    assert "<bdi>Sandbox app</bdi> requests access" in page.text
     assert "See and change your deals <code>deals:full</code>" in page.text
     assert page.text.count("<li>") == len(DEFAULT_APP.scopes)
     for user in (DEFAULT_USER, OTHER_USER):
@@ -123,8 +123,8 @@ def test_state_is_not_part_of_the_page(wire: Wire) -> None:
     state = "\"><script>alert('state')</script>"
     page = wire.open_page(authorization_query(state=state))
     assert "alert" not in page.text
-    answer = wire.decide(ticket_in(page.text))
-    assert callback_parameters(answer)["state"] == state
+    response = wire.decide(ticket_in(page.text))
+    assert callback_parameters(response)["state"] == state
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,11 @@ def test_state_is_not_part_of_the_page(wire: Wire) -> None:
         ("", "invalid_request", "Missing parameter: client_id"),
         ("client_id=sandbox-client-id", "invalid_request", "Missing parameter: redirect_uri"),
         ("client_id=&redirect_uri=x", "invalid_request", "Missing parameter: client_id"),
-        ("client_id=nobody&redirect_uri=x", "invalid_client", "Invalid client: client is invalid"),
+        (
+            "client_id=other&redirect_uri=x",
+            "invalid_client",
+            "Invalid client: client is invalid",
+        ),
         ("client_id=%FF&redirect_uri=x", "invalid_client", "Invalid client: client is invalid"),
         (
             authorization_query() + "&client_id=sandbox-client-id",
@@ -153,8 +157,8 @@ def test_state_is_not_part_of_the_page(wire: Wire) -> None:
     ],
 )
 def test_wrong_request_is_not_redirected(wire: Wire, query: str, error: str, message: str) -> None:
-    """A request without a known client, or with a broken query, is answered where it is."""
-    assert refusal(wire.open_page(query)) == (error, message)
+    """A request without a known client, or with a broken query, is rejected and not redirected."""
+    assert error_of(wire.open_page(query)) == (error, message)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_wrong_request_is_not_redirected(wire: Wire, query: str, error: str, mes
 def test_other_redirect_uri_is_not_redirected_to(wire: Wire, redirect_uri: str) -> None:
     """A redirect URI must be the registered one to the letter; to another nothing is sent."""
     query = urlencode({"client_id": DEFAULT_APP.client_id, "redirect_uri": redirect_uri})
-    error, message = refusal(wire.open_page(query))
+    error, message = error_of(wire.open_page(query))
     assert (error, message) == ("invalid_request", "Invalid request: redirect_uri is invalid")
 
 
@@ -187,35 +191,35 @@ def test_unknown_parameters_are_ignored(wire: Wire) -> None:
 
 
 def test_yes_redirects_with_a_code_that_works(wire: Wire) -> None:
-    """After a yes the redirect carries a code for the chosen account, and nothing else."""
-    answer = wire.decide(wire.ticket(), account=account_of(OTHER_USER))
-    assert answer.headers["location"].startswith(DEFAULT_APP.redirect_uri + "?code=")
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    tokens = success(wire.exchange(callback_parameters(answer)["code"]))
+    """After consent the redirect carries a code for the chosen account, and nothing else."""
+    response = wire.decide(wire.ticket(), account=account_of(OTHER_USER))
+    assert response.headers["location"].startswith(DEFAULT_APP.redirect_uri + "?code=")
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    tokens = success(wire.exchange(callback_parameters(response)["code"]))
     me = wire.request("GET", "/api/v1/users/me", headers=[bearer(tokens["access_token"])])
     assert me.json()["data"]["company_id"] == OTHER_USER.company_id
 
 
 def test_no_redirects_with_an_error(wire: Wire) -> None:
-    """After a no the redirect carries the error and the state, and no code."""
-    answer = wire.decide(wire.ticket(state="s"), decision="cancel")
-    assert callback_parameters(answer) == {"error": "user_denied", "state": "s"}
+    """After a decline the redirect carries the error and the state, and no code."""
+    response = wire.decide(wire.ticket(state="s"), decision="cancel")
+    assert callback_parameters(response) == {"error": "user_denied", "state": "s"}
 
 
 def test_error_of_a_no_can_be_the_official_clients() -> None:
-    """The error of a no is what the sandbox is told to send."""
+    """The error after a decline is what the sandbox is configured to send."""
     wire = Wire(create_app(decline_error="access_denied"))
-    answer = wire.decide(wire.ticket(), decision="cancel")
-    assert callback_parameters(answer) == {"error": "access_denied"}
+    response = wire.decide(wire.ticket(), decision="cancel")
+    assert callback_parameters(response) == {"error": "access_denied"}
 
 
 @pytest.mark.parametrize("decision", ["allow", "cancel"])
 def test_query_of_the_redirect_uri_is_kept(wire: Wire, decision: str) -> None:
-    """The query that a registered redirect URI has is kept, and the answer added to it."""
-    answer = wire.decide(wire.ticket(OTHER_APP, state="s"), decision=decision)
-    parameters = callback_parameters(answer)
-    assert answer.headers["location"].startswith(OTHER_APP.redirect_uri + "&")
+    """The query that a registered redirect URI has is kept, and the result added to it."""
+    response = wire.decide(wire.ticket(OTHER_APP, state="s"), decision=decision)
+    parameters = callback_parameters(response)
+    assert response.headers["location"].startswith(OTHER_APP.redirect_uri + "&")
     assert parameters["from"] == "pipedrive"
     assert parameters["state"] == "s"
 
@@ -240,27 +244,27 @@ def test_no_state_comes_back_where_none_was_sent(wire: Wire, query: str) -> None
 
 @pytest.mark.parametrize("decision", ["allow", "cancel"])
 def test_ticket_works_once(wire: Wire, decision: str) -> None:
-    """A page that was answered can't be answered again."""
+    """A page that was submitted can't be submitted again."""
     ticket = wire.ticket()
     callback_parameters(wire.decide(ticket, decision=decision))
-    assert refusal(wire.decide(ticket))[0] == "invalid_request"
+    assert error_of(wire.decide(ticket))[0] == "invalid_request"
 
 
 @pytest.mark.parametrize("ticket", ["", "guess", "x" * 5000])
-def test_unknown_ticket_is_refused(wire: Wire, ticket: str) -> None:
-    """A form without the ticket of an open page is refused."""
-    error, message = refusal(wire.decide(ticket))
+def test_unknown_ticket_is_rejected(wire: Wire, ticket: str) -> None:
+    """A form without the ticket of an open page is rejected."""
+    error, message = error_of(wire.decide(ticket))
     assert error == "invalid_request"
-    assert "too old" in message
+    assert "has expired" in message
 
 
 def test_ticket_expires(wire: Wire, clock: Clock) -> None:
-    """A page that has been open for ten minutes can't be answered any more."""
+    """A page that has been open for ten minutes can no longer be submitted."""
     early, late = wire.ticket(), wire.ticket()
     clock.move(minutes=9, seconds=59)
     callback_parameters(wire.decide(early))
     clock.move(seconds=1)
-    assert "too old" in refusal(wire.decide(late))[1]
+    assert "has expired" in error_of(wire.decide(late))[1]
 
 
 def test_tickets_differ(wire: Wire) -> None:
@@ -272,17 +276,17 @@ def test_tickets_differ(wire: Wire) -> None:
 
 @pytest.mark.parametrize("decision", [None, "maybe"])
 def test_form_without_decision_leaves_the_page_open(wire: Wire, decision: str | None) -> None:
-    """A form without a known decision is refused and uses nothing up."""
+    """A form without a known decision is rejected and uses nothing up."""
     ticket = wire.ticket()
-    assert "Choose to allow" in refusal(wire.decide(ticket, decision=decision))[1]
+    assert "Choose to allow" in error_of(wire.decide(ticket, decision=decision))[1]
     callback_parameters(wire.decide(ticket))
 
 
 @pytest.mark.parametrize("account", [None, "1:22"])
 def test_form_without_account_leaves_the_page_open(wire: Wire, account: str | None) -> None:
-    """A form without a known account is refused and uses nothing up."""
+    """A form without a known account is rejected and uses nothing up."""
     ticket = wire.ticket()
-    assert "Choose one of the accounts" in refusal(wire.decide(ticket, account=account))[1]
+    assert "Choose one of the accounts" in error_of(wire.decide(ticket, account=account))[1]
     callback_parameters(wire.decide(ticket))
 
 
@@ -300,10 +304,10 @@ def test_form_without_account_leaves_the_page_open(wire: Wire, account: str | No
         [("Sec-Fetch-Site", "cross-site")],
     ],
 )
-def test_form_of_another_page_is_refused(wire: Wire, headers: list[tuple[str, str]]) -> None:
-    """A form that another site's page sends is refused, even with a ticket that is valid."""
+def test_form_of_another_page_is_rejected(wire: Wire, headers: list[tuple[str, str]]) -> None:
+    """A form that another site's page sends is rejected, even with a ticket that is valid."""
     ticket = wire.ticket()
-    error, _ = refusal(wire.decide(ticket, headers=headers), status=403)
+    error, _ = error_of(wire.decide(ticket, headers=headers), status=403)
     assert error == "access_denied"
     callback_parameters(wire.decide(ticket))
 
@@ -324,11 +328,11 @@ def test_form_of_the_own_page_is_taken(wire: Wire, headers: list[tuple[str, str]
 
 
 def test_decision_must_be_a_form(wire: Wire) -> None:
-    """A decision in another format is refused."""
-    answer = wire.request(
+    """A decision in another format is rejected."""
+    response = wire.request(
         "POST", "/sandbox/consent", content=b"{}", headers=[("Content-Type", "application/json")]
     )
-    assert FORM in refusal(answer)[1]
+    assert FORM in error_of(response)[1]
 
 
 @pytest.mark.parametrize(
@@ -336,8 +340,8 @@ def test_decision_must_be_a_form(wire: Wire) -> None:
     [
         ("contacts:read", "See your contacts (people and organizations)"),
         ("users:read", "See the people who use your company&#39;s account"),
-        ("made:up", "Do something that the sandbox has no words for"),
-        ("deals:else", "Do something that the sandbox has no words for"),
+        ("made:up", "Use a scope that the sandbox has no description for"),
+        ("deals:else", "Use a scope that the sandbox has no description for"),
     ],
 )
 def test_scopes_in_words(scope: str, words: str) -> None:
@@ -347,19 +351,23 @@ def test_scopes_in_words(scope: str, words: str) -> None:
     assert f"<li>{words} <code>{scope}</code></li>" in page
 
 
-def test_whoever_declines_needs_no_account(wire: Wire) -> None:
-    """Cancel leads back to the app whatever stands in the field for an account."""
-    answer = wire.post_form(
+def test_declining_needs_no_account(wire: Wire) -> None:
+    """Cancel leads back to the app whatever the field for an account contains."""
+    response = wire.post_form(
         "/sandbox/consent",
         {"ticket": wire.ticket(state="s"), "other_account": "9:9", "decision": "cancel"},
     )
-    assert answer.status_code == 303
-    assert callback_parameters(answer) == {"error": "user_denied", "state": "s"}
+    assert response.status_code == 303
+    assert callback_parameters(response) == {"error": "user_denied", "state": "s"}
 
 
-def test_pages_that_nobody_answers_are_forgotten(wire: Wire) -> None:
-    """A thousand open pages are remembered; the first of them is not any more."""
+def test_only_a_thousand_open_pages_are_remembered() -> None:
+    """A thousand open pages are remembered; one opened before them is not."""
+    sandbox = create_app()
+    wire = Wire(sandbox)
     first = wire.ticket()
-    last = [wire.ticket() for _ in range(1000)][-1]
-    assert refusal(wire.decide(first))[0] == refusal(wire.decide("unknown"))[0]
+    for _ in range(999):
+        sandbox._state.open_ticket(DEFAULT_APP, None)  # as the page does, but faster
+    last = wire.ticket()
+    assert error_of(wire.decide(first))[0] == error_of(wire.decide("unknown"))[0]
     assert wire.decide(last).status_code == 303

@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import anyio
@@ -17,7 +18,8 @@ import pytest
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox import REFUSALS, Clock, Fault, create_app, run
-from tests.sandbox.support import BASE_URL, FORM, Net, Wire, basic, refusal, success, wait_for
+from pipedrive_oauth_client.sandbox.fault_responses import format_retry_after
+from tests.sandbox.support import BASE_URL, FORM, Net, Wire, basic, error_of, success, wait_for
 
 TOKEN = "/oauth/token"
 RESET = [Fault.reset(), Fault.reset().after_work()]
@@ -40,7 +42,7 @@ def raw_refresh(net: Net, refresh_token: str) -> socket.socket:
 
 
 def meet(net: Net, fault: Fault) -> httpx.Response:
-    """Refresh with a living token and meet a fault."""
+    """Refresh with an active token and meet a fault."""
     token = net.tokens()["refresh_token"]
     net.server.faults.add(TOKEN, fault)
     return net.refresh(token, path=TOKEN)
@@ -56,7 +58,7 @@ def test_reset_is_a_tcp_reset(net: Net, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", CLOSED)
 def test_closed_is_an_ordinary_end(net: Net, fault: Fault) -> None:
-    """The connection ends in order, without a byte."""
+    """The connection ends normally, without a byte."""
     net.server.faults.add(TOKEN, fault)
     with raw_refresh(net, "x") as connection:
         assert connection.recv(1) == b""
@@ -75,13 +77,13 @@ def test_broken_before_the_work(net: Net, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", [RESET[1], CLOSED[1]])
 def test_broken_after_the_work(net: Net, fault: Fault) -> None:
-    """A connection broken after the work has cost the refresh token, and its answer is lost."""
+    """A connection broken after the work has cost the refresh token, and the response is lost."""
     token = net.tokens()["refresh_token"]
     net.server.faults.add(TOKEN, fault)
     with pytest.raises(httpx.TransportError):
         net.refresh(token, path=TOKEN)
     assert (net.server.requests[-1].status, net.server.requests[-1].outcome) == (None, "ok")
-    assert refusal(net.refresh(token))[0] == "invalid_grant"
+    assert error_of(net.refresh(token))[0] == "invalid_grant"
 
 
 def test_reset_on_a_connection_in_use(net: Net) -> None:
@@ -99,8 +101,8 @@ def test_truncated_body(net: Net, sent_bytes: int | None) -> None:
     token = net.tokens()["refresh_token"]
     net.server.faults.add(TOKEN, Fault.truncated(sent_bytes))
     with raw_refresh(net, token) as connection:
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
+        response = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     (length,) = [
         int(line.partition(b":")[2])
@@ -110,7 +112,7 @@ def test_truncated_body(net: Net, sent_bytes: int | None) -> None:
     assert len(body) < length
     assert body.startswith(b'{"access_token"'[: len(body)])
     assert sent_bytes is None or len(body) == min(sent_bytes, length - 1)
-    assert refusal(net.refresh(token))[0] == "invalid_grant"
+    assert error_of(net.refresh(token))[0] == "invalid_grant"
 
 
 def test_truncated_body_is_seen_by_a_client(net: Net) -> None:
@@ -163,9 +165,9 @@ def test_broken_connections_are_no_news_to_the_server(
 def test_rate_limit_with_each_form(net: Net, form: str, expected: str) -> None:
     """A 429 tells how long to wait in any of the forms, counted from the sandbox's clock."""
     fault = Fault.status(429, retry_after=120, retry_after_form=form)  # type: ignore[arg-type]  # from a table
-    answer = meet(net, fault)
-    assert answer.headers["retry-after"] == expected
-    assert refusal(answer, 429) == ("too_many_requests", "Too many requests")
+    response = meet(net, fault)
+    assert response.headers["retry-after"] == expected
+    assert error_of(response, 429) == ("too_many_requests", "Too many requests")
 
 
 def test_retry_after_counts_from_when_it_is_met() -> None:
@@ -175,8 +177,8 @@ def test_retry_after_counts_from_when_it_is_met() -> None:
     fault = Fault.status(503, retry_after=5, retry_after_form="imf-fixdate")
     sandbox.faults.add(TOKEN, fault)
     clock.advance(timedelta(hours=1))
-    answer = Wire(sandbox).request("POST", TOKEN)
-    assert answer.headers["retry-after"] == "Mon, 01 Jun 2026 01:00:05 GMT"
+    response = Wire(sandbox).request("POST", TOKEN)
+    assert response.headers["retry-after"] == "Mon, 01 Jun 2026 01:00:05 GMT"
 
 
 @pytest.mark.parametrize("value", ["-5", "soon", "1.5", ""])
@@ -187,38 +189,38 @@ def test_retry_after_can_be_anything(net: Net, value: str) -> None:
 
 def test_internal_server_error(net: Net) -> None:
     """A 500 has the documented body."""
-    assert refusal(meet(net, Fault.status(500)), 500) == ("server_error", "Internal Server Error")
+    assert error_of(meet(net, Fault.status(500)), 500) == ("server_error", "Internal Server Error")
 
 
 @pytest.mark.parametrize("status", [503, 520, 521, 522, 523, 524, 525, 526])
 def test_outage_is_a_web_page(net: Net, status: int) -> None:
     """Maintenance and the failures of a content delivery network are pages for people."""
-    answer = meet(net, Fault.status(status))
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.text.startswith("<!doctype html>")
+    response = meet(net, Fault.status(status))
+    assert response.status_code == status
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.text.startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize(("status", "word"), [(418, "Teapot"), (599, "Status 599"), (202, "Acce")])
 def test_any_other_status_is_json(net: Net, status: int, word: str) -> None:
     """Any other status comes with a JSON body that names it."""
-    answer = meet(net, Fault.status(status))
-    assert answer.status_code == status
-    assert word in answer.json()["message"]
+    response = meet(net, Fault.status(status))
+    assert response.status_code == status
+    assert word in response.json()["message"]
 
 
 def test_status_without_a_body(net: Net) -> None:
     """A 204 has no body, and its connection goes on."""
-    answer = meet(net, Fault.status(204))
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = meet(net, Fault.status(204))
+    assert (response.status_code, response.content) == (204, b"")
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_each_documented_refusal(net: Net, name: str) -> None:
-    """Every documented error answer can be had, with its status, code and message."""
+    """Every documented error response can be sent, with its status, code and message."""
     expected = REFUSALS[name]
-    answer = meet(net, Fault.refusal(name))
-    assert refusal(answer, expected.status) == (expected.error, expected.message)
+    response = meet(net, Fault.refusal(name))
+    assert error_of(response, expected.status) == (expected.error, expected.message)
 
 
 def test_documented_refusals_are_the_table() -> None:
@@ -247,17 +249,17 @@ def test_documented_refusals_are_the_table() -> None:
 
 
 def test_refusal_with_the_fields_of_the_rfc(net: Net) -> None:
-    """A refusal can have another status and describe itself as RFC 6749 does."""
-    answer = meet(net, Fault.refusal("client_invalid", status=401, rfc_fields=True))
-    assert answer.status_code == 401
-    assert answer.json() == {
+    """An error response can have another status and the fields of RFC 6749."""
+    response = meet(net, Fault.refusal("client_invalid", status=401, rfc_fields=True))
+    assert response.status_code == 401
+    assert response.json() == {
         "error": "invalid_client",
         "error_description": "Invalid client: client is invalid",
     }
 
 
 def test_refusal_of_a_token_has_its_header(net: Net) -> None:
-    """A made-up refusal of an access token has the header that a real one has."""
+    """A planned error response about an access token has the header of a real one."""
     tokens = net.tokens()
     net.server.faults.add("/api/v1/users/me", Fault.refusal("access_token_invalid"))
     made_up, real = net.me(tokens["access_token"]), net.me("v1u:guess")
@@ -267,56 +269,62 @@ def test_refusal_of_a_token_has_its_header(net: Net) -> None:
 
 def test_page_in_place_of_json(net: Net) -> None:
     """A success can be a web page."""
-    answer = meet(net, Fault.page())
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    response = meet(net, Fault.page())
+    assert (response.status_code, response.headers["content-type"]) == (
+        200,
+        "text/html; charset=utf-8",
+    )
 
 
-def test_right_answer_under_a_wrong_type(net: Net) -> None:
+def test_right_response_under_a_wrong_type(net: Net) -> None:
     """The right tokens can come under another content type."""
-    answer = meet(net, Fault.content_type("text/html"))
-    assert answer.headers["content-type"] == "text/html"
-    assert answer.headers.get_list("content-type") == ["text/html"]
-    assert net.me(json.loads(answer.text)["access_token"]).status_code == 200
+    response = meet(net, Fault.content_type("text/html"))
+    assert response.headers["content-type"] == "text/html"
+    assert response.headers.get_list("content-type") == ["text/html"]
+    assert net.me(json.loads(response.text)["access_token"]).status_code == 200
 
 
 def test_garbage_is_no_json(net: Net) -> None:
     """A body can say that it is JSON and be none."""
-    answer = meet(net, Fault.garbage())
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    response = meet(net, Fault.garbage())
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     with pytest.raises(ValueError):  # noqa: PT011  # of either kind, bytes or JSON
-        json.loads(answer.content)
+        json.loads(response.content)
 
 
-def test_any_answer(net: Net) -> None:
+def test_any_response(net: Net) -> None:
     """Any status, body, type and header can be sent."""
     fault = Fault.answer(200, "[]", content_type="application/json; x=1", headers={"Age": "9"})
-    answer = meet(net, fault)
-    assert (answer.text, answer.headers["age"]) == ("[]", "9")
-    assert answer.headers["content-type"] == "application/json; x=1"
+    response = meet(net, fault)
+    assert (response.text, response.headers["age"]) == ("[]", "9")
+    assert response.headers["content-type"] == "application/json; x=1"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_anywhere(net: Net, status: int) -> None:
     """A redirect can lead to any address."""
-    answer = meet(net, Fault.redirect("https://evil.example/x?y", status=status))
-    assert (answer.status_code, answer.headers["location"]) == (status, "https://evil.example/x?y")
+    response = meet(net, Fault.redirect("https://evil.example/x?y", status=status))
+    assert (response.status_code, response.headers["location"]) == (
+        status,
+        "https://evil.example/x?y",
+    )
 
 
 @pytest.mark.parametrize("announced", [True, False])
 @pytest.mark.parametrize("size_bytes", [15, 1000, 65_551, 3_000_000])
 def test_oversized_body(net: Net, size_bytes: int, announced: bool) -> None:
     """A body has exactly the size asked for, is JSON, and says its size if it is to."""
-    answer = meet(net, Fault.oversized(size_bytes, announced=announced))
-    assert len(answer.content) == size_bytes
-    assert set(answer.json()) == {"padding"}
-    assert answer.headers.get("content-length") == (str(size_bytes) if announced else None)
+    response = meet(net, Fault.oversized(size_bytes, announced=announced))
+    assert len(response.content) == size_bytes
+    assert set(response.json()) == {"padding"}
+    assert response.headers.get("content-length") == (str(size_bytes) if announced else None)
 
 
 def test_client_that_leaves_an_oversized_body(net: Net) -> None:
     """A client that stops reading ends the stream, and the server goes on."""
     net.server.faults.add(TOKEN, Fault.oversized(64 * 1024**2))
-    with net.client.stream("POST", net.server.base_url + TOKEN) as answer:
-        assert len(next(answer.iter_bytes(1024))) == 1024
+    with net.client.stream("POST", net.server.base_url + TOKEN) as response:
+        assert len(next(response.iter_bytes(1024))) == 1024
     assert net.request("GET", "/").status_code == 200
 
 
@@ -340,14 +348,14 @@ def test_fields_of_a_success(net: Net, fields: dict[str, object], without: list[
 
 
 def test_fields_of_a_refusal_stay(net: Net) -> None:
-    """An error answer is not overridden."""
+    """An error response is not overridden."""
     net.server.faults.add(TOKEN, Fault.override({"error": "planted"}))
-    assert refusal(net.refresh("x", path=TOKEN))[0] == "invalid_grant"
+    assert error_of(net.refresh("x", path=TOKEN))[0] == "invalid_grant"
 
 
 @pytest.mark.parametrize("fault", [Fault.latency(7), Fault.status(503).delayed(7)])
 def test_latency_waits_as_told(fault: Fault) -> None:
-    """A late answer is late by what the sandbox's own sleep makes of it."""
+    """A delayed response waits with the sandbox's own sleep."""
     waited = list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -360,7 +368,7 @@ def test_latency_waits_as_told(fault: Fault) -> None:
 
 
 def test_client_that_does_not_wait() -> None:
-    """An impatient client's refresh is done: its token is spent, and no answer is noted."""
+    """An impatient client's refresh is done: its token is spent, and no response is logged."""
     asleep, left = threading.Event(), threading.Event()
 
     async def sleep(_seconds: float) -> None:
@@ -379,12 +387,12 @@ def test_client_that_does_not_wait() -> None:
             record = server.requests[-1]
             assert (record.status, record.outcome, record.fault) == (None, "ok", "latency")
         assert left.wait(30)
-        assert refusal(net.refresh(token))[0] == "invalid_grant"
+        assert error_of(net.refresh(token))[0] == "invalid_grant"
         assert server.requests[-2].status is None
 
 
 def test_latency_does_not_hold_the_others(net: Net) -> None:
-    """While one answer is late, other requests are answered."""
+    """While one response is delayed, other requests get theirs."""
     net.server.faults.add(TOKEN, Fault.latency(3600))
     with raw_refresh(net, "x"):
         wait_for(net, lambda: net.server.requests.count(fault="latency") == 1)
@@ -411,21 +419,47 @@ def test_threads_share_faults_fairly(net: Net) -> None:
 
 
 @pytest.mark.parametrize("name", ["Retry After", "a:b", "", "\u00e4", "a\n"])
-def test_header_that_can_not_be_sent_is_refused(name: str) -> None:
+def test_header_that_can_not_be_sent_is_rejected(name: str) -> None:
     """Such a name would end the connection, and look like another fault."""
     with pytest.raises(ConfigurationError, match="name of a header"):
         Fault.answer(200, "{}", headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", [" x", "x ", "a\tb", "\u00e4"])
-def test_header_value_that_can_not_be_sent_is_refused(value: str) -> None:
+def test_header_value_that_can_not_be_sent_is_rejected(value: str) -> None:
     """So would such a value."""
     with pytest.raises(ConfigurationError, match="header"):
         Fault.answer(200, "{}", headers={"X-Test": value})
 
 
 @pytest.mark.parametrize("status", [200.5, True, "200", 199, 600])
-def test_status_that_is_none_is_refused(status: Any) -> None:
+def test_status_that_is_none_is_rejected(status: Any) -> None:
     """A status is a whole number that HTTP has."""
     with pytest.raises(ConfigurationError, match="status"):
         Fault.answer(status, "{}")
+
+
+# The moment that RFC 9110 section 5.6.7 writes in its three forms.
+THEN = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+FORMS = {
+    "seconds": "90",
+    "imf-fixdate": "Sun, 06 Nov 1994 08:49:37 GMT",
+    "rfc850": "Sunday, 06-Nov-94 08:49:37 GMT",
+    "asctime": "Sun Nov  6 08:49:37 1994",
+}
+
+
+@pytest.mark.parametrize(("form", "expected"), FORMS.items())
+def test_each_form_is_the_rfcs(form: Any, expected: str) -> None:
+    """Each form is written as in the example of the RFC."""
+    now = THEN - timedelta(seconds=90)
+    assert format_retry_after(90, form=form, now=now) == expected
+
+
+@pytest.mark.parametrize("form", ["imf-fixdate", "rfc850", "asctime"])
+def test_every_day_and_month_is_right(form: Any) -> None:
+    """The standard library reads every day of a leap year back as the day that was written."""
+    for day in range(366):
+        now = datetime(2028, 1, 1, 23, 59, 59, tzinfo=UTC) + timedelta(days=day)
+        read = parsedate_to_datetime(format_retry_after(1, form=form, now=now))
+        assert read.replace(tzinfo=UTC) == now + timedelta(seconds=1)

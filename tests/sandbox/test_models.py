@@ -63,14 +63,14 @@ def test_scopes_become_a_tuple() -> None:
     ],
 )
 def test_app_refuses(name: str, value: object) -> None:
-    """An app that could not be registered, or not be carried by HTTP, is refused by its field."""
+    """An app that Pipedrive or HTTP could not have is rejected by the name of the field."""
     fields: dict[str, object] = {
         **attrs.asdict(DEFAULT_APP),
         "client_secret": "a-secret-value",
         name: value,
     }
     with pytest.raises(ConfigurationError) as caught:
-        App(**fields)  # type: ignore[arg-type]  # wrong types are among what is refused
+        App(**fields)  # type: ignore[arg-type]  # wrong types are among what is rejected
     assert name.removesuffix("s") in str(caught.value)
     assert "a-secret-value" not in str(caught.value)
 
@@ -95,13 +95,13 @@ def test_app_takes_a_redirect_uri(redirect_uri: str) -> None:
     [("id", 0), ("id", True), ("id", "1"), ("company_id", -1), ("name", ""), ("email", "a\tb")],
 )
 def test_user_refuses(name: str, value: object) -> None:
-    """A user without a number, a name or an address is refused by the field."""
+    """A user without a number, a name or an address is rejected by the field."""
     fields: dict[str, object] = {**attrs.asdict(DEFAULT_USER), name: value}
     with pytest.raises(ConfigurationError, match=f"^{name} "):
-        User(**fields)  # type: ignore[arg-type]  # wrong types are among what is refused
+        User(**fields)  # type: ignore[arg-type]  # wrong types are among what is rejected
 
 
 def test_default_users_are_of_two_companies() -> None:
-    """The two ready-made people work in two companies."""
+    """The two default users belong to two companies."""
     assert DEFAULT_USER.company_id != OTHER_USER.company_id
     assert DEFAULT_USER.company_domain != OTHER_USER.company_domain

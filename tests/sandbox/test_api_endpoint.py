@@ -15,7 +15,7 @@ from pipedrive_oauth_client.sandbox import (
     User,
     create_app,
 )
-from tests.sandbox.support import Clock, Wire, basic, bearer, refusal
+from tests.sandbox.support import Clock, Wire, basic, bearer, error_of
 
 ME, DEALS = "/api/v1/users/me", "/api/v2/deals"
 ABOUT_THE_TOKEN = (
@@ -26,10 +26,10 @@ ABOUT_THE_TOKEN = (
 
 @pytest.mark.parametrize("user", [DEFAULT_USER, OTHER_USER])
 def test_token_tells_its_user(wire: Wire, user: User) -> None:
-    """The answer describes the person who let the app in, and their company."""
-    answer = wire.me(wire.tokens(user=user)["access_token"])
-    assert answer.status_code == 200
-    assert answer.json() == {
+    """The response describes the user who installed the app, and their company."""
+    response = wire.me(wire.tokens(user=user)["access_token"])
+    assert response.status_code == 200
+    assert response.json() == {
         "success": True,
         "data": {
             "id": user.id,
@@ -55,11 +55,11 @@ def test_scheme_is_of_any_case(wire: Wire, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["v1u:guess", "x", "1:11:abc"])
-def test_unknown_token_is_refused(wire: Wire, token: str) -> None:
-    """A token that was never given is invalid, and the header says so (RFC 6750 section 3.1)."""
-    answer = wire.me(token)
-    assert refusal(answer, 401)[0] == "invalid_token"
-    assert answer.headers["www-authenticate"] == ABOUT_THE_TOKEN
+def test_unknown_token_is_rejected(wire: Wire, token: str) -> None:
+    """A token that was never issued is invalid, and the header says so (RFC 6750 section 3.1)."""
+    response = wire.me(token)
+    assert error_of(response, 401)[0] == "invalid_token"
+    assert response.headers["www-authenticate"] == ABOUT_THE_TOKEN
 
 
 def test_token_expires(wire: Wire, clock: Clock) -> None:
@@ -68,17 +68,17 @@ def test_token_expires(wire: Wire, clock: Clock) -> None:
     clock.move(minutes=59, seconds=59)
     assert wire.me(token).status_code == 200
     clock.move(seconds=1)
-    answer = wire.me(token)
-    assert refusal(answer, 401)[0] == "invalid_token"
-    assert answer.headers["www-authenticate"] == ABOUT_THE_TOKEN
+    response = wire.me(token)
+    assert error_of(response, 401)[0] == "invalid_token"
+    assert response.headers["www-authenticate"] == ABOUT_THE_TOKEN
 
 
 @pytest.mark.parametrize("headers", [[], [basic()], [("Authorization", "Bearer")]])
 def test_no_token_is_no_error_of_a_token(wire: Wire, headers: list[tuple[str, str]]) -> None:
-    """Without a bearer token the header asks for one and names no error."""
-    answer = wire.request("GET", ME, headers=headers)
-    assert refusal(answer, 401)[0] == "unauthorized"
-    assert answer.headers["www-authenticate"] == 'Bearer realm="pipedrive-sandbox"'
+    """Without a bearer token the header requires one and names no error."""
+    response = wire.request("GET", ME, headers=headers)
+    assert error_of(response, 401)[0] == "unauthorized"
+    assert response.headers["www-authenticate"] == 'Bearer realm="pipedrive-sandbox"'
 
 
 def test_token_elsewhere_does_not_count(wire: Wire) -> None:
@@ -89,14 +89,14 @@ def test_token_elsewhere_does_not_count(wire: Wire) -> None:
         (f"{ME}?api_token={token}", []),
         (ME, [("Cookie", f"access_token={token}")]),
     ):
-        assert refusal(wire.request("GET", path, headers=headers), 401)[0] == "unauthorized"
+        assert error_of(wire.request("GET", path, headers=headers), 401)[0] == "unauthorized"
 
 
 def test_two_tokens_are_none(wire: Wire) -> None:
     """Two Authorization headers leave open which token is meant."""
     token = wire.tokens()["access_token"]
-    answer = wire.request("GET", ME, headers=[bearer(token), bearer(token)])
-    assert refusal(answer, 401)[0] == "unauthorized"
+    response = wire.request("GET", ME, headers=[bearer(token), bearer(token)])
+    assert error_of(response, 401)[0] == "unauthorized"
 
 
 def app_with(*scopes: str) -> App:
@@ -113,9 +113,9 @@ def get(wire: Wire, path: str, app: App, user: User = DEFAULT_USER) -> httpx.Res
 def test_deals_need_a_scope(scope: str) -> None:
     """Either scope of the deals opens them."""
     app = app_with("base", scope)
-    answer = get(Wire(create_app(apps=[app])), DEALS, app)
-    assert answer.status_code == 200
-    body = answer.json()
+    response = get(Wire(create_app(apps=[app])), DEALS, app)
+    assert response.status_code == 200
+    body = response.json()
     assert body.keys() == {"success", "data", "additional_data"}
     assert body["success"] is True
     assert len(body["data"]) == 5
@@ -134,9 +134,9 @@ def test_deals_need_a_scope(scope: str) -> None:
 def test_missing_scope_is_named(path: str, scopes: list[str], needed: str) -> None:
     """A call beyond the app's scopes is forbidden, and the header says what it needs."""
     app = app_with(*scopes)
-    answer = get(Wire(create_app(apps=[app])), path, app)
-    assert refusal(answer, 403) == ("insufficient_scope", "Scope and URL mismatch")
-    assert answer.headers["www-authenticate"] == (
+    response = get(Wire(create_app(apps=[app])), path, app)
+    assert error_of(response, 403) == ("insufficient_scope", "Scope and URL mismatch")
+    assert response.headers["www-authenticate"] == (
         'Bearer realm="pipedrive-sandbox", error="insufficient_scope", '
         f'error_description="Scope and URL mismatch", scope="{needed}"'
     )
@@ -181,41 +181,41 @@ def test_cursors_lead_through_the_deals(wire: Wire, limit: int, pages: int) -> N
         ("limit=1&limit=1", "parameter is repeated"),
     ],
 )
-def test_wrong_pages_are_refused(wire: Wire, query: str, name: str) -> None:
+def test_wrong_pages_are_rejected(wire: Wire, query: str, name: str) -> None:
     """A limit or a cursor that is none is an invalid request, and counts as a call."""
-    answer = get(wire, f"{DEALS}?{query}", DEFAULT_APP)
-    error, message = refusal(answer)
+    response = get(wire, f"{DEALS}?{query}", DEFAULT_APP)
+    error, message = error_of(response)
     assert error == "invalid_request"
     assert name in message
-    assert answer.headers["x-ratelimit-remaining"] == "479"
+    assert response.headers["x-ratelimit-remaining"] == "479"
 
 
 @pytest.mark.parametrize("headers", [[], [bearer("guess")]])
 def test_deals_need_a_token(wire: Wire, headers: list[tuple[str, str]]) -> None:
-    """Without a living token the deals are closed, and no rate limit is told."""
-    answer = wire.request("GET", DEALS, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer ")
-    assert "x-ratelimit-limit" not in answer.headers
+    """Without an active token the deals are not available, and no rate limit is sent."""
+    response = wire.request("GET", DEALS, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer ")
+    assert "x-ratelimit-limit" not in response.headers
 
 
 def test_rate_limit_is_told_and_kept(clock: Clock) -> None:
-    """Every call tells what is left of the window; one too many is refused until the next one."""
+    """Every response tells what is left of the window; a call too many must wait for the next."""
     wire = Wire(create_app(clock=clock, api_calls_per_two_seconds=3))
     token, other = wire.tokens()["access_token"], wire.tokens()["access_token"]
     clock.move(seconds=0.5)
     told = list[tuple[int, str, str, str | None]]()
     for _ in range(4):
-        answer = wire.me(token)
+        response = wire.me(token)
         told.append(
             (
-                answer.status_code,
-                answer.headers["x-ratelimit-remaining"],
-                answer.headers["x-ratelimit-reset"],
-                answer.headers.get("retry-after"),
+                response.status_code,
+                response.headers["x-ratelimit-remaining"],
+                response.headers["x-ratelimit-reset"],
+                response.headers.get("retry-after"),
             )
         )
-        assert answer.headers["x-ratelimit-limit"] == "3"
+        assert response.headers["x-ratelimit-limit"] == "3"
     assert told == [
         (200, "2", "2", None),
         (200, "1", "2", None),
@@ -224,9 +224,9 @@ def test_rate_limit_is_told_and_kept(clock: Clock) -> None:
     ]
     assert wire.me(other).status_code == 200
     clock.move(seconds=1)
-    answer = wire.me(token)
-    assert refusal(answer, 429) == ("too_many_requests", "Too many requests")
-    assert answer.headers["retry-after"] == "1"
+    response = wire.me(token)
+    assert error_of(response, 429) == ("too_many_requests", "Too many requests")
+    assert response.headers["retry-after"] == "1"
     clock.move(seconds=1)
     assert wire.me(token).headers["x-ratelimit-remaining"] == "2"
 
@@ -243,6 +243,6 @@ def test_forbidden_calls_count(clock: Clock) -> None:
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True])
 def test_rate_limit_is_a_number(number: Any) -> None:
-    """A limit that is no whole number from 1 is refused by its name."""
+    """A limit that is no whole number of at least 1 is rejected by its name."""
     with pytest.raises(ConfigurationError, match=r"^api_calls_per_two_seconds must be"):
         create_app(api_calls_per_two_seconds=number)

@@ -20,12 +20,12 @@ from pipedrive_oauth_client.sandbox import (
     User,
     create_app,
 )
-from pipedrive_oauth_client.sandbox.pages import span_in_words
+from pipedrive_oauth_client.sandbox.pages import describe_span
 from tests.sandbox.support import BASE_URL, OTHER_APP, Clock, Wire, success
 
 
 def text_of(wire: Wire) -> str:
-    """Return what a person reads on the home page, in one line."""
+    """Return the text of the home page, in one line."""
     page = wire.request("GET", "/")
     assert page.status_code == 200
     body = page.text.partition("</style>")[2]
@@ -41,7 +41,7 @@ def rows_of(page: str, kind: str) -> list[str]:
 
 
 def many_users(count: int) -> list[User]:
-    """Make that many people of one company."""
+    """Make that many users of one company."""
     return [
         attrs.evolve(DEFAULT_USER, id=number, email=f"p{number}@acme.example")
         for number in range(1, count + 1)
@@ -67,7 +67,7 @@ def test_links_lead_to_the_consent_page(wire: Wire) -> None:
     for app, link in zip((DEFAULT_APP, OTHER_APP), links, strict=True):
         page = wire.request("GET", unescape(link))
         assert page.status_code == 200
-        assert f"<bdi>{app.name}</bdi> asks for access" in page.text
+        assert f"<bdi>{app.name}</bdi> requests access" in page.text
 
 
 def test_links_stay_below_a_mount() -> None:
@@ -82,7 +82,7 @@ def test_links_stay_below_a_mount() -> None:
 
 
 def test_accounts_are_shown_with_what_they_installed(wire: Wire) -> None:
-    """Each account is there with its company, and with the apps that it let in."""
+    """Each account is there with its company, and with the apps that it installed."""
     assert "Acme acme Alex Moreno alex@acme.example none" in text_of(wire)
     wire.tokens(OTHER_APP, DEFAULT_USER)
     text = text_of(wire)
@@ -91,8 +91,8 @@ def test_accounts_are_shown_with_what_they_installed(wire: Wire) -> None:
 
 
 def test_live_tokens_are_shown_masked(wire: Wire, clock: Clock) -> None:
-    """Of a token the page shows the end, whose it is and how long it lives; never all of it."""
-    assert "No token is alive." in text_of(wire)
+    """Of a token the page shows the end, the user and the expiry; never all of it."""
+    assert "No token is active." in text_of(wire)
     tokens = wire.tokens(OTHER_APP, OTHER_USER)
     clock.move(minutes=1)
     page = wire.request("GET", "/").text
@@ -108,7 +108,7 @@ def test_live_tokens_are_shown_masked(wire: Wire, clock: Clock) -> None:
 
 
 def test_dead_tokens_are_not_shown(wire: Wire, clock: Clock) -> None:
-    """Tokens that were replaced, revoked, uninstalled or have expired are gone from the page."""
+    """Tokens that were replaced, revoked, uninstalled or have expired are not on the page."""
     first = wire.tokens()
     second = success(wire.refresh(first["refresh_token"]))
     assert len(rows_of(wire.request("GET", "/").text, "tokens")) == 3
@@ -122,12 +122,12 @@ def test_dead_tokens_are_not_shown(wire: Wire, clock: Clock) -> None:
     (row,) = rows_of(wire.request("GET", "/").text, "tokens")
     assert row.startswith("1:11:…")
     wire.revoke(second["refresh_token"], "refresh_token")
-    assert "No token is alive." in text_of(wire)
+    assert "No token is active." in text_of(wire)
     wire.tokens(OTHER_APP, OTHER_USER)
-    assert "No token is alive." not in text_of(wire)
+    assert "No token is active." not in text_of(wire)
     assert isinstance(wire.sandbox, Sandbox)
     wire.sandbox.uninstall(OTHER_USER, app=OTHER_APP)
-    assert "No token is alive." in text_of(wire)
+    assert "No token is active." in text_of(wire)
 
 
 def test_newest_tokens_come_first(wire: Wire) -> None:
@@ -143,7 +143,7 @@ def test_requests_are_shown() -> None:
     clock = Clock()
     sandbox = create_app(clock=clock)
     wire = Wire(sandbox)
-    assert "Nobody has asked for anything yet." in text_of(wire)
+    assert "No requests yet." in text_of(wire)
     wire.refresh("x")
     clock.move(seconds=1)
     sandbox.faults.add("/oauth/revoke", Fault.status(503))
@@ -157,25 +157,25 @@ def test_requests_are_shown() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/favicon.ico"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_look_is_not_noted(path: str, method: str) -> None:
-    """Opening the page changes nothing that a test counts: neither it nor its icon is noted."""
+def test_opening_the_page_is_not_logged(path: str, method: str) -> None:
+    """Opening the page changes nothing that a test counts: neither it nor its icon is logged."""
     sandbox = create_app()
-    answer = Wire(sandbox).request(method, path)
-    assert answer.status_code == 200
-    assert bool(answer.content) == (method == "GET")
+    response = Wire(sandbox).request(method, path)
+    assert response.status_code == 200
+    assert bool(response.content) == (method == "GET")
     assert len(sandbox.requests) == 0
 
 
-def test_a_request_that_is_no_look_is_noted() -> None:
-    """A client that posts to the root, having lost its path, is seen."""
+def test_other_requests_to_the_root_are_logged() -> None:
+    """A POST to the root, of a client that lost its path, is logged."""
     sandbox = create_app()
     assert Wire(sandbox).request("POST", "/").status_code == 405
-    (noted,) = sandbox.requests
-    assert (noted.method, noted.path, noted.outcome) == ("POST", "/", "method_not_allowed")
+    (logged,) = sandbox.requests
+    assert (logged.method, logged.path, logged.outcome) == ("POST", "/", "method_not_allowed")
 
 
 def test_no_secret_is_on_the_page(wire: Wire) -> None:
-    """Whatever was asked, with secrets in the wrong places too, the page holds none of them."""
+    """Whatever was requested, even with secrets in the wrong places, the page shows none."""
     code = wire.code()
     tokens = success(wire.exchange(code))
     spent = wire.code()
@@ -270,17 +270,17 @@ def test_page_is_bounded() -> None:
     page = wire.request("GET", "/").text
     assert len(rows_of(page, "tokens")) == len(rows_of(page, "log")) == 50
     text = text_of(wire)
-    assert "Access tokens – the newest 25 of 300 alive" in text
-    assert "Refresh tokens – the newest 25 of 300 alive" in text
+    assert "Access tokens – the newest 25 of 300 active" in text
+    assert "Refresh tokens – the newest 25 of 300 active" in text
     assert "Newest first: the last 50 of 300 in the log." in text
-    assert "let an app in: the first 50 of 300 in all." in text
+    assert "install an app: the first 50 of 300 in total." in text
     assert rows_of(page, "tokens")[0].endswith("1 h")
     assert f"1:{users[-1].id}:…" in text
     assert len(page) < 100_000
 
 
 def test_count_of_tokens_beyond_those_looked_at(clock: Clock) -> None:
-    """Of thousands of tokens no expired one is counted, and the count is said to be a bound."""
+    """Of thousands of tokens no expired one is counted, and the count is shown as a bound."""
     users = many_users(1_500)
     sandbox = create_app(users=users, clock=clock)
     for user in users:
@@ -290,21 +290,23 @@ def test_count_of_tokens_beyond_those_looked_at(clock: Clock) -> None:
         clock.move(seconds=1)
     sandbox.uninstall(users[1_499])
     text = text_of(Wire(sandbox))
-    assert "Access tokens – the newest 25 of up to 1,499 alive" in text
-    assert "Refresh tokens – the newest 25 of up to 1,499 alive" in text
+    assert "Access tokens – the newest 25 of up to 1,499 active" in text
+    assert "Refresh tokens – the newest 25 of up to 1,499 active" in text
     clock.move(minutes=55)
     text = text_of(Wire(sandbox))
-    assert "Access tokens – the newest 25 of 298 alive" in text
-    assert "Refresh tokens – the newest 25 of up to 1,499 alive" in text
+    assert "Access tokens – the newest 25 of 298 active" in text
+    assert "Refresh tokens – the newest 25 of up to 1,499 active" in text
 
 
 def test_consent_page_of_many_accounts_is_bounded() -> None:
     """Beyond fifty accounts the consent page takes the number of any other one in a field."""
     users = [*many_users(300), OTHER_USER]
     wire = Wire(create_app(users=users))
-    answer = wire.open_page("client_id=sandbox-client-id&redirect_uri=" + DEFAULT_APP.redirect_uri)
-    assert answer.text.count('type="radio"') == 50
-    assert "Another one of the 301 accounts" in answer.text
+    response = wire.open_page(
+        "client_id=sandbox-client-id&redirect_uri=" + DEFAULT_APP.redirect_uri
+    )
+    assert response.text.count('type="radio"') == 50
+    assert "Another of the 301 accounts" in response.text
     form: dict[str, str | None] = {"account": "1:1", "decision": "allow"}
     for other, owner in (("2:22", "2:22:"), ("", "1:1:")):
         decision = {**form, "ticket": wire.ticket(), "other_account": other}
@@ -316,16 +318,16 @@ def test_consent_page_of_many_accounts_is_bounded() -> None:
 
 
 def test_any_of_many_users_is_known() -> None:
-    """`install` knows each of many users, and no stranger with the account of one of them."""
+    """`install` accepts each of many users, and no other user with the account of one of them."""
     users = many_users(60)
     sandbox = create_app(users=users)
     assert sandbox.install(user=users[59])
     with pytest.raises(ConfigurationError, match="not one of the sandbox's"):
-        sandbox.install(user=attrs.evolve(users[59], name="Somebody else"))
+        sandbox.install(user=attrs.evolve(users[59], name="Another name"))
 
 
 def test_icon(wire: Wire) -> None:
-    """Browsers find the icon that they ask for by themselves, a picture without scripts."""
+    """Browsers find the icon that they request by themselves, a picture without scripts."""
     icon = wire.request("GET", "/favicon.ico")
     assert icon.headers["content-type"] == "image/svg+xml"
     assert icon.headers["content-security-policy"].startswith("default-src 'none'")
@@ -346,5 +348,5 @@ def test_icon(wire: Wire) -> None:
     ],
 )
 def test_spans_in_words(span: timedelta, words: str) -> None:
-    """A span is told in its two largest units."""
-    assert span_in_words(span) == words
+    """A span is described in its two largest units."""
+    assert describe_span(span) == words

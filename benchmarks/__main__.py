@@ -10,18 +10,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tools.bootstrap import ROOT, straight_variables
-from tools.once import exit_code
-from tools.place import python_of
+from tools.environments import ROOT, clean_environ, exit_code, tool_python
 
 RUN = ["-W", "ignore::DeprecationWarning", "-m", "benchmarks.run"]
 
 
 def main() -> None:
     """Make the environment, and start the run in it."""
-    python = python_of(ROOT / ".venv-bench", ROOT / "benchmarks" / "requirements.lock")
+    python = tool_python(ROOT / ".venv-bench", ROOT / "benchmarks" / "requirements.lock")
     done = subprocess.run(  # noqa: S603 - this very Python
-        [str(python), *RUN, *sys.argv[1:]], cwd=ROOT, env=straight_variables(), check=False
+        [str(python), *RUN, *sys.argv[1:]], cwd=ROOT, env=clean_environ(), check=False
     )
     raise SystemExit(done.returncode)
 

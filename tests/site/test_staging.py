@@ -11,7 +11,7 @@ import yaml
 import pipedrive_oauth_client
 from benchmarks.results import load
 from pipedrive_oauth_client import fleet, sandbox, stores
-from tools.once import SetupError
+from tools.environments import SetupError
 from tools.site import staging
 from tools.site.errors_page import complete, public_errors
 from tools.site.links import moved

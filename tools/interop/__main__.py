@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 import httpx
 
 from pipedrive_oauth_client import PipedriveOAuthError
+from tools.environments import exit_code
 from tools.interop import foreign_project, fuzzing, journeys, mocking
 from tools.interop.difference import DifferenceError
-from tools.once import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import straight_variables
+from tools.environments import clean_environ
 from tools.interop.difference import DifferenceError, expect
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def environment(extra: Mapping[str, str] | None = None, *, network: bool = False
     """
     kept = {
         name: value
-        for name, value in straight_variables().items()
+        for name, value in clean_environ().items()
         if network or name.lower() not in PROXIES
     }
     loopback = {} if network else {"NO_PROXY": "*", "no_proxy": "*"}

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tools.bootstrap import ROOT, base_python, interpreter, pip_install
+from tools.environments import ROOT, base_python, interpreter, pip_install
 from tools.interop.children import environment, run
 from tools.interop.difference import expect, expect_equal
 from tools.interop.outsiders import HERE
-from tools.lock.check import HASH, entries
+from tools.lock_check import HASH, entries
 
 SUITE = HERE / "foreign_suite"
 BUILD_SECONDS = 120

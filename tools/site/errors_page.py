@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipedrive_oauth_client import errors
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from tools.once import SetupError
+from tools.environments import SetupError
 
 HEADING = re.compile(r"^#{2,4} `?(\w+)`?$", re.MULTILINE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tools.once import SetupError
+from tools.environments import SetupError
 
 
 def split_off(text: str, title: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tools.apidocs.pages import pages, read_document
-from tools.once import SetupError
+from tools.environments import SetupError
 from tools.site import errors_page
 from tools.site.links import moved
 from tools.site.sections import split_off

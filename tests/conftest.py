@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With --no-skips, fail a run with a test that was skipped or failed as expected."""
-    reporter: pytest.TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
+    plugins = session.config.pluginmanager
+    reporter: pytest.TerminalReporter | None = plugins.get_plugin("terminalreporter")
     if reporter is None or not session.config.getoption("--no-skips"):
         return
     # An expected failure is as little of a pass as a skipped test. The summary names each.

@@ -99,7 +99,7 @@ clean: ## Remove what the targets made, .venv included
 
 .PHONY: test
 test: setup ## Run the tests (ARGS goes to pytest)
-	$(venv_python) -m pytest -n auto $(ARGS)
+	$(venv_python) -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: check
 check: ## Check all but the tests (ARGS for a part: drift, lint, types, spec, lock, imports)

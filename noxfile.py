@@ -112,7 +112,8 @@ def add_session(version: str, packages: str, python_path: str) -> None:
         own = ["--offline", "--no-deps", "--no-build-isolation", "--python", python]
         session.run(*uv, "install", *own, "--editable", str(ROOT), external=True)
         session.run(
-            *("python", "-m", "pytest", "-n", "auto", "-q", "-p", "no:cacheprovider"),
+            *("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", "-q"),
+            *("-p", "no:cacheprovider"),
             *("-o", f"faulthandler_timeout={LONG_SECONDS}"),
             # Where a server is missing, tests skip with a reason; in CI nothing is missing.
             *(["--no-skips"] if os.environ.get("CI") else []),

@@ -45,7 +45,7 @@ def main() -> None:
     """Check everything; say how each step went, and exit with 1 where it may not be released."""
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="release-") as name:
+        with tempfile.TemporaryDirectory(prefix="release-", ignore_cleanup_errors=True) as name:
             # uv writes shebang lines, which have no room for a long path.
             check(Path(name).resolve())
     except ReleaseError as error:

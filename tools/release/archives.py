@@ -18,7 +18,7 @@ from tools.release.source import Tree, refuse
 PACKAGE = "pipedrive_oauth_client"
 BUILD_SECONDS = 120
 CHECK_SECONDS = 60
-GENERATE_SECONDS = 300
+GENERATE_SECONDS = 600
 # What regenerating, checking, testing and documenting starts from.
 NEEDED_IN_SDIST = (
     "CHANGELOG.md",

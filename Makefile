@@ -1,6 +1,6 @@
 # `make` lists what there is. Needed: GNU make, Python 3.11 or newer and a package index that pip reaches.
-# What is installed is in requirements.lock, in tools/lint/package-lock.json and in the two locks of tools/interop,
-# to the last digit.
+# What is installed is in requirements.lock and, for the tools with an environment of their own, in the lock files
+# beside them, to the last digit.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -8,6 +8,7 @@ SHELL := /bin/sh
 # A Python of your choice: make demo PYTHON=/path/to/python3.13. It is remembered with .venv; without it,
 # the first that is new enough.
 PYTHON ?= $(shell sed -n 's/^Python: [^ ]* //p' .venv/made-from.txt 2>/dev/null)
+export SETUP_PYTHON = $(PYTHON)
 # More arguments for the tool that a target runs: make test ARGS="-k sandbox", make lock ARGS=--upgrade.
 ARGS ?=
 # The revision that `make diff` compares with: make diff BASE=v1.2. Without it, where the branch left main.
@@ -17,13 +18,13 @@ venv_python := .venv/bin/python
 
 # Runs a module before .venv is there: -E and -S keep the caller's Python settings and packages out of it.
 define system_python
-for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python); do \
+for candidate in $(if $(PYTHON),"$$SETUP_PYTHON",python3 python3.13 python3.12 python3.11 python); do \
 	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 		exec "$$candidate" -E -S -m $(1); \
 	fi; \
 done; \
-echo 'setup: $(or $(PYTHON),Python on this PATH) is missing or older than 3.11;' \
-	'install a newer one, or name it: make demo PYTHON=/path/to/python3.11' >&2; \
+printf 'setup: %s is missing or older than 3.11; install a newer one, or name it: %s\n' \
+	"$${SETUP_PYTHON:-Python on this PATH}" 'make demo PYTHON=/path/to/python3.11' >&2; \
 exit 1
 endef
 
@@ -45,7 +46,7 @@ export NO_PROXY := $(no_proxy)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
+		/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: ## Make .venv from requirements.lock (every target below does this first)
@@ -55,44 +56,28 @@ setup: ## Make .venv from requirements.lock (every target below does this first)
 demo: generate ## Generate the client and walk through the OAuth flow, all on this machine
 	$(venv_python) -m examples.demo
 
-.PHONY: example-fastapi
-example-fastapi: setup ## Run a web app against the sandbox, with FastAPI
-	@$(venv_python) -m examples.fastapi_app --sandbox $(ARGS)
-
-.PHONY: example-flask
-example-flask: setup ## The same app with Flask
-	@$(venv_python) -m examples.flask_app --sandbox $(ARGS)
-
-.PHONY: example-django
-example-django: setup ## The same app with Django
-	@$(venv_python) -m examples.django_app --sandbox $(ARGS)
-
-.PHONY: test
-test: setup ## Run the tests (ARGS goes to pytest)
-	$(venv_python) -m pytest -n auto $(ARGS)
-
-.PHONY: bench
-bench: setup ## Measure this package beside its peers (ARGS="import refresh" for some parts)
-	$(venv_python) -m benchmarks $(ARGS)
-
-.PHONY: bench-baseline
-bench-baseline: setup ## Renew what tests/test_costs.py holds the code to
-	$(venv_python) -m tests.support.costs
+.PHONY: example
+example: setup ## Run a web app against the sandbox (APP=fastapi, flask or django)
+	@$(venv_python) -m examples.$(or $(APP),fastapi)_app --sandbox $(ARGS)
 
 .PHONY: docs
 docs: setup ## Build the documentation's site and check it (ARGS=serve shows it while you write)
 	$(venv_python) -m tools.site $(ARGS)
 	$(if $(ARGS),,$(venv_python) -m pytest -q tests/site/built_pages.py)
 
-##@ Change
+.PHONY: bench
+bench: setup ## Measure this package beside its peers (ARGS="import refresh"; ARGS=baseline renews tests/costs.json)
+	$(venv_python) -m $(if $(filter baseline,$(ARGS)),tests.support.costs,benchmarks $(ARGS))
 
-.PHONY: diff
-diff: setup ## What does openapi.yaml break, compared with BASE (where the branch left main)?
-	@$(venv_python) -m tools.specdiff.review $(ARGS) -- "$$BASE"
+##@ Change
 
 .PHONY: generate
 generate: setup ## Write pipedrive_oauth_client/generated from openapi.yaml
 	$(venv_python) -m tools.generate
+
+.PHONY: diff
+diff: setup ## What does openapi.yaml break, compared with BASE (where the branch left main)?
+	@$(venv_python) -m tools.specdiff.review $(ARGS) -- "$$BASE"
 
 .PHONY: format
 format: setup ## Put the code into its standard form
@@ -100,7 +85,7 @@ format: setup ## Put the code into its standard form
 	$(venv_python) -m ruff format
 
 .PHONY: lock
-lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade; ARGS=tools/site for a tool's lock)
 	@$(call system_python,tools.lock $(ARGS))
 
 .PHONY: clean
@@ -112,43 +97,53 @@ clean: ## Remove what the targets made, .venv included
 
 ##@ Check
 
-.PHONY: check
-check: drift lint types spec lock-check ## Everything that is checked without running the tests
+.PHONY: test
+test: setup ## Run the tests (ARGS goes to pytest)
+	$(venv_python) -m pytest -n auto --dist worksteal $(ARGS)
 
-.PHONY: drift
-drift: setup ## Is pipedrive_oauth_client/generated what openapi.yaml gives?
+.PHONY: check
+check: ## Check all but the tests (ARGS for a part: drift, lint, types, spec, lock, imports)
+check: $(addprefix check-,$(or $(ARGS),drift lint types spec lock imports))
+
+.PHONY: verify
+verify: ## The slow proofs (PART=faults, interop, matrix or release; ARGS goes to the tool)
+verify: $(addprefix verify-,$(or $(PART),faults interop matrix release))
+
+# Parts of `make check` and `make verify`, and a short name that the documents use.
+.PHONY: drift check-drift check-lint check-types check-spec check-lock check-imports
+.PHONY: verify-faults verify-interop verify-matrix verify-release
+
+drift: check-drift
+
+check-drift: setup # Is pipedrive_oauth_client/generated what openapi.yaml gives?
 	$(venv_python) -m tools.generate --check
 
-.PHONY: lint
-lint: setup ## Style and likely bugs (ruff)
+check-lint: setup # Style and likely bugs
 	$(venv_python) -m ruff check
 	$(venv_python) -m ruff format --check
 
-.PHONY: types
-types: setup ## Types (mypy and pyright)
+check-types: setup # Two opinions on the types
 	$(venv_python) -m mypy
 	$(venv_python) -m pyright
 
-.PHONY: spec
-spec: setup ## Is openapi.yaml valid, and as the rules want it? (openapi-spec-validator and redocly)
+check-spec: setup # Is openapi.yaml valid, and as the rules want it? (openapi-spec-validator and redocly)
 	$(venv_python) -m tools.lint openapi.yaml
 
-.PHONY: faults
-faults: setup ## Kill, stop and cancel renewals in hundreds of rounds (make test has a short form)
+check-lock: setup # Does requirements.lock fit pyproject.toml?
+	$(venv_python) -m tools.lock_check
+
+check-imports: setup # Do imports run one way? The contract is in pyproject.toml.
+	@! grep -q '^\[tool\.importlinter\]' pyproject.toml || \
+		$(venv_python) -c 'from importlinter.cli import lint_imports_command as c; c()' --no-cache --no-logo
+
+verify-faults: setup # Kill, stop and cancel refreshes in hundreds of rounds (make test has a short form)
 	FAULT_ROUNDS=full $(venv_python) -m pytest -n auto tests/faults $(ARGS)
 
-.PHONY: interop
-interop: setup ## Hold the sandbox and the client against programs of others (ARGS="openapi-core authlib" for some)
+verify-interop: setup # The sandbox and the client against programs of others
 	$(venv_python) -m tools.interop $(ARGS)
 
-.PHONY: matrix
-matrix: setup ## Run the tests on every supported Python, with the oldest and the newest packages
-	$(venv_python) -m tools.matrix $(ARGS)
+verify-matrix: setup # The tests on every supported Python, with the oldest and the newest packages
+	$(venv_python) -m nox $(ARGS)
 
-.PHONY: release-check
-release-check: setup ## Build, install and try what would be released, on every supported Python; writes dist/
+verify-release: setup # Build, install and try what would be released, on every supported Python; writes dist/
 	$(venv_python) -m tools.release
-
-.PHONY: lock-check
-lock-check: setup ## Does requirements.lock fit pyproject.toml?
-	$(venv_python) -m tools.lock.check

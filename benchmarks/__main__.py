@@ -23,9 +23,7 @@ from attrs import evolve
 from benchmarks import call_cost, fleet, import_cost, page, storm
 from benchmarks.measure import QUICK_ROUNDS, Run, Table, load, save, show
 from pipedrive_oauth_client import __version__
-from tools.bootstrap import ROOT, straight_variables
-from tools.once import exit_code
-from tools.place import python_of
+from tools.environments import ROOT, clean_environ, exit_code, tool_python
 
 ENVIRONMENT = ROOT / ".venv-bench"
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -81,10 +79,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run_in_environment(arguments: Sequence[str]) -> int:
     """Make the environment, and start this module in it."""
-    python = python_of(ENVIRONMENT, ROOT / "benchmarks" / "requirements.lock")
+    python = tool_python(ENVIRONMENT, ROOT / "benchmarks" / "requirements.lock")
     command = [str(python), "-W", "ignore::DeprecationWarning", "-m", "benchmarks", *arguments]
     done = subprocess.run(  # noqa: S603 - this very Python
-        command, cwd=ROOT, env=straight_variables(), check=False
+        command, cwd=ROOT, env=clean_environ(), check=False
     )
     return done.returncode
 

@@ -28,6 +28,25 @@ __all__ = [
     "pytest_unconfigure",
 ]
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of CI, where everything is there that a test may need."""
+    parser.addoption("--no-skips", action="store_true", help="fail if a test was skipped")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With --no-skips, fail a run with a test that was skipped or failed as expected."""
+    plugins = session.config.pluginmanager
+    reporter: pytest.TerminalReporter | None = plugins.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--no-skips"):
+        return
+    # An expected failure is as little of a pass as a skipped test. The summary names each.
+    if exitstatus == 0 and any(reporter.stats.get(kind) for kind in ("skipped", "xfailed")):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line("\n--no-skips: the run fails, since not every test ran to its end")
+
+
 # No test may fail because the machine is busy. The rest is as hypothesis has it, here and in CI.
 settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]

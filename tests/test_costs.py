@@ -25,7 +25,7 @@ def now() -> dict[str, int]:
 
 def test_the_baseline_names_what_is_measured(now: dict[str, int]) -> None:
     """Every cost has a stored count, and none is stored that nobody measures."""
-    assert sorted(now) == sorted(STORED), "renew tests/costs.json: make bench-baseline"
+    assert sorted(now) == sorted(STORED), "renew tests/costs.json: make bench ARGS=baseline"
 
 
 @pytest.mark.parametrize("cost", STORED)
@@ -62,5 +62,5 @@ def difference(cost: str, count: int, stored: int) -> str | None:
         return None
     return (
         f"{cost} {verb} from {stored} to {count}. If that is meant, renew tests/costs.json with"
-        " `make bench-baseline`, and say in the commit what it buys."
+        " `make bench ARGS=baseline`, and say in the commit what it buys."
     )

@@ -12,10 +12,9 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tools.bootstrap import ROOT
+from tools.environments import ROOT, SetupError
 from tools.lint.__main__ import problems
 from tools.lint.problems import Problem, of_redocly, of_validity, place_of
-from tools.once import SetupError
 
 # The first of these to run installs the linter, and npm tries an unreachable registry for minutes.
 pytestmark = pytest.mark.timeout(300)

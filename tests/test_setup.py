@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.time_limits import read_fifo
-from tools import bootstrap, noskips, once
-from tools.lint.__main__ import NPM_TROUBLE, new_enough
-from tools.lock.check import entries, faults_of
+from tools import bootstrap, environments
+from tools.environments import candidates, find_pythons, is_python, supported_versions
+from tools.lint.__main__ import new_enough
+from tools.lock_check import entries, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,8 +48,8 @@ class FakeInstaller:
         if step == self.stop_at:
             raise self.stop_with
         if step == "venv":
-            bootstrap.interpreter(self.environment).parent.mkdir()
-            bootstrap.interpreter(self.environment).touch(mode=0o755)
+            environments.interpreter(self.environment).parent.mkdir()
+            environments.interpreter(self.environment).touch(mode=0o755)
 
 
 SIGNS = {"venv": "venv", "lock": "--require-hashes", "project": "--editable"}
@@ -92,7 +93,7 @@ def append(name: str) -> Callable[[Path], object]:
 
 def replace_by_file(root: Path) -> None:
     """Put a file where the environment was."""
-    bootstrap.remove(root / ".venv")
+    environments.remove(root / ".venv")
     (root / ".venv").touch()
 
 
@@ -113,7 +114,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda root: (root / ".venv/made-from.txt").write_bytes(b"\xff\xfe"),
         ALL_STEPS,
     ),
-    "no environment": (lambda root: bootstrap.remove(root / ".venv"), ALL_STEPS),
+    "no environment": (lambda root: environments.remove(root / ".venv"), ALL_STEPS),
     "a file in its place": (replace_by_file, ALL_STEPS),
 }
 
@@ -152,7 +153,7 @@ def test_link_is_replaced_and_its_target_kept(project: Path, tmp_path: Path) -> 
     assert (tmp_path / "precious" / "file").exists()
 
 
-@pytest.mark.parametrize("stop_with", [KeyboardInterrupt, once.SetupError])
+@pytest.mark.parametrize("stop_with", [KeyboardInterrupt, environments.SetupError])
 @pytest.mark.parametrize("stop_at", ALL_STEPS)
 def test_interrupted_set_up_is_redone(
     project: Path, stop_at: str, stop_with: type[BaseException]
@@ -206,9 +207,12 @@ def test_two_at_once_set_up_once(project: Path) -> None:
 def test_waiting_ends(tmp_path: Path) -> None:
     """A lock that is never released ends the waiting, with a line that names it."""
     lock_file = tmp_path / "lock"
-    with once.held(lock_file), pytest.raises(once.SetupError, match=re.escape(str(lock_file))):  # noqa: SIM117
-        with once.held(lock_file, wait_seconds=0):
-            pass
+    with (
+        environments.held(lock_file),
+        pytest.raises(environments.SetupError, match=re.escape(str(lock_file))),
+        environments.held(lock_file, wait_seconds=0),
+    ):
+        pass
 
 
 def test_killed_set_up_leaves_the_lock_to_its_child(tmp_path: Path) -> None:
@@ -221,57 +225,48 @@ def test_killed_set_up_leaves_the_lock_to_its_child(tmp_path: Path) -> None:
     child += "signal.pause()"
     parent = f"""
 import pathlib, sys
-from tools.once import held, run_logged
+from tools.environments import held, run_logged
 folder = pathlib.Path(sys.argv[1])
 with held(folder / "lock") as lock:
     command = [sys.executable, "-c", {child!r}, str(folder / "pid")]
-    run_logged(command, log=folder / "log", lock=lock, trouble={{}})
+    run_logged(command, log=folder / "log", lock=lock)
 """
     with subprocess.Popen([sys.executable, "-c", parent, str(tmp_path)], cwd=ROOT) as process:
         child_pid = int(read_fifo(pid_pipe))
         process.kill()
     try:
-        with pytest.raises(once.SetupError), once.held(tmp_path / "lock", wait_seconds=0):
+        with (
+            pytest.raises(environments.SetupError),
+            environments.held(tmp_path / "lock", wait_seconds=0),
+        ):
             pass
     finally:
         os.kill(child_pid, signal.SIGKILL)
-    with once.held(tmp_path / "lock", wait_seconds=60) as lock:
+    with environments.held(tmp_path / "lock", wait_seconds=60) as lock:
         assert lock > 0
 
 
-PRINTED = {
-    "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.": "cache purge",
-    "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError": "network",
-    "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": (
-        "disk is full"
-    ),
-    "ERROR: No matching distribution found for attrs==26.1.0": "try another Python",
-    "Segmentation fault": "all it printed is in",
-}
-
-
-@pytest.mark.parametrize(("printed", "advice"), PRINTED.items())
-def test_failed_step_says_what_to_do(
+@pytest.mark.parametrize(
+    ("printed", "advice"),
+    [
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "all of its output is in"),
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
+    ],
+)
+def test_failed_step_says_where_its_output_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], printed: str, advice: str
 ) -> None:
-    """A failing command becomes one line of advice, after the end of what it printed."""
+    """A failing command becomes one line, after the end of what it printed."""
     log = tmp_path / "setup.log"
     command = [sys.executable, "-c", f"import sys; sys.exit({printed!r})"]
-    with once.held(tmp_path / "lock") as lock, pytest.raises(once.SetupError, match=advice) as told:
-        once.run_logged(command, log=log, lock=lock, trouble=bootstrap.PIP_TROUBLE)
+    with (
+        environments.held(tmp_path / "lock") as lock,
+        pytest.raises(environments.SetupError, match=advice) as told,
+    ):
+        environments.run_logged(command, log=log, lock=lock)
     assert "\n" not in str(told.value)
     assert printed in log.read_text()
     assert printed in capsys.readouterr().err
-
-
-def test_every_advice_about_npm_is_found(tmp_path: Path) -> None:
-    """Each sign of trouble with npm is a regular expression that finds itself."""
-    for sign, advice in NPM_TROUBLE.items():
-        for word in sign.split("|"):
-            command = [sys.executable, "-c", f"import sys; sys.exit('npm error code {word}')"]
-            with once.held(tmp_path / "lock") as lock, pytest.raises(once.SetupError) as told:
-                once.run_logged(command, log=tmp_path / "log", lock=lock, trouble=NPM_TROUBLE)
-            assert str(told.value) == advice
 
 
 def test_callers_settings_do_not_lead_pip_astray(
@@ -279,13 +274,13 @@ def test_callers_settings_do_not_lead_pip_astray(
 ) -> None:
     """What would install elsewhere is kept from pip; what finds a package index is not."""
     (project / ".venv").mkdir()
-    monkeypatch.setattr(bootstrap, "ROOT", project)
+    monkeypatch.setattr(environments, "ROOT", project)
     monkeypatch.setenv("PIP_TARGET", "/elsewhere")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "77")
     command = [sys.executable, "-c", "import os; print(dict(os.environ))"]
-    with once.held(project / "lock") as lock:
-        bootstrap.run_in(project / ".venv", command, lock)
+    with environments.held(project / "lock") as lock:
+        environments.run_in(project / ".venv", command, lock)
     seen = (project / ".venv" / "setup.log").read_text()
     assert "/elsewhere" not in seen
     assert "'PIP_DEFAULT_TIMEOUT': '77'" in seen
@@ -309,7 +304,7 @@ def test_python_that_is_new_enough_is_taken(version: tuple[int, int]) -> None:
 def test_unfit_python_is_refused(version: tuple[int, int], present: set[str], line: str) -> None:
     """A Python that can't make the environment is refused with one line that says what to do."""
     find = dict.fromkeys(present, True).get
-    with pytest.raises(once.SetupError, match=line) as refused:
+    with pytest.raises(environments.SetupError, match=line) as refused:
         bootstrap.refuse_unfit_python(version, find)
     assert "make setup PYTHON=" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -318,7 +313,7 @@ def test_unfit_python_is_refused(version: tuple[int, int], present: set[str], li
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (once.SetupError("do this"), 1, "setup: do this\n"),
+        (environments.SetupError("do this"), 1, "setup: do this\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "setup: [Errno 13] Permission denied"),
         (KeyboardInterrupt(), 130, "setup: stopped halfway; run it again to finish\n"),
     ],
@@ -331,7 +326,7 @@ def test_failure_is_one_line_and_an_exit_code(
     def fail() -> None:
         raise error
 
-    assert once.exit_code(fail) == code
+    assert environments.exit_code(fail) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith(line)
@@ -342,8 +337,48 @@ def test_failure_is_one_line_and_an_exit_code(
 def test_missing_file_is_named(project: Path, name: str) -> None:
     """Where a file that the set-up needs is gone, the line says which."""
     (project / name).unlink()
-    with pytest.raises(once.SetupError, match=f"{re.escape(name)}.*restore it from git"):
+    with pytest.raises(environments.SetupError, match=f"{re.escape(name)}.*restore it from git"):
         steps_of_a_set_up(project)
+
+
+THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_supported_pythons_are_the_classifiers() -> None:
+    """The versions of pyproject.toml count, the oldest first and the tenth after the ninth."""
+    assert THIS in supported_versions(PYPROJECT)
+    named = ["3.13", "3.9", "3.10", "3", "2.7", "3 :: Only"]
+    classifiers = [f"Programming Language :: Python :: {each}" for each in named]
+    found = supported_versions(f"[project]\nclassifiers = {classifiers}\n")
+    assert found == ["3.9", "3.10", "3.13"]
+
+
+def python_like(file: Path, prints: str, code: int = 0) -> Path:
+    """Write a program that pretends to be Python."""
+    file.parent.mkdir(parents=True)
+    file.write_text(f"#!/bin/sh\necho {prints}\nexit {code}\n", encoding="utf-8")
+    file.chmod(0o755)
+    return file
+
+
+def test_python_is_found_on_the_path_and_in_pyenv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shim that does not run is passed over for the newest that pyenv has."""
+    shim = python_like(tmp_path / "bin" / "python3.98", "no such command", 127)
+    old = python_like(tmp_path / "pyenv/versions/3.98.9/bin/python3.98", "3.98")
+    new = python_like(tmp_path / "pyenv/versions/3.98.10/bin/python3.98", "3.98")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert list(candidates("3.98")) == [shim, new, old]
+    assert find_pythons(["3.98", "3.99"]) == {"3.98": new}
+
+
+def test_python_of_another_version_is_none(tmp_path: Path) -> None:
+    """What says another version than its name, or can't be run, does not count."""
+    assert is_python(Path(sys.executable), THIS)
+    assert not is_python(Path(sys.executable), "3.98")
+    assert not is_python(tmp_path / "gone", THIS)
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -378,12 +413,29 @@ def test_make_remembers_the_python_of_the_environment() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    """Each target of the Makefile has a line in what a bare `make` prints."""
+    """Each target with a `.PHONY` line of its own has a line in what a bare `make` prints."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     made = make()
     assert made.returncode == 0
     listed = re.findall(r"^  make (\S+) +\S", made.stdout, re.MULTILINE)
     assert listed == re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE)
+
+
+def test_parts_of_check_and_verify_are_those_that_help_names() -> None:
+    """`make check ARGS=` and `make verify PART=` take each part that `make help` tells, alone."""
+    told = make().stdout
+    for target, variable in (("check", "ARGS"), ("verify", "PART")):
+        line = next(line for line in told.splitlines() if line.startswith(f"  make {target} "))
+        listed = re.search(r"(?:for a part: |PART=)([\w, ]+?)(?:\)|;)", line)
+        assert listed
+        parts = re.split(r", | or ", listed[1])
+        every = make("-n", target).stdout
+        for part in parts:
+            alone = make("-n", target, f"{variable}={part}")
+            assert alone.returncode == 0
+            assert alone.stdout.splitlines()[-1] in every
+            assert len(alone.stdout) < len(every)
+        assert make("-n", target, f"{variable}=another").returncode == 2
 
 
 def test_lock_fits() -> None:
@@ -451,18 +503,21 @@ def test_node_is_taken_from_the_machine_if_new_enough(version: str, fits: bool) 
 
 
 @pytest.mark.parametrize(
-    ("cases", "faults"),
+    ("body", "arguments", "code"),
     [
-        ('<testcase classname="t" name="a"/>', []),
-        ("", ["no test ran"]),
-        (
-            '<testcase/><testcase classname="t" name="b"><skipped type="pytest.skip"/></testcase>',
-            ["not run to the end: t::b"],
-        ),
+        ("pass", ["--no-skips"], 0),
+        ("pytest.skip('no server')", [], 0),
+        ("pytest.skip('no server')", ["--no-skips"], 1),
+        ("pytest.xfail('a known fault')", ["--no-skips"], 1),
+        ("pass", ["--no-skips", "-k", "another"], 5),
     ],
 )
-def test_skipped_tests_are_found_out(tmp_path: Path, cases: str, faults: list[str]) -> None:
-    """A report passes if its tests were all run, and if there were any."""
-    report = tmp_path / "report.xml"
-    report.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
-    assert noskips.faults(report) == faults
+def test_no_skips_fails_a_run_with_skipped_tests(
+    tmp_path: Path, body: str, arguments: list[str], code: int
+) -> None:
+    """With --no-skips a run passes if every test ran to its end, and if there were any."""
+    (tmp_path / "test_it.py").write_text(f"import pytest\n\ndef test_it():\n    {body}\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "tests.conftest", "--rootdir", str(tmp_path), *arguments, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout

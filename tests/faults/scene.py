@@ -35,7 +35,7 @@ _PROCESSES.set_forkserver_preload(["tests.faults.workers"])
 
 
 def rounds(full: int, short: int) -> int:
-    """Give how often to do something: `make faults` does it in full, `make test` in short."""
+    """Give how often to do something: `make test` does it in short."""
     return full if IS_FULL else short
 
 

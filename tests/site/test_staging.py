@@ -10,7 +10,7 @@ import yaml
 
 import pipedrive_oauth_client
 from pipedrive_oauth_client import fleet, sandbox, stores
-from tools.once import SetupError
+from tools.environments import SetupError
 from tools.site import staging
 from tools.site.staging import moved, public_errors, with_error_facts
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 import httpx
 
 from pipedrive_oauth_client import PipedriveOAuthError
+from tools.environments import exit_code
 from tools.interop import captured_requests, fuzzing, oauth_clients, wheel_install
 from tools.interop.subprocesses import DifferenceError
-from tools.once import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from pipedrive_oauth_client import (
     refresh_tokens,
     revoke_tokens,
 )
-from tools.bootstrap import ROOT
+from tools.environments import ROOT
 from tools.interop import installers
 from tools.interop.subprocesses import environment, expect_equal, run
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, sandbox
-from tools.bootstrap import ROOT
+from tools.environments import ROOT
 from tools.interop import installers
 from tools.interop.subprocesses import environment, expect, expect_equal, run
 

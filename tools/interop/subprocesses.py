@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import straight_variables
+from tools.environments import clean_environ
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -56,7 +56,7 @@ def environment(extra: Mapping[str, str] | None = None, *, network: bool = False
     """Return a subprocess's environment variables; with `network` they name the proxies."""
     kept = {
         name: value
-        for name, value in straight_variables().items()
+        for name, value in clean_environ().items()
         if network or name.lower() not in PROXIES
     }
     loopback = {} if network else {"NO_PROXY": "*", "no_proxy": "*"}

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tools.bootstrap import ROOT, base_python, interpreter, pip_install
+from tools.environments import ROOT, base_python, interpreter, pip_install
 from tools.interop.installers import HERE
 from tools.interop.subprocesses import environment, expect, expect_equal, run
-from tools.lock.check import HASH, entries
+from tools.lock_check import HASH, entries
 
 SUITE = HERE / "wheel_suite"
 BUILD_SECONDS = 120

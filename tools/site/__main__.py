@@ -15,9 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import ROOT, straight_variables
-from tools.once import SetupError, exit_code, held
-from tools.place import python_of
+from tools.environments import ROOT, SetupError, clean_environ, exit_code, held, tool_python
 from tools.site.fetched import faults
 from tools.site.staging import stage
 
@@ -43,7 +41,7 @@ def main() -> None:
 
 def build(site: Path) -> None:
     """Build a site and check it; a site that was there before is replaced only by a good one."""
-    python = python_of(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
+    python = tool_python(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
     with tempfile.TemporaryDirectory(prefix="site-") as name:
         folder = Path(name).resolve()
         stage(ROOT, folder)
@@ -77,7 +75,7 @@ def build(site: Path) -> None:
 
 def serve(arguments: list[str]) -> None:
     """Show the site while it is being written; Ctrl-C ends it."""
-    python = python_of(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
+    python = tool_python(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
     with tempfile.TemporaryDirectory(prefix="site-") as name:
         folder = Path(name).resolve()
         stage(ROOT, folder)
@@ -113,7 +111,7 @@ def sources() -> Mapping[Path, int]:
 def variables() -> dict[str, str]:
     """Return the environment variables of MkDocs: none that would change what it builds."""
     # Without Material's advice about MkDocs 2; see mkdocs.yml.
-    return {**straight_variables(), "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
+    return {**clean_environ(), "NO_MKDOCS_2_WARNING": "true", "PYTHONUTF8": "1"}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty, Property
 from ruamel.yaml import YAML
 
-from tools.bootstrap import ROOT
+from tools.environments import ROOT
 from tools.generate.document import Document, GenerationError, with_text_keys
 from tools.generate.facts import SpecFacts
 from tools.site.example_call import example_call

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from pipedrive_oauth_client import errors
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from tools.once import SetupError
+from tools.environments import SetupError
 from tools.site.reference import Api, pages, read_spec
 
 # Documents outside docs/ that are pages, too.

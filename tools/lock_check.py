@@ -1,9 +1,9 @@
-"""Check requirements.lock against pyproject.toml, without a network: `python -m tools.lock.check`.
+"""Check requirements.lock against pyproject.toml, without a network: `python -m tools.lock_check`.
 
 The lock has to hold every package that pyproject.toml asks for, directly or through another
 package, and no other; each at one exact version that is among those asked for, with hashes; and no
-address, so that it installs from whichever package index a machine uses. What the packages ask for
-in turn is read from the environment that was made from the lock.
+address, so that it installs from any package index. What the packages ask for in turn is read from
+the environment that was made from the lock.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from tools.environments import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 HASH = re.compile(r"\s--hash=sha256:[0-9a-f]{64}(?=\s|$)")
 
 
@@ -41,13 +41,7 @@ def main() -> int:
 def faults_of(
     lock: str, pyproject: str, requires: Callable[[str], list[str] | None]
 ) -> Iterator[str]:
-    """Yield what is wrong with the lock, a line for each fault.
-
-    Args:
-        lock: The content of requirements.lock.
-        pyproject: The content of pyproject.toml.
-        requires: Returns what an installed package asks for, as in `importlib.metadata`.
-    """
+    """Yield what is wrong with the lock, a line for each fault."""
     if "://" in lock:
         yield "it names an address"
     locked: dict[str, Requirement] = {}

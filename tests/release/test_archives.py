@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.release.contents import NEEDED_IN_SDIST, sdist_faults, wheel_faults
+from tools.release.archives import NEEDED_IN_SDIST, sdist_faults, wheel_faults
 
 METADATA = "Metadata-Version: 2.4\nVersion: 1.0\nLicense-Expression: MIT\nRequires-Python: >=3.11\n"
 PACKAGE = ["pipedrive_oauth_client/__init__.py", "pipedrive_oauth_client/py.typed"]
@@ -38,31 +38,16 @@ def sdist(folder: Path, names: list[str]) -> Path:
 
 def test_good_wheel_passes(tmp_path: Path) -> None:
     """A wheel of the package and its metadata has no fault."""
-    assert list(wheel_faults(wheel(tmp_path, WHEEL), PACKAGE, "1.0")) == []
+    assert list(wheel_faults(wheel(tmp_path, WHEEL), "1.0")) == []
 
 
-@pytest.mark.parametrize("name", list(WHEEL))
+@pytest.mark.parametrize("name", [name for name in WHEEL if name.startswith(INFO)])
 def test_wheel_that_lacks_something(tmp_path: Path, name: str) -> None:
     """A file that is missing from the wheel is named."""
     files = {each: text for each, text in WHEEL.items() if each != name}
-    found = list(wheel_faults(wheel(tmp_path, files), PACKAGE, "1.0"))
+    found = list(wheel_faults(wheel(tmp_path, files), "1.0"))
     assert found
     assert set(found) == {f"the wheel lacks {name}"}
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("tests/test_auth.py", "which is not of the package"),
-        ("openapi.yaml", "which is not of the package"),
-        ("pipedrive_oauth_client/scratch.py", "which git does not know"),
-        ("pipedrive_oauth_client/__pycache__/a.pyc", "which git does not know"),
-    ],
-)
-def test_wheel_with_too_much(tmp_path: Path, name: str, fault: str) -> None:
-    """A file that does not belong into the wheel is named."""
-    (found,) = wheel_faults(wheel(tmp_path, {**WHEEL, name: ""}), PACKAGE, "1.0")
-    assert found == f"the wheel has {name}, {fault}"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +58,7 @@ def test_wheel_that_says_something_else(tmp_path: Path, old: str, new: str) -> N
     """Metadata that are not the project's are told."""
     text = METADATA.replace(old, new)
     files = {**WHEEL, f"{INFO}/METADATA": text}
-    (found,) = wheel_faults(wheel(tmp_path, files), PACKAGE, "1.0")
+    (found,) = wheel_faults(wheel(tmp_path, files), "1.0")
     assert found.startswith("the wheel says ")
 
 

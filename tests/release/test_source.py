@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import pipedrive_oauth_client
-from tools.bootstrap import ROOT, project_version
-from tools.release.refused import RefusedError, refuse
-from tools.release.tree import look
-from tools.release.version import version_faults
+from tools.bootstrap import project_version
+from tools.environments import ROOT
+from tools.release.source import ReleaseError, look, refuse, version_faults
 
 TODAY = date(2026, 11, 25)
 LOG = (
@@ -76,7 +75,7 @@ def test_the_projects_own_agree() -> None:
 
 
 def git(folder: Path, *arguments: str) -> None:
-    """Run git as somebody."""
+    """Run git with a name and an address."""
     who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "tag.gpgSign=false")
     command = ["git", "-C", str(folder), *who, *arguments]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -135,12 +134,12 @@ def test_changes_are_no_release(repository: Path, tmp_path: Path, name: str) -> 
 
 def test_folder_without_git_is_refused(tmp_path: Path) -> None:
     """Without a repository there is nothing to release, in one line."""
-    with pytest.raises(RefusedError, match="git ls-files failed"):
+    with pytest.raises(ReleaseError, match="git ls-files failed"):
         look(tmp_path)
 
 
 def test_no_fault_is_no_refusal() -> None:
     """Nothing is raised for nothing, and every fault is told otherwise."""
     refuse([])
-    with pytest.raises(RefusedError, match="a\nb"):
+    with pytest.raises(ReleaseError, match="a\nb"):
         refuse(["a", "b"])

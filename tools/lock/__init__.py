@@ -1,1 +1,0 @@
-"""Making requirements.lock (`make lock`) and checking it (`make lock-check`)."""

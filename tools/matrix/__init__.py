@@ -1,1 +1,0 @@
-"""The tests on every supported Python, with the oldest and the newest packages that are allowed."""

@@ -60,13 +60,11 @@ def _run(argv: list[str] | None) -> int:
 
 def write(report: Report, form: str, view: View = "both") -> None:
     """Write a report to standard output, as `text`, `markdown` or `json`."""
-    if form == "json":
-        sys.stdout.write(json_text(report))
-    elif form == "markdown":
-        sys.stdout.write(markdown(report, view))
-    else:
+    if form == "text":
         width = None if sys.stdout.isatty() else _WIDTH
         print_report(report, Console(highlight=False, width=width), view)
+    else:
+        sys.stdout.write(json_text(report) if form == "json" else markdown(report, view))
     sys.stdout.flush()
 
 

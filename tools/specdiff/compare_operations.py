@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fnmatch import fnmatch
 from typing import Any, TypeAlias
 
 from tools.specdiff.compare_schemas import Side, compare_schemas, importer_level
 from tools.specdiff.findings import Level, Pair
-from tools.specdiff.python_names import python_name, python_type
-from tools.specdiff.schemas import read_schema
+from tools.specdiff.schemas import python_name, python_type, read_schema
 from tools.specdiff.spec import SpecLocation, canonical
 
 # A parameter's location (`in`) and name.
 ParameterKey: TypeAlias = tuple[str, str]
+_Parameters: TypeAlias = dict[ParameterKey, SpecLocation]
 _Responses: TypeAlias = dict[str, SpecLocation]
 
 _PARAMETER_KEYS = {"name", "in", "required", "schema", "deprecated", "style", "explode",
@@ -57,9 +56,9 @@ def _add_parameter(pair: Pair, *, is_taken: bool) -> None:
     pair.add(rule, pair.new.text("name"), place=pair.new.text("in"), importer=importer)
 
 
-def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKey, SpecLocation]:
+def _parameters(item: SpecLocation, operation: SpecLocation) -> _Parameters:
     """Give the effective parameters, those that OpenAPI tells tools to ignore as well."""
-    found: dict[ParameterKey, SpecLocation] = {}
+    found: _Parameters = {}
     for location in [*item.items("parameters"), *operation.items("parameters")]:
         where, name = location.text("in"), location.text("name")
         # Header names are case-insensitive.
@@ -67,7 +66,7 @@ def _parameters(item: SpecLocation, operation: SpecLocation) -> dict[ParameterKe
     return found
 
 
-def _counterpart(old: ParameterKey, candidates: Iterable[ParameterKey]) -> ParameterKey | None:
+def _counterpart(old: ParameterKey, candidates: _Parameters) -> ParameterKey | None:
     """Find another spelling that is the same argument in Python, or the name in another place."""
     same = [key for key in candidates if python_name(key[1]) == python_name(old[1])]
     moved = [key for key in candidates if key[1].lower() == old[1].lower()]

@@ -9,13 +9,16 @@ from typing import Any, Literal, TypeAlias
 from attrs import evolve, frozen
 
 from tools.specdiff.findings import Comparison, Level, Pair, rules
-from tools.specdiff.python_names import class_name, keeps_members, python_name, python_type
 from tools.specdiff.schemas import (
     TYPED_FORMATS,
     TYPES,
     WORDING_KEYS,
     Schema,
     changed_limits,
+    class_name,
+    keeps_members,
+    python_name,
+    python_type,
     read_schema,
 )
 from tools.specdiff.spec import Pointer, SpecLocation, canonical
@@ -117,17 +120,15 @@ def _compare_types(pair: _SchemaPair) -> bool:
     if before == after:
         return True
     verdict = "narrowed" if after < before else "widened" if before < after else "changed"
-    pair.add(f"type-{verdict}", old=_types_text(pair.old), new=_types_text(pair.new))
+    types = (pair.old.types, pair.new.types)
+    texts = ["any" if each is None else " or ".join(sorted(each)) for each in types]
+    pair.add(f"type-{verdict}", old=texts[0], new=texts[1])
     return bool(before & after) and verdict != "changed"
 
 
 def _value_types(schema: Schema) -> frozenset[str]:
     types = TYPES if schema.types is None else schema.types
     return types | {"integer"} if "number" in types else types
-
-
-def _types_text(schema: Schema) -> str:
-    return "any" if schema.types is None else " or ".join(sorted(schema.types))
 
 
 def _compare_values(pair: _SchemaPair) -> None:

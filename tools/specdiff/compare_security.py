@@ -86,16 +86,10 @@ def _demands_no_more(new: Credentials, old: Credentials) -> bool:
 
 
 def _text(location: SpecLocation, credentials: Credentials) -> str:
-    names = [
-        name
-        for requirement in location.items("security")
-        if credentials in _accepted([requirement])
-        for name in (
-            f"{key} ({', '.join(map(str, scopes))})" if scopes else key
-            for key, scopes in requirement.value.items()
-        )
-    ]
-    return " and ".join(names) or "none"
+    found = [each for each in location.items("security") if credentials in _accepted([each])]
+    schemes = [scheme for each in found for scheme in each.value.items()]
+    texts = [f"{key} ({', '.join(map(str, names))})" if names else key for key, names in schemes]
+    return " and ".join(texts) or "none"
 
 
 def compare_servers(pair: Pair, items: Pair) -> None:

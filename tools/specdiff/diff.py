@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 from attrs import evolve, frozen
 
 from tools.specdiff.compare_operations import compare_bodies, compare_parameters, compare_responses
-from tools.specdiff.compare_schemas import Side, compare_schemas
+from tools.specdiff.compare_schemas import compare_schemas
 from tools.specdiff.compare_security import compare_schemes, compare_security, compare_servers
 from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
-from tools.specdiff.python_names import component_classes, python_name
 from tools.specdiff.python_package import RejectedError, assign_signatures, compare_packages
+from tools.specdiff.schemas import component_classes, python_name
 from tools.specdiff.spec import METHODS, Operation, OperationIndex, Spec
 from tools.specdiff.spec_files import CannotCompareError, Source
 
@@ -20,7 +20,6 @@ View: TypeAlias = Literal["both", "http", "importer"]
 _Operations: TypeAlias = list[tuple[Operation, Operation]]
 PythonStatus: TypeAlias = Literal["compared", "partly", "skipped", "refused"]
 
-_SIDES: tuple[Side, ...] = ("request", "response")
 _ITEM_KEYS = {*METHODS, "parameters", "servers"}
 _OPERATION_KEYS = {"tags", "operationId", "parameters", "requestBody", "responses", "deprecated",
                    "security", "servers"}  # fmt: skip
@@ -37,10 +36,8 @@ class Report:
     old: str
     new: str
     findings: tuple[Finding, ...]  # the worst first
-    # Whether the generated packages were compared: whole, as far as the changes affect them (long
-    # specs), not at all, or not since the generator rejects a side.
-    python: PythonStatus = "skipped"
-    python_note: str = ""  # why they were not compared
+    python: PythonStatus = "skipped"  # whether the generated packages were compared
+    python_note: str = ""  # why not, or why partly
     signatures: tuple[Signature, ...] = ()  # changed compatibly, and belong to no finding
 
     def breaks(self, view: View = "both") -> bool:
@@ -70,7 +67,7 @@ def _diff(old: Source, new: Source, *, python: bool) -> Report:
     before = Spec.load(old)
     if old.text == new.text:
         return Report(old.label, new.label, ())
-    after = Spec.load(new, before)
+    after = Spec.load(new)
     ours, theirs = OperationIndex(before), OperationIndex(after)
     findings = []
     for each in _compare(ours, theirs):
@@ -228,8 +225,8 @@ def _compare_components(top: Pair, old: OperationIndex) -> None:
         if pair.old.component not in comparison.used:
             # A callback may use it.
             comparison.in_unused = not old.affected_by(pair.old.pointer)
-            for side in _SIDES:
-                compare_schemas(pair, side, name)
+            compare_schemas(pair, "request", name)
+            compare_schemas(pair, "response", name)
     comparison.in_unused = False
     for (old_name, new_name), pair in comparison.renamed.items():
         pair.add("schema-renamed", old_name, old=old_name, new=new_name)

@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from tools.specdiff.python_names import component_classes
-from tools.specdiff.schemas import WORDING_KEYS
+from tools.specdiff.schemas import WORDING_KEYS, component_classes
 from tools.specdiff.spec import Spec, SpecLocation, canonical
 from tools.specdiff.spec_files import printable
 

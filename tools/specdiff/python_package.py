@@ -1,8 +1,7 @@
 """The generated package of each spec, what changed in it, and which finding explains which change.
 
-Both packages are written into a temporary directory by this project's generator as it is, with its
-settings and templates, so that every difference comes from the specs. griffe reads them; nothing
-that is generated is imported or run.
+This project's generator writes both into a temporary directory, with its settings and templates,
+and griffe reads them; nothing that is generated is imported or run.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -22,19 +22,15 @@ from attrs import evolve, frozen
 from tools.generate.document import GenerationError
 from tools.generate.render import Sources, render
 from tools.specdiff.findings import Comparison, Finding, Level, Pair, Signature
-from tools.specdiff.python_names import class_name, python_name
-from tools.specdiff.schemas import read_schema
+from tools.specdiff.schemas import class_name, python_name, read_schema
 from tools.specdiff.spec import Operation, Pointer
 from tools.specdiff.spec import OperationIndex as _Index
 from tools.specdiff.spec_files import ROOT
 
-# Above this number of operations, only those that the changes affect are generated.
-MAX_WHOLE = 40
-# And of these no more than this, since generation is slow.
-MAX_AFFECTED = 60
+# Above MAX_WHOLE operations, only MAX_AFFECTED that the changes affect are generated: it is slow.
+MAX_WHOLE, MAX_AFFECTED = 40, 60
 
-# What griffe reports and breaks importers whichever way the data goes. Types and values of
-# attributes and results are judged by the rules, which know who sends and who reads.
+# What breaks importers whichever way the data goes. Types and values are judged by the rules.
 _BREAKS = re.compile(r"OBJECT_|PARAMETER_(REMOVED|ADDED|CHANGED_KIND|CHANGED_REQUIRED)")
 # The four functions of an operation change alike; one stands for all.
 _CLASS_RULES = re.compile(r"(renamed|replaced|schema-removed|schema-added)$|unknown-fields|enum")
@@ -84,15 +80,13 @@ def compare_packages(old: _Index, new: _Index, findings: list[Finding]) -> Packa
         each.obj.path.partition(".")[2]
         for each in griffe.find_breaking_changes(*modules)
         if _BREAKS.match(each.kind.name)
-        or (each.kind is griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE and _is_member(each.obj))
+        # The member of an enum has another value.
+        or (
+            each.kind.name == "ATTRIBUTE_CHANGED_VALUE"
+            and any("Enum" in str(base) for base in getattr(each.obj.parent, "bases", ()))
+        )
     )
     return PackageChanges(signatures, tuple(broken), partial, note)
-
-
-def _is_member(each: griffe.Object) -> bool:
-    """Tell whether this is the member of an enum."""
-    owner = each.parent
-    return isinstance(owner, griffe.Class) and any("Enum" in str(base) for base in owner.bases)
 
 
 def _affected(index: _Index, pointers: list[Pointer]) -> list[Operation]:
@@ -199,10 +193,8 @@ def assign_signatures(
             unassigned.append(signature)
     pairs = zip(findings, assigned, strict=True)
     result = [evolve(each, signatures=tuple(signatures)) for each, signatures in pairs]
-    explained: set[str] = set()
-    for each, names in zip(findings, owners, strict=True):
-        if each.importer is Level.BREAKING:
-            explained |= names
+    breaking = [each.importer is Level.BREAKING for each in findings]
+    explained = {name for names in compress(owners, breaking) for name in names}
     return result + _unexplained(changes, explained, old, new), unassigned
 
 

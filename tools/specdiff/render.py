@@ -29,6 +29,7 @@ _HEADINGS = {
 _MARKED = {Level.BREAKING: "**breaking**"}
 _MAX_OPERATIONS = 4
 _MAX_ROWS = 200
+_TABLE_HEADER = ("| change | over HTTP | importers | where: old → new |", "|---|---|---|---|")
 # What Markdown or HTML would interpret in a table cell.
 _MARKUP = re.compile(r"([\\*_\[\]<>|#~!&@$])")
 
@@ -122,8 +123,7 @@ def markdown(report: Report, view: View = "both") -> str:
     for level, group in _by_level(report, view):
         table = [_row(each) for each in group[: max(0, _MAX_ROWS - rows)]]
         rows += len(table)
-        header = ["| change | over HTTP | importers | where: old → new |", "|---|---|---|---|"]
-        text = "\n".join([*header, *table])
+        text = "\n".join([*_TABLE_HEADER, *table])
         if len(table) < len(group):
             text += f"\n\n{len(group) - len(table)} more are omitted here; the text form has all."
         title = f"{_HEADINGS[level][1]} ({len(group)})"
@@ -185,33 +185,24 @@ def _signature_block(report: Report) -> list[str]:
 
 def json_report(report: Report) -> dict[str, Any]:
     """Give a report in the form of report.schema.json."""
+    signatures = _json_signatures(report.signatures)
+    note = report.python_note or None
     return {
-        "format": JSON_FORMAT,
-        "old": report.old,
-        "new": report.new,
-        "breaks": report.breaks(),
+        "format": JSON_FORMAT, "old": report.old, "new": report.new, "breaks": report.breaks(),
         "summary": {view: {each: report.count(each, view) for each in Level} for view in VIEWS},
-        "findings": [
-            {
-                "rule": each.rule.id,
-                "http": each.http,
-                "importer": each.importer,
-                "subject": each.subject,
-                "what": each.what,
-                "effect": each.rule.effect,
-                "old": {"pointer": str(each.old), "line": each.old.line},
-                "new": {"pointer": str(each.new), "line": each.new.line},
-                "operations": each.operations,
-                "signatures": _json_signatures(each.signatures),
-            }
-            for each in report.findings
-        ],
-        "python": {
-            "status": report.python,
-            "note": report.python_note or None,
-            "signatures": _json_signatures(report.signatures),
-        },
-    }
+        "findings": [_json_finding(each) for each in report.findings],
+        "python": {"status": report.python, "note": note, "signatures": signatures},
+    }  # fmt: skip
+
+
+def _json_finding(each: Finding) -> dict[str, Any]:
+    places = ({"pointer": str(at), "line": at.line} for at in (each.old, each.new))
+    return {
+        "rule": each.rule.id, "http": each.http, "importer": each.importer,
+        "subject": each.subject, "what": each.what, "effect": each.rule.effect,
+        "old": next(places), "new": next(places), "operations": each.operations,
+        "signatures": _json_signatures(each.signatures),
+    }  # fmt: skip
 
 
 def _json_signatures(signatures: tuple[Signature, ...]) -> list[dict[str, str | None]]:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from attrs import frozen
-from packaging.version import InvalidVersion, Version
+from packaging.version import VERSION_PATTERN, InvalidVersion, Version
 
 from tools.specdiff.__main__ import Parser, exit_status, run_as_program, write
 from tools.specdiff.diff import Report, diff
@@ -21,6 +21,7 @@ CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "pipedrive_oauth_client/__init__.py"
 _HINT = "name one: make diff BASE=…"
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
+_NUMBER = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
 _SECTION = re.compile(r"^## \[([^\]]+)\].*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ENTRY = re.compile(r"^- \*\*Breaking:\*\*.*?(?=^\S|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
@@ -79,7 +80,10 @@ def review(report: Report, base: str, root: Path) -> Review:
     undeclared = tuple(
         each for each, names in breaking if not any(names <= entry for entry in declared)
     )
-    return Review(undeclared, version, before, _is_increased(before, version))
+    increased = version.major > before.major or (
+        version.major == before.major == 0 and version.minor > before.minor
+    )
+    return Review(undeclared, version, before, increased)
 
 
 def _read_text(file: Path) -> str:
@@ -100,13 +104,8 @@ def _version(text: str, where: str) -> Version:
 
 def _released(changelog: str) -> Version | None:
     """Give the latest version that has a section of its own."""
-    found = []
-    for section in _SECTION.finditer(changelog):
-        try:
-            found.append(Version(section[1]))
-        except InvalidVersion:
-            continue
-    return max(found, default=None)
+    titles = [section[1] for section in _SECTION.finditer(changelog)]
+    return max((Version(each) for each in titles if _NUMBER.fullmatch(each)), default=None)
 
 
 def _entries(changelog: str, version: Version) -> list[str]:
@@ -126,22 +125,15 @@ def _name(each: Finding) -> str:
     return each.subject.replace("`", "'")
 
 
-def _is_increased(before: Version, now: Version) -> bool:
-    if before.major == 0 and now.major == 0:
-        return now.minor > before.minor
-    return now.major > before.major
-
-
 def advice(found: Review, *, breaks: bool) -> list[str]:
     """Say what is missing, with lines to paste."""
     if not breaks:
         return ["Nothing breaks: CHANGELOG.md and the version may stay as they are."]
     lines: list[str] = []
     if found.undeclared:
-        missing = (
-            f"{CHANGELOG} does not declare {len(found.undeclared)} of the breaking changes yet."
-        )
-        lines.append(f"{missing} Under [Unreleased], say what callers have to do:")
+        lines.append(f"{CHANGELOG} does not declare {len(found.undeclared)} breaking changes yet.")
+        lines.append("Under [Unreleased], say what callers have to do:")
+
         names = dict.fromkeys(f"`{each.rule.id}` `{_name(each)}`" for each in found.undeclared)
         lines += [f"- **Breaking:** {each}: …" for each in names]
     if not found.increased:

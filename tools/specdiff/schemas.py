@@ -1,4 +1,4 @@
-"""Schemas in one form, whatever the OpenAPI version and the way of writing, and their limits.
+"""Schemas in one form, whatever the OpenAPI version, and their names in the generated code.
 
 OpenAPI 3.0 says `nullable: true`, 3.1 has a list of types; 3.0 makes a limit exclusive with a
 boolean, 3.1 with a number; `const` is an enum of one; `allOf` is read as one schema, and a union
@@ -7,18 +7,26 @@ of a schema and null as a schema that may be null.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, evolve, field
+from openapi_python_client.parser.properties.enum_property import EnumProperty
+from openapi_python_client.parser.properties.schemas import Class
+from openapi_python_client.strings import ClassName, PythonIdentifier
 
-from tools.specdiff.spec import Pointer, SpecLocation, canonical
+from tools.specdiff.spec import Pointer, Spec, SpecLocation, canonical
 
 Limits: TypeAlias = dict[str, Any]
 Verdict: TypeAlias = Literal["tightened", "loosened", "changed"]
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
+# The default of the generator's setting `field_prefix`, which this project does not change.
+_PREFIX = "field_"
+_ANY_CLASS = Class(ClassName("Any", ""), PythonIdentifier("any", ""))
 # Formats that give a value another Python type than its JSON type has.
 TYPED_FORMATS = frozenset({"date", "date-time", "uuid", "binary"})
 WORDING_KEYS = {
@@ -37,6 +45,7 @@ _LIMITS = {
     *_LOWER, *_UPPER, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
     "pattern", "uniqueItems",
 }  # fmt: skip
+_KNOWN = _READ | _LIMITS | WORDING_KEYS
 _FLAGS = ("readOnly", "writeOnly", "deprecated")
 _OBJECT_KEYS = {"properties", "additionalProperties", "required", "minProperties", "maxProperties"}
 
@@ -128,8 +137,8 @@ def _read_keys(location: SpecLocation) -> Schema:
     if extra is not None and extra.value not in (True, {}):
         additional = extra.value is not False and extra.named(owner, "additional_property")
     items = location.at("items")
-    known = _READ | _LIMITS | WORDING_KEYS | ({"contentEncoding"} if is_base64 else set())
-    unknown = [key for key in node if key not in known]
+    known = _KNOWN | {"contentEncoding"} if is_base64 else _KNOWN
+    unknown = [key for key in node if key not in known and not key.startswith("x-")]
     return Schema(
         location,
         types=types,
@@ -143,7 +152,7 @@ def _read_keys(location: SpecLocation) -> Schema:
         limits=_read_limits(node),
         flags=frozenset(key for key in _FLAGS if location.is_set(key)),
         default=canonical(node["default"]) if "default" in node else None,
-        unsupported={key: canonical(node[key]) for key in unknown if not key.startswith("x-")},
+        unsupported={key: canonical(node[key]) for key in unknown},
     )
 
 
@@ -237,6 +246,74 @@ def class_hint(location: SpecLocation) -> str:
     """Give what the class of an object found here is named after."""
     inline = f"{location.parent}_{location.name}".strip("_")
     return location.text("title") or location.component or inline
+
+
+def class_name(schema: Schema) -> str:
+    """Give the name of the class that is generated for a schema, or nothing if there is none."""
+    location, title = schema.location, schema.location.text("title")
+    if schema.union or not (schema.is_object if schema.enum is None else schema.enum):
+        return ""
+    if schema.enum and location.get("const") is not None:
+        return ""
+    inline_enum = schema.enum and title and not location.component
+    return _class(f"{location.parent}_{title}" if inline_enum else class_hint(location))
+
+
+def _class(hint: str) -> str:
+    return str(ClassName(hint, _PREFIX)) if hint.strip("_") else ""
+
+
+@cache
+def python_name(name: str) -> str:
+    """Give the name of the argument, attribute, module or package that is generated for a name."""
+    return str(PythonIdentifier(name, _PREFIX))
+
+
+def keeps_members(old: Schema, new: Schema) -> bool:
+    """Tell whether each value that both enums have is still the member of the same name."""
+    before, after = _members(old), _members(new)
+    if before is None or after is None:
+        return before is None
+    kept = set(after.values())
+    return all(after.get(name) == value for name, value in before.items() if value in kept)
+
+
+def _members(schema: Schema) -> dict[str, Any] | None:
+    """Give the members of the generated enum; None if two values have the same name."""
+    values = [json.loads(value) for value in schema.enum or ()]
+    names = schema.location.get("x-enum-varnames") or []
+    try:
+        return dict(EnumProperty.values_from_list(values, _ANY_CLASS, names))
+
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def python_type(schema: Schema, above: tuple[Pointer, ...] = ()) -> str:
+    """Name the Python type of a value (in the arrays `above`); equal types have equal names."""
+    if name := class_name(schema):
+        return name
+    here = schema.location.pointer
+    if schema.types is None or here in above:
+        return "Any"
+    kinds = sorted(schema.types - {"null"})
+    if kinds == ["array"]:
+        inside = (*above, here)
+        inner = python_type(read_schema(schema.item), inside) if schema.item else "Any"
+        return f"list[{inner}]"
+    formats = sorted(schema.formats & TYPED_FORMATS)
+    return " | ".join(formats or kinds)
+
+
+def component_classes(spec: Spec) -> dict[str, SpecLocation]:
+    """Give the classes that are generated for a spec's components, each with its schema."""
+    found: dict[str, SpecLocation] = {}
+    for location in spec.components("schemas").values():
+        name = class_name(read_schema(location))
+        if name and location.component:
+            # The generator rejects two classes of one name.
+            found[f"{name} ({location.component})" if name in found else name] = location
+    return found
 
 
 def _read_limits(node: dict[str, Any]) -> Limits:

@@ -33,12 +33,12 @@ class Spec:
     label: str
     content: dict[str, Any]
     minor: int
-    _parsed: ParsedYAML
+    parsed: ParsedYAML
     _registry: Registry[Any]
 
     @classmethod
-    def load(cls, source: Source, known: Spec | None = None) -> Spec:
-        """Parse a spec and validate it; what equals a part of a `known` valid spec is skipped."""
+    def load(cls, source: Source) -> Spec:
+        """Parse and validate a spec."""
         parsed = parse_yaml(source.label, source.text)
         content = parsed.content
         version = content.get("openapi") if isinstance(content, dict) else None
@@ -50,16 +50,11 @@ class Spec:
             message = f"{source.label} is not an OpenAPI 3.0 or 3.1 document: it {problem}"
             raise CannotCompareError(message)
         minor = int(found[1])
-        validator = v31_validator if minor else v30_validator
-        same_version = known is not None and known.minor == minor
-        unchecked = _without(content, known.content) if known and same_version else content
-        invalid = best_match(validator.iter_errors(unchecked))
+        invalid = best_match((v31_validator if minor else v30_validator).iter_errors(content))
         if invalid is not None:
             path = tuple(str(key) for key in invalid.absolute_path)
-            raise CannotCompareError(
-                f"{source.label}:{parsed.line(path)} is not OpenAPI 3.{minor}:"
-                f" {pointer_text(path)}: {invalid.message[:200]}"
-            )
+            where = f"{source.label}:{parsed.line(path)} is not OpenAPI 3.{minor}"
+            raise CannotCompareError(f"{where}: {pointer_text(path)}: {invalid.message[:200]}")
         resource = Specification.OPAQUE.create_resource(content)
         return cls(source.label, content, minor, parsed, Registry().with_resource("", resource))
 
@@ -73,10 +68,6 @@ class Spec:
         components = self.top.at("components")
         return components.entries(kind) if components else {}
 
-    def line(self, pointer: Pointer) -> int:
-        """Find the line of what a pointer names."""
-        return self._parsed.line(pointer)
-
     def resolve(self, reference: str, pointer: Pointer) -> SpecLocation:
         """Find the target of the `$ref` at a pointer. Nothing is ever fetched."""
         if not reference.startswith("#"):
@@ -89,7 +80,7 @@ class Spec:
                 return SpecLocation(self, target, tuple(_reference_keys(reference)))
             except (Unresolvable, ValueError, LookupError, TypeError):
                 problem = "which does not exist"
-        line = self.line((*pointer, "$ref"))
+        line = self.parsed.line((*pointer, "$ref"))
         raise CannotCompareError(f"{self.label}:{line} refers to {reference!r}, {problem}")
 
 
@@ -100,12 +91,9 @@ class SpecLocation:
     spec: Spec
     value: Any
     pointer: Pointer  # keys and indices from the top
-    # What the generator would name an inline class after that is found here.
-    parent: str = ""
+    parent: str = ""  # what the generator would name an inline class after
     name: str = ""
-    # The component schema that is nothing but a reference to this one and led here; the generator
-    # makes a class of it.
-    alias: str = ""
+    alias: str = ""  # the component schema, with a class, that is only a reference to this one
 
     def __str__(self) -> str:
         return pointer_text(self.pointer)
@@ -186,7 +174,7 @@ class SpecLocation:
     @property
     def line(self) -> int:
         """The line, from 1."""
-        return self.spec.line(self.pointer)
+        return self.spec.parsed.line(self.pointer)
 
     @property
     def component(self) -> str:
@@ -284,13 +272,9 @@ class OperationIndex:
         """Give the operations that contain or use what a pointer names."""
         if pointer[:1] == ("components",) and len(pointer) >= 3:
             return [each for each in self.operations if pointer[:3] in self.components_of(each)]
-        shared = pointer[2:3] in (("parameters",), ("servers",))
-        return [
-            each
-            for each in self.operations
-            if pointer[: len(each.location.pointer)] == each.location.pointer
-            or (shared and pointer[:2] == each.item.pointer)
-        ]
+        in_item = pointer[:2] if pointer[2:3] in (("parameters",), ("servers",)) else None
+        places = ((each, each.location.pointer, each.item.pointer) for each in self.operations)
+        return [each for each, at, item in places if pointer[: len(at)] == at or item == in_item]
 
 
 def _references(value: Any) -> Iterator[Pointer]:
@@ -310,25 +294,6 @@ def _reference_keys(reference: str) -> list[str]:
     """Give the keys of a reference inside the document."""
     keys = unquote(reference[1:]).split("/")[1:]
     return [key.replace("~1", "/").replace("~0", "~") for key in keys]
-
-
-def _without(content: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the paths and components that another document has alike."""
-
-    def unknown(entries: Any, before: Any) -> Any:
-        if not isinstance(entries, dict) or not isinstance(before, dict):
-            return entries
-        return {key: each for key, each in entries.items() if before.get(key, ...) != each}
-
-    result, components = dict(content), content.get("components")
-    if "paths" in content:
-        result["paths"] = unknown(content["paths"], known.get("paths"))
-    if isinstance(components, dict):
-        before = known.get("components") or {}
-        result["components"] = {
-            kind: unknown(each, before.get(kind) or {}) for kind, each in components.items()
-        }
-    return result
 
 
 def pointer_text(pointer: Pointer) -> str:

@@ -1,8 +1,7 @@
 """Where specs come from, a file or a git revision, and how their YAML is read, with line numbers.
 
-YAML 1.2 as the generator reads it (`on` is a string), with merge keys. PyYAML's C parser does the
-parsing, since a spec of 500 operations has tens of thousands of lines; what its nodes mean is
-decided here, strictly: keys are strings and occur once, and nothing grows beyond bounds.
+YAML 1.2 as the generator reads it (`on` is a string), with merge keys. PyYAML's C parser is fast;
+what its nodes mean is decided here: keys are strings and occur once, nothing grows beyond bounds.
 """
 
 from __future__ import annotations
@@ -97,22 +96,18 @@ def _read_revision(name: str, root: Path) -> bytes:
     revision = name.partition(":")[0]
     if revision and _is_revision(f"{revision}^{{commit}}", root):
         raise CannotCompareError(f"the revision {revision} has no file {wanted.partition(':')[2]}")
-    raise CannotCompareError(
-        f"{name} is neither a file nor a git revision (a shallow clone lacks older ones)"
-    )
+    raise CannotCompareError(f"{name} is neither a file nor a git revision (a shallow clone?)")
 
 
 def git(root: Path, *arguments: str) -> bytes | None:
     """Run a read-only git command; give its output, or None if it failed."""
     # A hook runs with variables that name the repository of the hook.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0"}
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            check=False,
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
-        )
+        done = subprocess.run(command, capture_output=True, check=False, env=environment)
+
     except OSError as error:
         raise CannotCompareError("git can't be run, and is needed to look up revisions") from error
     return done.stdout if done.returncode == 0 else None
@@ -223,8 +218,7 @@ class _Builder:
         text: str = node.value
         if node.tag == f"{_TAG}str":
             return text
-        if node.tag.removeprefix(_TAG) not in ("plain", "int", "float", "bool", "null"):
-            raise self._tag_error(node)
+        self._check_tag(node, "plain", "int", "float", "bool", "null")
         if text in _PLAIN_VALUES:
             return _PLAIN_VALUES[text]
         if _INT.fullmatch(text):
@@ -235,12 +229,10 @@ class _Builder:
         number = float(text)
         return int(number) if number.is_integer() else number
 
-    def _check_tag(self, node: Node, kind: str) -> None:
-        if node.tag != f"{_TAG}{kind}":
-            raise self._tag_error(node)
-
-    def _tag_error(self, node: Node) -> CannotCompareError:
-        return self._error(node, f"the tag {node.tag.removeprefix(_TAG)!r}, which no spec needs")
+    def _check_tag(self, node: Node, *kinds: str) -> None:
+        tag = node.tag.removeprefix(_TAG)
+        if tag not in kinds:
+            raise self._error(node, f"the tag {tag!r}, which no spec needs")
 
     def _error(self, node: Node, what: str) -> CannotCompareError:
         return CannotCompareError(f"{self.label}:{node.start_mark.line + 1} has {what}")

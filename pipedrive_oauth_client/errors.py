@@ -2,20 +2,21 @@
 
     PipedriveOAuthError
     ├── ConfigurationError            a setting or an argument can't be right; nothing was sent
-    ├── CallbackError                 the browser came back with something that can't be used
-    │   ├── AuthorizationDeniedError      the person, or Pipedrive, said no
+    │   └── MissingExtraError             a package of an extra is not installed
+    ├── CallbackError                 the browser came back with a callback that can't be used
+    │   ├── AuthorizationDeniedError      the person, or Pipedrive, declined access
     │   └── StateMismatchError            the callback does not belong to this session
-    ├── TokenRequestError             the service refused a request for tokens
-    │   ├── InvalidGrantError             the code or the refresh token is worth nothing any more
+    ├── TokenRequestError             the service rejected a request for tokens
+    │   ├── InvalidGrantError             the code or the refresh token is no longer valid
     │   ├── InvalidClientError            the client ID or the client secret is wrong
     │   ├── RateLimitedError              too many requests
-    │   └── ServerError                   the service is out of order
-    ├── TransportError                no complete answer arrived
-    ├── InvalidResponseError          an answer arrived, but not one that can be used
+    │   └── ServerError                   the service is unavailable
+    ├── TransportError                no complete response arrived
+    ├── InvalidResponseError          a response arrived, but not one that can be used
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
-    └── StoreError                    the place where tokens are kept does not work
+    └── StoreError                    the token store does not work
         ├── TokenNotFoundError            no token is stored for the account
-        ├── StoreLockTimeoutError         somebody else renews the token and does not finish
+        ├── StoreLockTimeoutError         another process holds the account's lock for too long
         └── CorruptTokenError             what is stored can't be read as a token
 
 Each says what happened and what to do next, keeps its cause, and carries no secret. Those that the
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
+    "MissingExtraError",
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
@@ -56,6 +58,18 @@ __all__ = [
 ]
 
 
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that comes with an extra is not installed; the message names the extra.
+
+    Attributes:
+        name: The package that is missing.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class CallbackError(PipedriveOAuthError):
     """The redirect that ended an authorization can't be used.
 
@@ -67,12 +81,12 @@ class CallbackError(PipedriveOAuthError):
 
 
 class AuthorizationDeniedError(CallbackError):
-    """The callback carries an error in place of a code: the person, or Pipedrive, said no.
+    """The callback carries an error instead of a code: the person, or Pipedrive, declined access.
 
     Attributes:
         error: The error code of the callback, for example `user_denied` or `access_denied`.
-        description: The callback's `error_description`, or None. Both are as they came, and
-            anybody can write a callback: escape them where you show them.
+        description: The callback's `error_description`, or None. Both are as they came, and an
+            attacker can write a callback: escape them where you show them.
 
     Source:
         RFC 6749, section 4.1.2.1.
@@ -93,12 +107,12 @@ class StateMismatchError(CallbackError):
 
 
 class TokenRequestError(PipedriveOAuthError):
-    """The service refused a request for tokens.
+    """The service rejected a request for tokens.
 
     Attributes:
-        status_code: The HTTP status of the answer.
-        error: The error code of the answer's body, for example `invalid_request`, or None.
-        description: What the answer's body says about it, or None.
+        status_code: The HTTP status of the response.
+        error: The error code of the response's body, for example `invalid_request`, or None.
+        description: What the response's body says about it, or None.
         retry_after: How long the service asked to wait, or None.
 
     Source:
@@ -141,7 +155,7 @@ class ServerError(TokenRequestError):
 
 
 class StoreError(PipedriveOAuthError):
-    """The place where tokens are kept does not work; the cause says why."""
+    """The token store does not work; the cause says why."""
 
 
 class TokenNotFoundError(StoreError):
@@ -149,7 +163,7 @@ class TokenNotFoundError(StoreError):
 
 
 class StoreLockTimeoutError(StoreError):
-    """Somebody else holds the lock of the account for longer than this caller may wait."""
+    """Another caller holds the account's lock for longer than this one may wait."""
 
 
 class CorruptTokenError(StoreError):

@@ -23,7 +23,7 @@ from pipedrive_oauth_client import (
     ServerError,
     TokenRequestError,
 )
-from pipedrive_oauth_client._operations import refusal
+from pipedrive_oauth_client._operations import error_from_response
 from tests.support.samples import CODE, SENT_REFRESH_TOKEN
 from tests.support.sweep import found, visible
 
@@ -45,7 +45,7 @@ def refused(
     """Make the error of an answer; no body stands for one that could not be read."""
     parsed = None if body is None else OAuthErrorResponse.from_dict(body)
     answer = Response[object](status, b"", httpx.Headers(headers), parsed)
-    return refusal("get_tokens", answer, now=NOON, secrets=secrets)
+    return error_from_response("get_tokens", answer, now=NOON, secrets=secrets)
 
 
 def request_error(

@@ -19,8 +19,8 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     PipedriveOAuth,
     TokenNotFoundError,
+    token_source,
 )
-from pipedrive_oauth_client import token_source as supply
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY
 from tests.support.auths import (
@@ -53,7 +53,7 @@ def test_token_in_memory_asks_nobody(
         with monkeypatch.context() as patched:
             for name in ("Thread", "Lock", "Condition"):
                 patched.setattr(threading, name, lambda *_a, name=name, **_k: made.append(name))
-            patched.setattr(supply, "join", lambda *_a, **_k: made.append("flight"))
+            patched.setattr(token_source, "start_or_join", lambda *_a, **_k: made.append("flight"))
             requests = [httpx.Request("GET", f"{account.box.base_url}{ME}") for _ in range(3)]
             for request in requests:
                 if mode == "sync":
@@ -171,7 +171,7 @@ def test_rest_ends_no_renewal_of_stale_tokens(mode: str, account: Account) -> No
     account.box.faults.add(ME, Fault.status(401), times=2)
     assert got(mode, account, auth=auth).status_code == 401
     account.box.clock.advance(account.stored().expires_at - account.box.clock() - 30 * SECOND)
-    auth.rest.begin(account.box.clock())
+    auth.token_source.cooldown.start(account.box.clock())
     assert got(mode, account, auth=auth).status_code == 200
     assert account.refreshes() == 2
 
@@ -411,7 +411,7 @@ def test_async_flow_renews(mode: str, account: Account) -> None:
     account.expire()
     assert got(mode, account, auth=auth).status_code == 200
     assert account.refreshes() == 1
-    auth._supply._oauth.close()
+    auth.token_source._oauth.close()
 
 
 def test_one_auth_for_all_kinds(account: Account) -> None:

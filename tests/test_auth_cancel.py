@@ -17,8 +17,7 @@ import httpx
 import pytest
 import trio
 
-from pipedrive_oauth_client import PipedriveAuth, Token
-from pipedrive_oauth_client import _renewal as flights
+from pipedrive_oauth_client import PipedriveAuth, Token, _renewal
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import FileTokenStore
@@ -190,7 +189,7 @@ def test_loop_that_ends_first(loop: str, account: Account, gate: Gate) -> None:
             group.cancel_scope.cancel()
 
     run(loop, main)
-    future: Future[Token] = next(iter(flights._flights.under_way.values())).future
+    future: Future[Token] = next(iter(_renewal._single_flight.flights.values())).future
     gate.open()
     assert future.result(PATIENCE_SECONDS) == auth.token() == account.stored() != account.token
     assert account.refreshes() == 1

@@ -18,7 +18,7 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     Token,
 )
-from pipedrive_oauth_client._origins import user_origins
+from pipedrive_oauth_client._origins import parse_hosts
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.token_source import Bearer
 from tests.support.flows import CREDENTIALS, play
@@ -258,7 +258,7 @@ def bearer(lifetime: timedelta, leeway: timedelta) -> Bearer:
         api_domain="https://acme.pipedrive.com",
         expires_at=NOW + lifetime,
     )
-    return Bearer.of(token, leeway=leeway, now=NOW, more=frozenset())
+    return Bearer(token, leeway=leeway, now=NOW, hosts=frozenset())
 
 
 def test_a_token_is_stale_its_leeway_before_its_end() -> None:
@@ -289,9 +289,9 @@ def test_a_token_is_never_used_beyond_its_end(lifetime: timedelta, leeway: timed
 def test_the_places_of_the_user_come_on_top() -> None:
     """The token's own API is always one of them."""
     token = Token(access_token="a", api_domain="https://acme.pipedrive.com", expires_at=NOW)
-    more = user_origins(["https://mirror.example"])
-    made = Bearer.of(token, leeway=HOUR, now=NOW, more=more)
-    assert made.origins == more | user_origins(["acme.pipedrive.com"])
+    more = parse_hosts(["https://mirror.example"])
+    made = Bearer(token, leeway=HOUR, now=NOW, hosts=more)
+    assert made.origins == more | parse_hosts(["acme.pipedrive.com"])
 
 
 def test_no_secret_is_shown() -> None:

@@ -19,7 +19,8 @@ from pipedrive_oauth_client import (
     RetryPolicy,
     TransportError,
 )
-from pipedrive_oauth_client._operations import Call, Operation, Plan, make, make_async
+from pipedrive_oauth_client._operations import Call, Operation, Plan, run_async
+from pipedrive_oauth_client._operations import run as run_operation
 from tests.support.driver import run
 from tests.support.fake_time import FakeTime
 from tests.support.flows import CLIENT_SECRET, CREDENTIALS, STEPS, AnyFlow, with_flow
@@ -60,11 +61,11 @@ def answered(status: int = 200) -> Response[Any]:
     return Response(status, token_body(), httpx.Headers({"X-Token": CODE}), dict(TOKENS))
 
 
-def carried_out(mode: str, operation: Operation, retry: RetryPolicy | None = None) -> Any:
+def carried_out(mode: str, operation: Operation[Any], retry: RetryPolicy | None = None) -> Any:
     """Carry out an operation, blocking or in an event loop."""
     if mode == "sync":
-        return make(CLIENT, operation, retry)
-    return run(mode, lambda: make_async(CLIENT, operation, retry))
+        return run_operation(CLIENT, operation, retry)
+    return run(mode, lambda: run_async(CLIENT, operation, retry))
 
 
 def one_call(endpoint: Endpoint) -> Callable[[], Plan[Any]]:
@@ -220,7 +221,7 @@ def test_every_call_is_logged_once(mode: str, log: Callable[[], list[str]]) -> N
         carried_out(mode, Operation("get_tokens", one_call(Endpoint(answered(status)))))
     assert fitting(
         log(),
-        *(f"get_tokens, attempt 1: answered with status {each}" for each in (200, 308, 429, 520)),
+        *(f"get_tokens, attempt 1: response with status {each}" for each in (200, 308, 429, 520)),
     )
 
 
@@ -252,8 +253,8 @@ def test_each_call_of_a_plan_is_logged(mode: str, log: Callable[[], list[str]]) 
     assert carried_out(mode, Operation("refresh_tokens", plan)) == 200
     assert fitting(
         log(),
-        "refresh_tokens, attempt 1: answered with status 308",
-        "refresh_tokens, attempt 1: answered with status 200",
+        "refresh_tokens, attempt 1: response with status 308",
+        "refresh_tokens, attempt 1: response with status 200",
     )
 
 
@@ -267,7 +268,7 @@ def test_attempts_are_numbered(mode: str, log: Callable[[], list[str]]) -> None:
         [text for text in texts if text.startswith("DEBUG")],
         "get_tokens, attempt 1: failed with TransportError",
         "get_tokens, attempt 2: failed with TransportError",
-        "get_tokens, attempt 3: answered with status 200",
+        "get_tokens, attempt 3: response with status 200",
     )
     assert [text.split()[0] for text in texts] == ["DEBUG", "WARNING", "DEBUG", "WARNING", "DEBUG"]
 
@@ -303,7 +304,7 @@ def test_no_operation_logs_a_secret(mode: str, status: int, log: Callable[[], li
     assert fitting(
         [text for text in log() if text.startswith("DEBUG")],
         *(
-            f"{step.name}, attempt {attempt}: answered with status {status}"
+            f"{step.name}, attempt {attempt}: response with status {status}"
             for step in STEPS
             for attempt in attempts
         ),

@@ -19,9 +19,9 @@ from pipedrive_oauth_client import (
     PipedriveOAuth,
 )
 from pipedrive_oauth_client._origins import (
-    refuse_other_base_url,
-    refuse_plain_http,
-    refuse_strange_api_domain,
+    check_api_domain,
+    require_https,
+    require_same_base_url,
 )
 from tests.support.flows import CREDENTIALS
 from tests.support.samples import SECRETS, TOKENS
@@ -42,7 +42,7 @@ def response(api_domain: str | None) -> GetTokensResponse:
 def is_accepted(api_domain: str, *, any_host: bool) -> bool:
     """Tell whether an API domain is accepted."""
     try:
-        refuse_strange_api_domain(response(api_domain), any_host=any_host)
+        check_api_domain(response(api_domain), any_host=any_host)
     except InvalidResponseError:
         return False
     return True
@@ -184,14 +184,14 @@ def test_a_host_of_pipedrive_is_accepted(domain: str) -> None:
 @pytest.mark.parametrize("any_host", [False, True])
 def test_an_answer_need_not_name_a_host(any_host: bool) -> None:
     """One of Pipedrive's pages shows an answer without it."""
-    refuse_strange_api_domain(response(None), any_host=any_host)
+    check_api_domain(response(None), any_host=any_host)
 
 
 @pytest.mark.parametrize("domain", [*MALFORMED, *FOREIGN], ids=ascii)
 def test_a_forged_host_is_refused(domain: str) -> None:
     """No token goes to a host that an answer names; the error names the field and no host."""
     with pytest.raises(InvalidResponseError, match="api_domain") as caught:
-        refuse_strange_api_domain(response(domain), any_host=False)
+        check_api_domain(response(domain), any_host=False)
     assert caught.value.field == "api_domain"
     assert "under pipedrive.com" in str(caught.value)
     assert found(visible(caught.value), [*SECRETS, "evil", "acme"]) == []
@@ -207,7 +207,7 @@ def test_another_service_has_other_hosts(domain: str) -> None:
 def test_another_service_can_not_have_any_address(domain: str) -> None:
     """What is malformed or in the clear is refused there as well."""
     with pytest.raises(InvalidResponseError, match="not an https address") as caught:
-        refuse_strange_api_domain(response(domain), any_host=True)
+        check_api_domain(response(domain), any_host=True)
     assert caught.value.field == "api_domain"
     assert found(visible(caught.value), [*SECRETS, "evil", "acme"]) == []
 
@@ -258,7 +258,7 @@ def test_this_machine_may_speak_in_the_clear(host: str, port: str) -> None:
     for end in ("", "/"):
         assert is_accepted(f"http://{host}{port}{end}", any_host=True)
         assert is_accepted(f"https://{host}{port}{end}", any_host=True)
-        refuse_plain_http(f"http://{host}{port}{end}")
+        require_https(f"http://{host}{port}{end}")
     assert not is_accepted(f"http://{host}{port}", any_host=False)
 
 
@@ -274,7 +274,7 @@ def test_no_service_on_another_machine_may_speak_in_the_clear(host: str) -> None
     """The client's secret would be read by everybody on the way."""
     for base_url in (f"http://{host}", f"http://{host}:8765/path"):
         with pytest.raises(ConfigurationError, match=r"base_url must begin with https://"):
-            refuse_plain_http(base_url)
+            require_https(base_url)
 
 
 @pytest.mark.parametrize("kind", [PipedriveOAuth, AsyncPipedriveOAuth])
@@ -391,7 +391,7 @@ def client_of(base_url: str, kind: str) -> httpx.Client | httpx.AsyncClient:
 )
 def test_a_client_with_no_other_root_is_taken(kind: str, own: str, base_url: str) -> None:
     """The same root, however it is spelled, leads nowhere else."""
-    refuse_other_base_url(client_of(own, kind), base_url)
+    require_same_base_url(client_of(own, kind), base_url)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -410,7 +410,7 @@ def test_a_client_with_no_other_root_is_taken(kind: str, own: str, base_url: str
 def test_a_client_with_another_root_is_refused(kind: str, own: str) -> None:
     """Requests would go to the client's own root in place of the flow's."""
     with pytest.raises(ConfigurationError, match="base_url of its own") as caught:
-        refuse_other_base_url(client_of(own, kind), ADDRESS)
+        require_same_base_url(client_of(own, kind), ADDRESS)
     assert "evil" not in visible(caught.value)
 
 

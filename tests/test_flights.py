@@ -13,9 +13,8 @@ from typing import Final
 
 import pytest
 
-from pipedrive_oauth_client import ConfigurationError, ServerError, Token, TransportError
-from pipedrive_oauth_client import _renewal as flights
-from pipedrive_oauth_client._renewal import join, landed
+from pipedrive_oauth_client import ConfigurationError, ServerError, Token, TransportError, _renewal
+from pipedrive_oauth_client._renewal import result_of, start_or_join
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.auths import PATIENCE_SECONDS
 
@@ -36,7 +35,7 @@ def test_work_is_done_elsewhere(store: MemoryTokenStore) -> None:
         threads.append(threading.current_thread())
         return TOKEN
 
-    assert landed(join(store, "a", work)) is TOKEN
+    assert result_of(start_or_join(store, "a", work)) is TOKEN
     assert threads[0] is not threading.current_thread()
     assert not threads[0].daemon
     assert threads[0].name == "pipedrive-oauth-renewal"
@@ -50,9 +49,9 @@ def test_work_is_done_here(store: MemoryTokenStore) -> None:
         threads.append(threading.get_ident())
         return TOKEN
 
-    future = join(store, "a", work, here=True)
+    future = start_or_join(store, "a", work, run_here=True)
     assert future.done()
-    assert landed(future) is TOKEN
+    assert result_of(future) is TOKEN
     assert threads == [threading.get_ident()]
 
 
@@ -66,13 +65,13 @@ def test_others_join(store: MemoryTokenStore) -> None:
         assert held.wait(PATIENCE_SECONDS)
         return TOKEN
 
-    first = join(store, "a", work)
-    assert join(store, "a", work) is first
-    assert join(store, "a", work, here=True) is first
+    first = start_or_join(store, "a", work)
+    assert start_or_join(store, "a", work) is first
+    assert start_or_join(store, "a", work, run_here=True) is first
     held.set()
-    assert landed(first) is TOKEN
+    assert result_of(first) is TOKEN
     assert calls == 1
-    assert join(store, "a", work) is not first
+    assert start_or_join(store, "a", work) is not first
     assert calls == 2
 
 
@@ -85,10 +84,14 @@ def test_other_accounts_and_stores_do_not_join(store: MemoryTokenStore) -> None:
         return TOKEN
 
     other = MemoryTokenStore()
-    futures = [join(store, "a", work), join(store, "b", work), join(other, "a", work)]
+    futures = [
+        start_or_join(store, "a", work),
+        start_or_join(store, "b", work),
+        start_or_join(other, "a", work),
+    ]
     assert len({id(future) for future in futures}) == 3
     held.set()
-    assert [landed(future) for future in futures] == [TOKEN] * 3
+    assert [result_of(future) for future in futures] == [TOKEN] * 3
 
 
 def test_whoever_is_told_can_begin_anew(store: MemoryTokenStore) -> None:
@@ -99,7 +102,7 @@ def test_whoever_is_told_can_begin_anew(store: MemoryTokenStore) -> None:
         raise ServerError("It is out of order.", status_code=503)
 
     def retry(_future: Future[Token]) -> None:
-        again.put(join(store, "a", lambda: TOKEN))
+        again.put(start_or_join(store, "a", lambda: TOKEN))
 
     failed = threading.Event()
 
@@ -107,12 +110,12 @@ def test_whoever_is_told_can_begin_anew(store: MemoryTokenStore) -> None:
         assert failed.wait(PATIENCE_SECONDS)
         return fail()
 
-    future = join(store, "a", work)
+    future = start_or_join(store, "a", work)
     future.add_done_callback(retry)
     failed.set()
     with pytest.raises(ServerError):
-        landed(future)
-    assert landed(again.get(timeout=PATIENCE_SECONDS)) is TOKEN
+        result_of(future)
+    assert result_of(again.get(timeout=PATIENCE_SECONDS)) is TOKEN
 
 
 def test_everybody_gets_an_error_of_their_own(store: MemoryTokenStore) -> None:
@@ -124,11 +127,11 @@ def test_everybody_gets_an_error_of_their_own(store: MemoryTokenStore) -> None:
     def work() -> Token:
         raise original
 
-    future = join(store, "a", work)
+    future = start_or_join(store, "a", work)
     errors: list[TransportError] = []
     for _ in range(3):
         with pytest.raises(TransportError, match=r"No answer\.") as caught:
-            landed(future)
+            result_of(future)
         errors.append(caught.value)
     assert len({id(error) for error in [original, *errors]}) == 4
     for error in errors:
@@ -145,25 +148,30 @@ def test_any_error_reaches_the_callers(store: MemoryTokenStore, error: BaseExcep
         raise error
 
     with pytest.raises(type(error)):
-        landed(join(store, "a", work))
-    assert landed(join(store, "a", lambda: TOKEN)) is TOKEN
+        result_of(start_or_join(store, "a", work))
+    assert result_of(start_or_join(store, "a", lambda: TOKEN)) is TOKEN
 
 
 def test_joining_oneself_is_refused(store: MemoryTokenStore) -> None:
     """Work that asks for its own result is refused in place of waiting for ever."""
 
     def work() -> Token:
-        return join(store, "a", lambda: TOKEN).result(PATIENCE_SECONDS)
+        return start_or_join(store, "a", lambda: TOKEN).result(PATIENCE_SECONDS)
 
     with pytest.raises(ConfigurationError, match="must not use PipedriveAuth"):
-        landed(join(store, "a", work))
+        result_of(start_or_join(store, "a", work))
     with pytest.raises(ConfigurationError, match="must not use PipedriveAuth"):
-        landed(join(store, "a", work, here=True))
+        result_of(start_or_join(store, "a", work, run_here=True))
 
 
 def test_work_may_ask_for_another_account(store: MemoryTokenStore) -> None:
     """Work may need the token of another account."""
-    assert landed(join(store, "a", lambda: landed(join(store, "b", lambda: TOKEN)))) is TOKEN
+    assert (
+        result_of(
+            start_or_join(store, "a", lambda: result_of(start_or_join(store, "b", lambda: TOKEN)))
+        )
+        is TOKEN
+    )
 
 
 def test_no_thread_left(store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +187,9 @@ def test_no_thread_left(store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch
         return TOKEN
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    future = join(store, "a", work)
+    future = start_or_join(store, "a", work)
     assert future.done()
-    assert landed(future) is TOKEN
+    assert result_of(future) is TOKEN
     assert threads == [threading.get_ident()]
 
 
@@ -196,7 +204,7 @@ def test_context_of_whoever_begins(store: MemoryTokenStore) -> None:
         return TOKEN
 
     mark = where.set("here")
-    landed(join(store, "a", work))
+    result_of(start_or_join(store, "a", work))
     assert (seen, where.get()) == (["here"], "here")
     where.reset(mark)
 
@@ -204,7 +212,7 @@ def test_context_of_whoever_begins(store: MemoryTokenStore) -> None:
 def test_nothing_is_kept() -> None:
     """When the work is done, the store is let go of."""
     store = MemoryTokenStore()
-    landed(join(store, "a", lambda: TOKEN))
+    result_of(start_or_join(store, "a", lambda: TOKEN))
     for thread in threading.enumerate():
         if thread.name == "pipedrive-oauth-renewal":
             thread.join(PATIENCE_SECONDS)
@@ -212,7 +220,7 @@ def test_nothing_is_kept() -> None:
     del store
     gc.collect()
     assert known() is None
-    assert flights._flights.under_way == {}
+    assert _renewal._single_flight.flights == {}
 
 
 def test_herd(store: MemoryTokenStore) -> None:
@@ -228,7 +236,7 @@ def test_herd(store: MemoryTokenStore) -> None:
         return TOKEN
 
     def ask(_number: int) -> Token:
-        return landed(join(store, "a", work))
+        return result_of(start_or_join(store, "a", work))
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(ask, range(400))) == [TOKEN] * 400

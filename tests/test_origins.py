@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipedrive_oauth_client import ConfigurationError, CorruptTokenError, Token
-from pipedrive_oauth_client._origins import Origin, api_origin, origin, user_origins
+from pipedrive_oauth_client._origins import Origin, api_origin, origin_of, parse_hosts
 from pipedrive_oauth_client.token_source import Bearer
 from tests.support.sweep import found, visible
 from tests.support.untyped import untyped
@@ -124,22 +124,22 @@ REFUSED: Final = (
 @pytest.mark.parametrize(("text", "expected"), ACCEPTED.items(), ids=ACCEPTED)
 def test_hosts_and_origins_are_read(text: str, expected: Origin) -> None:
     """A host stands for https and the usual port, and an origin for itself."""
-    assert user_origins([text]) == {expected}
+    assert parse_hosts([text]) == {expected}
 
 
 @pytest.mark.parametrize(("text", "expected"), ACCEPTED.items(), ids=ACCEPTED)
 def test_an_origin_is_the_one_of_the_urls_that_are_requested(text: str, expected: Origin) -> None:
     """What is accepted is found again in a request of either library to it."""
     address = text if "://" in text else f"https://{text}"
-    assert origin(httpx.URL(address).join("/api/v1/users/me?x=1#y")) == expected
-    assert origin(httpx2.URL(address).join("/api/v1/users/me?x=1#y")) == expected
+    assert origin_of(httpx.URL(address).join("/api/v1/users/me?x=1#y")) == expected
+    assert origin_of(httpx2.URL(address).join("/api/v1/users/me?x=1#y")) == expected
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=ascii)
 def test_anything_else_is_refused(text: str) -> None:
     """What is no host and no origin, or would be read on the way, is an error that says so."""
     with pytest.raises(ConfigurationError, match="hosts must name hosts"):
-        user_origins(["acme.com", text])
+        parse_hosts(["acme.com", text])
 
 
 @pytest.mark.parametrize(
@@ -148,27 +148,27 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_something_else_than_a_list_of_strings_is_refused(hosts: object) -> None:
     """A single string is not taken for a list of letters, and the error names the argument."""
     with pytest.raises(ConfigurationError, match=r"^hosts must be"):
-        untyped(user_origins)(hosts)
+        untyped(parse_hosts)(hosts)
 
 
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     """What can't be encoded ends in the error of this package."""
     with pytest.raises(ConfigurationError, match="hosts is not valid Unicode"):
-        user_origins(["acme\ud800.com"])
+        parse_hosts(["acme\ud800.com"])
 
 
 def test_any_iterable_names_hosts() -> None:
     """A generator does, a set does, and none at all is fine; names of one origin are one."""
-    assert user_origins(f"{name}.com" for name in "ab") == user_origins({"a.com", "b.com"})
-    assert user_origins([]) == frozenset()
-    assert len(user_origins(["acme.com", "https://ACME.com:443/"])) == 1
+    assert parse_hosts(f"{name}.com" for name in "ab") == parse_hosts({"a.com", "b.com"})
+    assert parse_hosts([]) == frozenset()
+    assert len(parse_hosts(["acme.com", "https://ACME.com:443/"])) == 1
 
 
 @given(st.text() | st.from_regex(r"(https?://)?[a-z.:\[\]@\\/%*0-9 -]{0,20}", fullmatch=True))
 def test_whatever_is_accepted_is_a_place_on_a_safe_line(text: str) -> None:
     """No text ends in another error or in an origin with anything odd about it."""
     try:
-        ((scheme, host, port),) = user_origins([text])
+        ((scheme, host, port),) = parse_hosts([text])
     except ConfigurationError:
         return
     assert re.fullmatch(rb"[a-z0-9_.-]+|[0-9a-f:.]+", host)
@@ -198,7 +198,7 @@ def test_two_urls_are_of_one_origin_if_scheme_host_and_port_are_one(
         scheme, host, port = parts
         return httpx.URL(f"{scheme}://{host}{'' if port is None else f':{port}'}/path")
 
-    assert (origin(spelled(one)) == origin(spelled(other))) == (meant(one) == meant(other))
+    assert (origin_of(spelled(one)) == origin_of(spelled(other))) == (meant(one) == meant(other))
 
 
 ODD: Final = st.text(st.sampled_from("acme.pipedrive.com@\\/:#?%2e[]*x0 \t\u3002\uff0e\u212a"))
@@ -216,7 +216,7 @@ ODD: Final = st.text(st.sampled_from("acme.pipedrive.com@\\/:#?%2e[]*x0 \t\u3002
 def test_nothing_but_the_exact_origin_gets_the_token(before: str, behind: str, port: str) -> None:
     """However a URL is bent, an independent reader finds the token's own host in it."""
     token = Token(access_token="a", api_domain=f"https://{HOME}", expires_at=NOW)
-    bearer = Bearer.of(token, leeway=timedelta(0), now=NOW, more=frozenset())
+    bearer = Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     text = f"https://{before}{HOME}{behind}{port}"
     try:
         url = httpx.URL(text)
@@ -253,7 +253,7 @@ def test_nothing_but_the_exact_origin_gets_the_token(before: str, behind: str, p
 def test_neighbours_of_the_api_do_not_get_the_token(address: str) -> None:
     """Neither a subdomain, nor the domain above, nor another port or scheme is the same origin."""
     token = Token(access_token="a", api_domain=f"https://{HOME}", expires_at=NOW)
-    bearer = Bearer.of(token, leeway=timedelta(0), now=NOW, more=frozenset())
+    bearer = Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     assert bearer.may_go_to(httpx.URL(f"https://{HOME}/api"))
     assert not bearer.may_go_to(httpx.URL(address))
 
@@ -264,7 +264,7 @@ def test_neighbours_of_the_api_do_not_get_the_token(address: str) -> None:
 )
 def test_a_stored_api_domain_is_read(api_domain: str) -> None:
     """It is what the service sends, with a slash or without."""
-    assert api_origin(api_domain) == origin(httpx.URL(api_domain))
+    assert api_origin(api_domain) == origin_of(httpx.URL(api_domain))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,8 @@ def test_a_stored_api_domain_is_read(api_domain: str) -> None:
 )
 def test_a_strange_stored_api_domain_is_corrupt(api_domain: str) -> None:
     """The error says what to do and repeats nothing of what is stored."""
+    assert api_origin(api_domain) is None
+    token = Token(access_token="a", api_domain=api_domain, expires_at=NOW)
     with pytest.raises(CorruptTokenError, match="authorize the app again") as caught:
-        api_origin(api_domain)
+        Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     assert found(visible(caught.value), ["api-secret-1b9d"]) == []

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipedrive_oauth_client.fleet import Pace
+from pipedrive_oauth_client.fleet import RateLimiter
 from tests.support.fake_time import FakeTime
 
 PATIENCE_SECONDS = 20
 
 
-def paced(time: FakeTime, seconds_between: float) -> Pace:
+def paced(time: FakeTime, seconds_between: float) -> RateLimiter:
     """Make a pace that is kept in this time."""
-    return Pace(seconds_between, time.monotonic, time.sleep)
+    return RateLimiter(seconds_between, time.monotonic, time.sleep)
 
 
 def test_the_first_does_not_wait() -> None:
@@ -97,7 +97,7 @@ def test_a_pause_holds_back_who_has_a_turn_already() -> None:
             pace.pause(100)
         time.sleep(seconds)
 
-    pace = Pace(0.5, time.monotonic, sleep)
+    pace = RateLimiter(0.5, time.monotonic, sleep)
     started = time.monotonic()
     pace.wait()
     pace.wait()
@@ -113,7 +113,7 @@ def test_a_stop_ends_the_waits() -> None:
         if len(time.waits) == 3:
             pace.stop()
 
-    pace = Pace(1, time.monotonic, sleep)
+    pace = RateLimiter(1, time.monotonic, sleep)
     pace.pause(3600)
     pace.wait()
     pace.wait()
@@ -123,7 +123,9 @@ def test_a_stop_ends_the_waits() -> None:
 def test_threads_keep_one_pace() -> None:
     """Eight threads have a distance between any two of their turns, whoever comes first."""
     waits: list[float] = []
-    pace = Pace(0.125, lambda: 1000.0, waits.append)  # a clock that stands: each waits for its turn
+    pace = RateLimiter(
+        0.125, lambda: 1000.0, waits.append
+    )  # a clock that stands: each waits for its turn
     threads = [threading.Thread(target=pace.wait) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -26,7 +26,7 @@ from pipedrive_oauth_client import (
     TokenRequestError,
     TransportError,
 )
-from pipedrive_oauth_client._renewal import renew
+from pipedrive_oauth_client._renewal import Requirement, renew
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -346,22 +346,18 @@ def test_short_lived_tokens(account: Account) -> None:
     assert account.refreshes() == 2
 
 
-def test_is_good_decides(account: Account) -> None:
-    """A renewal is made of whatever the caller does not call good, and of nothing else."""
-    seen: list[Token] = []
-
-    def is_good(token: Token) -> bool:
-        seen.append(token)
-        return True
-
-    def never(_token: Token) -> bool:
-        return False
-
+def test_requirement_decides(account: Account) -> None:
+    """A token is refreshed if it does not meet the caller's requirement, and only then."""
     given = (account.oauth, account.store, ACCOUNT)
-    assert renew(*given, is_good=is_good, is_usable=never) == account.token
-    assert seen == [account.token]
-    renewed = renew(*given, is_good=never, is_usable=never)
-    assert renewed == account.stored() != account.token
+
+    def clock() -> datetime:
+        return account.token.expires_at - timedelta(seconds=1)
+
+    assert renew(*given, Requirement(clock, timedelta(0))) == (account.token, False)
+    assert account.refreshes() == 0
+    rejecting = Requirement(clock, timedelta(0), account.token.access_token)
+    assert renew(*given, rejecting) == (account.stored(), True)
+    assert account.stored() != account.token
     assert account.refreshes() == 1
 
 
@@ -391,8 +387,9 @@ def test_no_failure_shows_a_secret(
     except PipedriveOAuthError as error:
         shown.append(visible(error))
     assert shown
-    supply = auth._supply
-    shown += [repr(auth), str(auth), repr(supply), repr(supply.last), repr(auth.rest), caplog.text]
+    source = auth.token_source
+    shown += [repr(auth), str(auth), repr(source), repr(source._cache), repr(source.cooldown)]
+    shown.append(caplog.text)
     secrets = {
         account.box.credentials.client_secret,
         account.box.credentials.basic_auth_header.removeprefix("Basic "),

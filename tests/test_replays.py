@@ -16,7 +16,7 @@ import pytest
 
 from pipedrive_oauth_client import PipedriveAuth, PipedriveOAuth, Token
 from pipedrive_oauth_client.adapters.httpx2 import PipedriveHttpx2Auth
-from pipedrive_oauth_client.auth import can_be_sent_again
+from pipedrive_oauth_client.auth import is_replayable
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.driver import ASYNC_MODES
 from tests.support.flows import CREDENTIALS, play
@@ -172,7 +172,7 @@ def post(mode: str, library: Any, body: Callable[[], dict[str, Any]]) -> tuple[i
 
 @each_library
 @pytest.mark.parametrize("body", REPEATED.values(), ids=REPEATED)
-def test_what_can_be_sent_again_is_the_same_to_the_last_byte(
+def test_what_is_replayable_is_the_same_to_the_last_byte(
     mode: str, library: Any, body: Body
 ) -> None:
     """Method, headers and body are those of the first attempt; only the token is another."""
@@ -229,18 +229,18 @@ def asked(library: Any, method: str = "POST", **body: Any) -> tuple[Any, Any]:
 def test_only_a_look_is_repeated_after_a_redirect(library: Any, method: str) -> None:
     """An answer that redirects may say that the request was carried out."""
     request, response = asked(library, method)
-    assert can_be_sent_again(request, response)
+    assert is_replayable(request, response)
     _, of_another = asked(library, "GET")
-    assert can_be_sent_again(request, of_another) == (method in ("GET", "HEAD"))
+    assert is_replayable(request, of_another) == (method in ("GET", "HEAD"))
 
 
 @each_library
-def test_what_somebody_has_read_into_memory_can_be_sent_again(library: Any) -> None:
+def test_what_somebody_has_read_into_memory_is_replayable(library: Any) -> None:
     """An event hook that reads the body of a request, for example to sign it, keeps it."""
     request, response = asked(library, content=pieces())
-    assert not can_be_sent_again(request, response)
+    assert not is_replayable(request, response)
     request.read()
-    assert can_be_sent_again(request, response)
+    assert is_replayable(request, response)
 
 
 @each_library
@@ -253,7 +253,7 @@ def test_a_stream_of_the_user_s_own_is_not_sent_again(library: Any) -> None:
         def __iter__(self) -> Iterator[bytes]:
             return pieces()
 
-    assert not can_be_sent_again(*asked(library, stream=Own()))
+    assert not is_replayable(*asked(library, stream=Own()))
 
 
 @each_library
@@ -261,6 +261,6 @@ def test_a_file_that_was_closed_is_not_sent_again(library: Any) -> None:
     """The caller gets the 401, and not an error about a file."""
     file = io.BytesIO(b"closed")
     request, response = asked(library, files={"file": file})
-    assert can_be_sent_again(request, response)
+    assert is_replayable(request, response)
     file.close()
-    assert not can_be_sent_again(request, response)
+    assert not is_replayable(request, response)

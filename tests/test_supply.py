@@ -48,14 +48,14 @@ def test_nothing_is_asked_for_before_it_is_needed(account: Account) -> None:
 
 def test_ready_asks_nobody(account: Account) -> None:
     """What is at hand is given for as long as it is fresh, and never the rejected one."""
-    supply = account.auth()._supply
-    assert supply.ready() is None
+    supply = account.auth().token_source
+    assert supply.cached() is None
     bearer = supply.get()
     before = account.store.calls.copy()
-    assert supply.ready() is bearer
-    assert supply.ready(bearer.token) is None
+    assert supply.cached() is bearer
+    assert supply.cached(bearer.token) is None
     account.expire()
-    assert supply.ready() is None
+    assert supply.cached() is None
     assert account.store.calls == before
 
 
@@ -72,7 +72,7 @@ def test_a_renewed_token_is_ready_at_once(account: Account) -> None:
                 thread.join(PATIENCE_SECONDS)
         # The loop was held up so far: the task is not awake yet.
         assert not waiting.done()
-        assert auth._supply.ready() is not None
+        assert auth.token_source.cached() is not None
         assert await waiting is auth.token()
 
     asyncio.run(main())
@@ -80,9 +80,10 @@ def test_a_renewed_token_is_ready_at_once(account: Account) -> None:
 
 def test_bearer_is_made_once(account: Account) -> None:
     """Header, expiry and destinations are worked out once for a token, not for each request."""
-    auth = account.auth()
-    assert auth.bearer() is auth.bearer()
-    assert auth.bearer().header == f"Bearer {account.token.access_token}"
+    source = account.auth().token_source
+    bearer = source.get()
+    assert source.cached() is source.cached() is bearer
+    assert bearer.header == f"Bearer {account.token.access_token}"
 
 
 def test_failure_forgets_nothing(account: Account, mode: str) -> None:
@@ -95,7 +96,7 @@ def test_failure_forgets_nothing(account: Account, mode: str) -> None:
         account.expire()
         with pytest.raises(Exception, match="503"):
             await client.token()
-        assert auth._supply.last is not None
+        assert auth.token_source._cache is not None
         await client.token()
 
     with_client(mode, account, steps, auth=auth)

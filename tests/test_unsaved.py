@@ -10,8 +10,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import StoreError, Token
-from pipedrive_oauth_client import _renewal as unsaved
-from pipedrive_oauth_client._renewal import keep, resolve
+from pipedrive_oauth_client._renewal import pending_saves
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from tests.support.auths import WatchedStore
 
@@ -29,27 +28,27 @@ def store() -> Iterator[WatchedStore]:
     """Give a store that holds the token before, and for which the next one is kept."""
     store = WatchedStore()
     store.inner.save("a", BEFORE)
-    keep(store, "a", previous=BEFORE, token=NEXT)
+    pending_saves.add(store, "a", previous=BEFORE, token=NEXT)
     yield store
-    unsaved._unsaved.pop((id(store), "a"), None)
+    pending_saves._saves.pop((id(store), "a"), None)
 
 
 def _kept(store: WatchedStore, account: str = "a") -> bool:
-    return (id(store), account) in unsaved._unsaved
+    return (id(store), account) in pending_saves._saves
 
 
 def test_saved_at_the_next_chance(store: WatchedStore) -> None:
     """Where the token before is still stored, the kept one takes its place, once."""
-    assert resolve(store, "a", BEFORE) == NEXT == store.load("a")
+    assert pending_saves.flush(store, "a", BEFORE) == NEXT == store.load("a")
     assert not _kept(store)
-    assert resolve(store, "a", NEXT) == NEXT
+    assert pending_saves.flush(store, "a", NEXT) == NEXT
     assert store.calls["save"] == 1
 
 
 @pytest.mark.parametrize("stored", [THEIRS, None, NEXT], ids=["theirs", "deleted", "saved_at_last"])
 def test_gives_way(store: WatchedStore, stored: Token | None) -> None:
     """Where something else is stored, or nothing, that counts, and the kept one is dropped."""
-    assert resolve(store, "a", stored) == stored
+    assert pending_saves.flush(store, "a", stored) == stored
     assert not _kept(store)
     assert store.calls["save"] == 0
 
@@ -60,33 +59,33 @@ def test_kept_until_it_is_saved(store: WatchedStore, error: Exception) -> None:
     store.at("save", error, error)
     for _ in range(2):
         with pytest.raises(type(error), match=r"It is full\."):
-            resolve(store, "a", BEFORE)
+            pending_saves.flush(store, "a", BEFORE)
         assert _kept(store)
-    assert resolve(store, "a", BEFORE) == NEXT == store.load("a")
+    assert pending_saves.flush(store, "a", BEFORE) == NEXT == store.load("a")
     assert not _kept(store)
 
 
 def test_newest_counts(store: WatchedStore) -> None:
     """Of several tokens that were not saved the last one counts, with what it came from."""
     last = evolve(NEXT, access_token="last")
-    keep(store, "a", previous=NEXT, token=last)
+    pending_saves.add(store, "a", previous=NEXT, token=last)
     store.inner.save("a", NEXT)
-    assert resolve(store, "a", NEXT) == last == store.load("a")
+    assert pending_saves.flush(store, "a", NEXT) == last == store.load("a")
 
 
 def test_other_accounts_and_stores(store: WatchedStore) -> None:
     """What is kept is for one account of one store."""
     other = MemoryTokenStore()
     other.save("a", BEFORE)
-    assert resolve(other, "a", BEFORE) == BEFORE == other.load("a")
-    assert resolve(store, "b", BEFORE) == BEFORE
+    assert pending_saves.flush(other, "a", BEFORE) == BEFORE == other.load("a")
+    assert pending_saves.flush(store, "b", BEFORE) == BEFORE
     assert store.load("b") is None
     assert _kept(store)
 
 
 def test_nothing_shows_in_repr(store: WatchedStore) -> None:
     """What is kept shows no token."""
-    shown = repr(unsaved._unsaved)
+    shown = repr(pending_saves._saves)
     assert _kept(store)
     for token in (BEFORE, NEXT):
         assert token.access_token not in shown

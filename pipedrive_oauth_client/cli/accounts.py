@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from pipedrive_oauth_client import _renewal as unsaved
 from pipedrive_oauth_client._checks import utc_now
-from pipedrive_oauth_client._renewal import under_way
+from pipedrive_oauth_client._renewal import in_progress, pending_saves
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import console, say, write, write_json
@@ -93,7 +92,7 @@ def seen_through(tell: Callable[[str], object]) -> Generator[None]:
     except Exception:
         raise
     except BaseException:
-        pending = under_way()
+        pending = in_progress()
         if pending:
             tell("A renewal is under way, and is seen through first. Ctrl-C again gives up.")
             wait(pending, _PATIENCE_SECONDS)
@@ -134,7 +133,7 @@ def refresh_all(
                 per_second=per_second,
                 progress=progress,
             ),
-            lambda: unsaved.is_any_kept(store),
+            lambda: pending_saves.has_any(store),
             say,
         )
 
@@ -218,7 +217,7 @@ def valid_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token
     """
     auth = PipedriveAuth(oauth, store, account)
     with seen_through(say):
-        return until_saved(auth.token, lambda: unsaved.is_kept(store, account), say)
+        return until_saved(auth.token, lambda: pending_saves.has(store, account), say)
 
 
 def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
@@ -241,7 +240,7 @@ def renewed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Tok
     before = store.load(account)
     with seen_through(say):
         return until_saved(
-            lambda: auth.token(rejected=before), lambda: unsaved.is_kept(store, account), say
+            lambda: auth.token(rejected=before), lambda: pending_saves.has(store, account), say
         )
 
 

@@ -153,7 +153,7 @@ def _log(
 _LONGEST_DESCRIPTION: Final = 300
 
 # What each operation sends, in the words of a message.
-_SENT: Final = {
+_SENT: Final[dict[str, str]] = {
     "get_tokens": "the authorization code",
     "refresh_tokens": "the refresh token",
     "revoke_tokens": "the revocation",
@@ -203,11 +203,12 @@ def error_from_response(
     advice = _ADVICE[kind]
     if kind is TokenRequestError and "redirect_uri" in (description or ""):
         advice = _CHECK_CALLBACK_URL
+    verb = "could not process" if kind is ServerError else "rejected"
+    what = "the client credentials" if kind is InvalidClientError else _SENT[operation]
+    details = f"{status}, {code}" if code else f"{status}"
+    reason = f": {description.rstrip('.')}" if description else ""
     return kind(
-        f"Pipedrive rejected {_SENT.get(operation, operation)}"
-        f" (status {status}{f', {code}' if code else ''})"
-        f"{f': {description}' if description else ''}".rstrip(".")
-        + f". {advice}",
+        f"Pipedrive {verb} {what} (status {details}){reason}. {advice}",
         status_code=status,
         error=code,
         description=description,

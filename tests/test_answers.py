@@ -48,6 +48,12 @@ def refused(
     return error_from_response("get_tokens", answer, now=NOON, secrets=secrets)
 
 
+def sent(kind: type[TokenRequestError]) -> str:
+    """Say what the message calls the thing that was rejected."""
+    is_client = kind is InvalidClientError
+    return "the client credentials" if is_client else "the authorization code"
+
+
 def request_error(
     status: int,
     body: Mapping[str, object] | None = None,
@@ -94,12 +100,16 @@ def test_every_documented_refusal_has_its_class(
     assert type(error) is kind
     assert (error.status_code, error.error, error.description) == (400, code, message)
     assert error.retry_after is None
-    assert str(error).startswith(f"get_tokens was refused with status 400 ({code}). {message}. ")
+    assert str(error).startswith(f"Pipedrive rejected {sent(kind)} (status 400, {code}): {message}. ")
 
     without_code = request_error(400, {"success": False, name: message})
     assert type(without_code) is kind
     assert (without_code.error, without_code.description) == (None, message)
-    assert str(without_code).startswith(f"get_tokens was refused with status 400. {message}. ")
+    assert str(without_code).startswith(
+        f"Pipedrive rejected {sent(kind)} (status 400): {message}. "
+    )
+    if "redirect_uri" in message:
+        assert str(error).endswith("the callback URL in Pipedrive's Developer Hub.")
 
 
 def test_an_internal_server_error_is_the_servers() -> None:
@@ -108,7 +118,8 @@ def test_an_internal_server_error_is_the_servers() -> None:
     assert type(error) is ServerError
     assert error.description == "Internal Server Error"
     assert str(error) == (
-        "get_tokens was refused with status 500. Internal Server Error. Try again later."
+        "Pipedrive could not process the authorization code (status 500): Internal Server Error."
+        " Try again later."
     )
 
 
@@ -120,7 +131,7 @@ def test_an_unknown_code_is_passed_on(code: str) -> None:
     assert error.error == code
     assert error.description is None
     assert str(error) == (
-        f"get_tokens was refused with status 400 ({code})."
+        f"Pipedrive rejected the authorization code (status 400, {code})."
         " Check the request against Pipedrive's documentation."
     )
 
@@ -128,9 +139,11 @@ def test_an_unknown_code_is_passed_on(code: str) -> None:
 def test_a_dead_grant_says_what_to_do() -> None:
     """The person has to authorize again, whatever else is said."""
     assert str(request_error(400, {"error": "invalid_grant"})) == (
-        f"get_tokens was refused with status 400 (invalid_grant). {AUTHORIZE_AGAIN}"
+        f"Pipedrive rejected the authorization code (status 400, invalid_grant). {AUTHORIZE_AGAIN}"
     )
-    assert str(request_error(401)) == f"get_tokens was refused with status 401. {CHECK_CLIENT}"
+    assert str(request_error(401)) == (
+        f"Pipedrive rejected the client credentials (status 401). {CHECK_CLIENT}"
+    )
 
 
 # --- What counts first ---
@@ -200,7 +213,7 @@ def test_a_body_that_can_not_be_read_leaves_the_status(status: int) -> None:
     """A page of HTML has neither code nor description."""
     error = request_error(status)
     assert (error.status_code, error.error, error.description) == (status, None, None)
-    assert str(error).startswith(f"get_tokens was refused with status {status}. ")
+    assert f" (status {status}). " in str(error)
     assert type(error) is type(request_error(status, {}))
 
 
@@ -237,7 +250,7 @@ def test_a_success_of_another_kind_is_no_answer(status: int) -> None:
     assert error.status_code == status
     assert error.headers is not None
     assert error.headers["x-request-id"] == "7"
-    assert "another status than 200" in str(error)
+    assert "get_tokens expects status 200" in str(error)
     assert "get_tokens" in str(error)
 
 
@@ -364,7 +377,7 @@ def test_a_secret_at_the_cut_is_not_halved() -> None:
 def test_a_sentence_keeps_one_full_stop() -> None:
     """Whether or not the server wrote one."""
     for message in ("It failed", "It failed.", "It failed..."):
-        assert "status 400. It failed. Check" in str(request_error(400, {"message": message}))
+        assert "(status 400): It failed. Check" in str(request_error(400, {"message": message}))
 
 
 def test_a_refusal_survives_pickling() -> None:

@@ -107,7 +107,7 @@ def test_own_client_has_no_counterpart() -> None:
     async def main() -> None:
         async with httpx.AsyncClient(verify=UNTRUSTING) as client:
             flow = AsyncPipedriveOAuth(CREDENTIALS, client=client)
-            with pytest.raises(ConfigurationError, match="Make a PipedriveOAuth"):
+            with pytest.raises(ConfigurationError, match="Create a PipedriveOAuth"):
                 flow.blocking()
 
     asyncio.run(main())

@@ -1,7 +1,7 @@
 """The fixture `pipedrive_sandbox`, which every project gets with the extra `sandbox`.
 
 pytest loads this module wherever the package is installed, so nothing of the extra is imported
-before a test asks for the fixture.
+before a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ class PipedriveSandbox:
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong, and how often; see `sandbox.Fault`."""
+        """The faults to inject, and how often; see `sandbox.Fault`."""
         return self.server.faults
 
     @property
     def requests(self) -> RequestLog:
-        """What the sandbox was asked, to assert on."""
+        """The requests that the sandbox has received, to assert on."""
         return self.server.requests
 
     def authorize(
         self, *, user: User | None = None, approve: bool = True, state: str | None = None
     ) -> str:
-        """Be the person who is asked for consent, and their browser.
+        """Act as the person on the consent page, and their browser.
 
         Args:
             user: Who decides; the sandbox's first user unless given.

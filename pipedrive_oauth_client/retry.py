@@ -16,6 +16,7 @@ from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidClientError,
     InvalidGrantError,
+    MissingExtraError,
     PipedriveOAuthError,
     TokenRequestError,
     TransportError,
@@ -134,9 +135,10 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if find_spec("tenacity") is None:
-            raise ConfigurationError(
+            raise MissingExtraError(
                 "Retries need the extra `retry`: pip install 'pipedrive-oauth-client[retry]'. Or"
-                " pass retry=None."
+                " pass retry=None.",
+                name="tenacity",
             )
 
     def run(self, operation: str, attempt: Attempt[T], *, repeatable: bool) -> T:

@@ -1,4 +1,4 @@
-"""What operations cost, in counts, against what they cost when somebody last looked."""
+"""What operations cost, in counts, against the stored baseline."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def now() -> dict[str, int]:
 
 
 def test_the_baseline_names_what_is_measured(now: dict[str, int]) -> None:
-    """Every cost has a stored count, and none is stored that nobody measures."""
-    assert sorted(now) == sorted(STORED), "renew tests/costs.json: make bench-baseline"
+    """Every cost has a stored count, and none is stored that is not measured."""
+    assert sorted(now) == sorted(STORED), "renew tests/costs.json: python -m tests.support.costs"
 
 
 @pytest.mark.parametrize("cost", STORED)
@@ -59,5 +59,5 @@ def difference(cost: str, count: int, stored: int) -> str | None:
         return None
     return (
         f"{cost} {verb} from {stored} to {count}. If that is meant, renew tests/costs.json with"
-        " `make bench-baseline`, and say in the commit what it buys."
+        " `python -m tests.support.costs`, and say in the commit what it buys."
     )

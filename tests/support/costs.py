@@ -3,8 +3,7 @@
 Counted is what this package does by its own code, not what the libraries below it do: those differ
 from version to version, and so does what Python makes of a comprehension.
 
-`python -m tests.support.costs` writes the counts that
-tests/test_costs.py compares with.
+`python -m tests.support.costs` writes the counts that tests/test_costs.py compares with.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Python client for Pipedrive's OAuth service.
 
 Most programs need `PipedriveOAuth` or `AsyncPipedriveOAuth`: the flow from the consent page to a
-`Token`, to the next one, and to its end. Below it are the generated modules `authorize`,
+`Token`, its refreshes, and its revocation. Below it are the generated modules `authorize`,
 `get_tokens`, `refresh_tokens` and `revoke_tokens`, one per operation of `openapi.yaml`. Each has
 `sync`, `sync_detailed`, `asyncio` and `asyncio_detailed`, which take a `Client` and keyword
 arguments, and `url`. Every error is a `PipedriveOAuthError`.
 
-Importing this package imports almost nothing: each name is imported when it is first asked for, so
-that whoever needs the errors or a Basic header alone does not wait for httpx.
+Importing this package imports almost nothing: each name is imported when it is first used, so that
+a program that needs only the errors or a Basic header does not wait for httpx.
 """
 
 from typing import TYPE_CHECKING

@@ -1,51 +1,47 @@
-"""The present, as this package takes it from outside."""
+"""Checks that several modules share, and the clock."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
-__all__ = ["is_vschar", "read_clock", "utc_now"]
+__all__ = ["is_vschar", "read_clock", "require_vschar", "utc_now"]
 
-_VSCHAR = re.compile(r"[\x20-\x7e]+")
+_VSCHAR: Final = re.compile(r"[\x20-\x7e]+")
 
 
 def is_vschar(value: object) -> bool:
-    """Tell whether a value is a string that can be a code or a token, and stand in a header.
-
-    Args:
-        value: The value.
-
-    Returns:
-        Whether it is a string of at least one printable ASCII character, and of nothing else.
-    """
+    """Tell whether a value is a string of printable ASCII, as codes and tokens are (RFC 6749)."""
     return isinstance(value, str) and _VSCHAR.fullmatch(value) is not None
 
 
+def require_vschar(name: str, value: str) -> None:
+    """Reject a code or token that can't be sent, or that a stored `Token` could not hold."""
+    # Else a response that keeps the refresh token would end in an error, and its tokens be lost.
+    if not is_vschar(value):
+        argument(name, value, str)
+        raise ConfigurationError(
+            f"{name} must be printable ASCII characters. Was it read with a line break behind it?"
+        )
+
+
 def utc_now() -> datetime:
-    """Give the present as an aware datetime."""
+    """Give the current time as an aware datetime."""
     return datetime.now(UTC)
 
 
 def read_clock(clock: Callable[[], datetime]) -> datetime:
-    """Ask a clock, and make sure that its answer can be reckoned with.
-
-    Args:
-        clock: Gives the present.
-
-    Returns:
-        The present, aware.
-
-    Raises:
-        ConfigurationError: It is no function, or gives something else.
-    """
+    """Call a clock, and check that it returns an aware datetime."""
     if not callable(clock):
         raise ConfigurationError("clock must be callable and return aware datetimes.")
-    now = argument("What clock returns", clock(), datetime)
+    now: object = clock()
+    if not isinstance(now, datetime):
+        raise ConfigurationError(f"clock must return a datetime, not {type(now).__name__}.")
     if now.utcoffset() is None:
         raise ConfigurationError("clock must return aware datetimes; use datetime.now(UTC).")
     return now

@@ -1,4 +1,4 @@
-"""What is said when a package of an extra is not installed."""
+"""Names that are imported when they are first used, and the error where an extra is missing."""
 
 from __future__ import annotations
 
@@ -15,18 +15,11 @@ def lazy_attributes(
 ) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package.
 
-    Put it under `if not TYPE_CHECKING`, and the imports themselves under `if TYPE_CHECKING`: type
-    checkers then see each name with its type, and refuse those that are not there.
-
-    Args:
-        package: The package's `__name__`.
-        names: The names of each module, which is named from the package on.
-        modules: Names that stand for a whole module, with the module.
-
-    Returns:
-        The function. It keeps nothing: what somebody's test puts into a module for a while must
-        not stay here for good.
+    `names` gives the names of each module, relative to the package, and `modules` the names that
+    stand for a whole module. Put it under `if not TYPE_CHECKING`, and the imports themselves under
+    `if TYPE_CHECKING`: type checkers then see each name with its type, and reject unknown ones.
     """
+    # The function caches nothing: what a test puts into a module for a while must not stay here.
     homes = {name: module for module, each in names.items() for name in each}
     whole = modules or {}
 
@@ -45,22 +38,15 @@ def lazy_attributes(
 def raise_missing_extra(
     error: ModuleNotFoundError, what: str, *, package: str, extra: str
 ) -> NoReturn:
-    """Say which extra is needed, if that is why an import failed.
+    """Raise a `MissingExtraError` if an import failed for lack of `package`, else the same error.
 
-    Args:
-        error: What the import raised.
-        what: What was asked for.
-        package: The package that it needs.
-        extra: The extra that brings it.
-
-    Raises:
-        ConfigurationError: The package is not there.
-        ModuleNotFoundError: The error itself, if it is about something else.
+    `what` is what the caller has asked for, and `extra` the extra that installs the package.
     """
     if not package or (error.name or "").partition(".")[0] != package:
         raise error
-    from pipedrive_oauth_client.errors import ConfigurationError  # noqa: PLC0415 - rarely needed
+    from pipedrive_oauth_client.errors import MissingExtraError  # noqa: PLC0415 - rarely needed
 
-    raise ConfigurationError(
-        f"{what} needs the extra `{extra}`: pip install 'pipedrive-oauth-client[{extra}]'."
+    raise MissingExtraError(
+        f"{what} needs the extra `{extra}`: pip install 'pipedrive-oauth-client[{extra}]'.",
+        name=package,
     ) from error

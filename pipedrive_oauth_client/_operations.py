@@ -1,7 +1,7 @@
-"""Making the calls of a plan: what is sync or async, timed and logged, and nothing else.
+"""Runs operations: makes the requests of a plan, and turns error responses into errors.
 
-A plan is a generator. It yields the calls to make, is given their answers or their errors, and
-returns the result; it does no I/O, so that one plan serves both kinds of client.
+A plan is a generator. It yields the calls to make, receives their responses or errors, and returns
+the result. It does no I/O, so that one plan serves both the blocking and the asynchronous client.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import datetime
 from logging import DEBUG, NullHandler, getLogger
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote_plus
-
-from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import (
     InvalidClientError,
@@ -31,10 +29,135 @@ from pipedrive_oauth_client.generated.models import OAuthErrorResponse
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, read_retry_after
 
-__all__ = ["Call", "Operation", "Plan", "make", "make_async", "refusal"]
+__all__ = ["Call", "Operation", "Plan", "error_from_response", "run", "run_async"]
+
+T = TypeVar("T")
+
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+# A program that configures no logging gets no warnings of this package on its terminal.
+_LOGGER.addHandler(NullHandler())
+
+
+class Endpoint(Protocol):
+    """A generated endpoint module."""
+
+    @property
+    def sync_detailed(self) -> Callable[..., Response[Any]]: ...
+
+    @property
+    def asyncio_detailed(self) -> Callable[..., Any]: ...
+
+
+class Call:
+    """A call of a generated endpoint; its keyword arguments lack `client` only."""
+
+    __slots__ = ("arguments", "endpoint")
+
+    def __init__(self, endpoint: Endpoint, arguments: Mapping[str, object]) -> None:
+        self.endpoint = endpoint
+        self.arguments = arguments
+
+    def __repr__(self) -> str:  # the arguments are secrets
+        return f"{type(self).__name__}({self.endpoint!r})"
+
+
+Plan: TypeAlias = Generator[Call, Response[Any], T]
+
+
+class Operation(Generic[T]):
+    """An operation of the service: its name in the log, and a new plan for each attempt.
+
+    `repeatable` says that doing it twice does no harm.
+    """
+
+    __slots__ = ("name", "plan", "repeatable")
+
+    def __init__(self, name: str, plan: Callable[[], Plan[T]], *, repeatable: bool = False) -> None:
+        self.name = name
+        self.plan = plan
+        self.repeatable = repeatable
+
+    def __repr__(self) -> str:  # the frame of a plan holds secrets
+        return f"{type(self).__name__}(name={self.name!r}, repeatable={self.repeatable!r})"
+
+
+def run(client: Client, operation: Operation[T], retry: RetryPolicy | None) -> T:
+    """Run an operation; without a policy, in one attempt."""
+
+    def attempt(number: int) -> T:
+        plan = operation.plan()
+        try:
+            call = next(plan)
+            while True:
+                started = time.monotonic()
+                try:
+                    response = call.endpoint.sync_detailed(client=client, **call.arguments)
+                except PipedriveOAuthError as error:
+                    _log(operation.name, number, started, error)
+                    call = plan.throw(error)
+                else:
+                    _log(operation.name, number, started, response)
+                    call = plan.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    if retry is None:
+        return attempt(1)
+    return retry.run(operation.name, attempt, repeatable=operation.repeatable)
+
+
+async def run_async(client: Client, operation: Operation[T], retry: RetryPolicy | None) -> T:
+    """Do the same as `run` without blocking the event loop."""
+
+    async def attempt(number: int) -> T:
+        plan = operation.plan()
+        try:
+            call = next(plan)
+            while True:
+                started = time.monotonic()
+                try:
+                    response = await call.endpoint.asyncio_detailed(client=client, **call.arguments)
+                except PipedriveOAuthError as error:
+                    _log(operation.name, number, started, error)
+                    call = plan.throw(error)
+                else:
+                    _log(operation.name, number, started, response)
+                    call = plan.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    if retry is None:
+        return await attempt(1)
+    return await retry.run_async(operation.name, attempt, repeatable=operation.repeatable)
+
+
+def _log(
+    operation: str, attempt: int, started: float, outcome: Response[Any] | PipedriveOAuthError
+) -> None:
+    """Log operation, attempt, outcome and duration of a call, and nothing that was sent."""
+    if not _LOGGER.isEnabledFor(DEBUG):
+        return
+    seconds = time.monotonic() - started
+    if isinstance(outcome, PipedriveOAuthError):
+        message = "%s, attempt %d: failed with %s after %.3f s"
+        _LOGGER.debug(message, operation, attempt, type(outcome).__name__, seconds)
+    else:
+        message = "%s, attempt %d: response with status %d after %.3f s"
+        _LOGGER.debug(message, operation, attempt, outcome.status_code, seconds)
+
+
+# --- Error responses ---
 
 _LONGEST_DESCRIPTION: Final = 300
 
+# What each operation sends, in the words of a message.
+_SENT: Final[dict[str, str]] = {
+    "get_tokens": "the authorization code",
+    "refresh_tokens": "the refresh token",
+    "revoke_tokens": "the revocation",
+}
 _BY_CODE: Final[dict[str, type[TokenRequestError]]] = {
     "invalid_grant": InvalidGrantError,
     "invalid_client": InvalidClientError,
@@ -50,45 +173,42 @@ _ADVICE: Final[dict[type[TokenRequestError], str]] = {
     ServerError: "Try again later.",
     TokenRequestError: "Check the request against Pipedrive's documentation.",
 }
+_CHECK_CALLBACK_URL: Final = "Compare it with the callback URL in Pipedrive's Developer Hub."
 
 
-def refusal(
+def error_from_response(
     operation: str, response: Response[object], *, now: datetime, secrets: Collection[str]
 ) -> TokenRequestError | InvalidResponseError:
-    """Make the error of an answer that is not the one that was asked for.
+    """Make the error of a response that is not the expected one.
 
     The error code of the body decides, then the message, then the status: Pipedrive documents a
-    wrong client under status 400.
-
-    Args:
-        operation: The name of the operation, for the message.
-        response: The answer.
-        now: When the answer arrived, aware; a date in `Retry-After` is counted from it.
-        secrets: What was sent and must not come back in the message, neither as it is nor as a form
-            spells it.
-
-    Returns:
-        The error, not raised yet.
+    wrong client under status 400. `now` is when the response arrived, and `secrets` what was sent
+    and must not appear in the message, neither as it is nor form-encoded.
 
     Source:
         RFC 6749, section 5.2; Pipedrive's page of OAuth status codes.
     """
     status = response.status_code
     if status < 400:
-        problem = "it redirects to another place, and credentials are not sent there"
+        problem = "it redirects elsewhere, and credentials are not sent there"
         if status < 300:
-            problem = f"{operation} is answered with another status than 200"
+            problem = f"{operation} expects status 200"
         return InvalidResponseError(problem, status_code=status, headers=response.headers)
     body = (
         response.parsed if isinstance(response.parsed, OAuthErrorResponse) else OAuthErrorResponse()
     )
-    code = _shown(body.error, secrets)
-    description = _shown(body.error_description, secrets) or _shown(body.message, secrets)
+    code = _printable(body.error, secrets)
+    description = _printable(body.error_description, secrets) or _printable(body.message, secrets)
     kind = _kind(status, body)
-    words = f" {description.rstrip('.')}." if description else ""
+    advice = _ADVICE[kind]
+    if kind is TokenRequestError and "redirect_uri" in (description or ""):
+        advice = _CHECK_CALLBACK_URL
+    verb = "could not process" if kind is ServerError else "rejected"
+    what = "the client credentials" if kind is InvalidClientError else _SENT[operation]
+    details = f"{status}, {code}" if code else f"{status}"
+    reason = f": {description.rstrip('.')}" if description else ""
     return kind(
-        f"{operation} was refused with status {status}{f' ({code})' if code else ''}.{words}"
-        f" {_ADVICE[kind]}",
+        f"Pipedrive {verb} {what} (status {details}){reason}. {advice}",
         status_code=status,
         error=code,
         description=description,
@@ -97,9 +217,9 @@ def refusal(
 
 
 def _kind(status: int, body: OAuthErrorResponse) -> type[TokenRequestError]:
-    # With nothing hidden: a code or a token may be short enough to stand in the middle of a word.
-    code = _shown(body.error, ())
-    description = _shown(body.error_description, ()) or _shown(body.message, ())
+    # Without hiding secrets: a code or a token may be so short that it occurs within a word.
+    code = _printable(body.error, ())
+    description = _printable(body.error_description, ()) or _printable(body.message, ())
     if code in _BY_CODE:
         return _BY_CODE[code]
     for beginning, kind in _BY_MESSAGE.items():
@@ -112,8 +232,8 @@ def _kind(status: int, body: OAuthErrorResponse) -> type[TokenRequestError]:
     return ServerError if status >= 500 else TokenRequestError
 
 
-def _shown(text: str | Unset | None, secrets: Collection[str]) -> str | None:
-    """Make what a server wrote fit to be shown: no secret, no control character, not too long."""
+def _printable(text: str | Unset | None, secrets: Collection[str]) -> str | None:
+    """Make a server's text fit for a message: no secret, no control character, not too long."""
     if text is None or isinstance(text, Unset):
         return None
     for secret in sorted({*secrets, *map(quote_plus, secrets)}, key=len, reverse=True):
@@ -121,157 +241,3 @@ def _shown(text: str | Unset | None, secrets: Collection[str]) -> str | None:
         text = re.sub(re.escape(secret), "<hidden>", text, flags=re.IGNORECASE)
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())[:_LONGEST_DESCRIPTION] or None
-
-
-T = TypeVar("T")
-
-_LOGGER: Final = getLogger("pipedrive_oauth_client")
-# A program that configures no logging gets no warnings of ours on its terminal.
-_LOGGER.addHandler(NullHandler())
-
-
-class Endpoint(Protocol):
-    """A generated endpoint module."""
-
-    @property
-    def sync_detailed(self) -> Callable[..., Response[Any]]: ...
-
-    @property
-    def asyncio_detailed(self) -> Callable[..., Any]: ...
-
-
-@frozen(eq=False)
-class Call:
-    """A call of a generated endpoint function.
-
-    Attributes:
-        endpoint: The endpoint's module.
-        arguments: The keyword arguments but `client`; hidden in `repr`.
-    """
-
-    endpoint: Endpoint
-    arguments: Mapping[str, object] = field(repr=False)
-
-
-Plan: TypeAlias = Generator[Call, Response[Any], T]
-
-
-@frozen(eq=False)
-class Operation:
-    """Something to do, as often as it takes.
-
-    Attributes:
-        name: What it is called in the log.
-        plan: Makes the plan anew for every attempt.
-        repeatable: Whether doing it twice does no harm.
-    """
-
-    name: str
-    plan: Callable[[], Plan[Any]] = field(repr=False)
-    repeatable: bool = False
-
-
-def make(client: Client, operation: Operation, retry: RetryPolicy | None) -> Any:
-    """Carry out an operation.
-
-    Args:
-        client: Carries the calls.
-        operation: What to do.
-        retry: When to try again; None for one attempt.
-
-    Returns:
-        What the plan returned.
-
-    Raises:
-        PipedriveOAuthError: It failed.
-    """
-
-    def attempt(number: int) -> Any:
-        plan = operation.plan()
-        log = _Log(operation.name, number)
-        try:
-            call = next(plan)
-            while True:
-                log.start()
-                try:
-                    answer = call.endpoint.sync_detailed(client=client, **call.arguments)
-                except PipedriveOAuthError as error:
-                    log.failure(error)
-                    call = plan.throw(error)
-                else:
-                    log.answer(answer)
-                    call = plan.send(answer)
-        except StopIteration as end:
-            return end.value
-
-    if retry is None:
-        return attempt(1)
-    return retry.run(operation.name, attempt, repeatable=operation.repeatable)
-
-
-async def make_async(client: Client, operation: Operation, retry: RetryPolicy | None) -> Any:
-    """Carry out an operation without blocking the event loop.
-
-    Args:
-        client: Carries the calls.
-        operation: What to do.
-        retry: When to try again; None for one attempt.
-
-    Returns:
-        What the plan returned.
-
-    Raises:
-        PipedriveOAuthError: It failed.
-    """
-
-    async def attempt(number: int) -> Any:
-        plan = operation.plan()
-        log = _Log(operation.name, number)
-        try:
-            call = next(plan)
-            while True:
-                log.start()
-                try:
-                    answer = await call.endpoint.asyncio_detailed(client=client, **call.arguments)
-                except PipedriveOAuthError as error:
-                    log.failure(error)
-                    call = plan.throw(error)
-                else:
-                    log.answer(answer)
-                    call = plan.send(answer)
-        except StopIteration as end:
-            return end.value
-
-    if retry is None:
-        return await attempt(1)
-    return await retry.run_async(operation.name, attempt, repeatable=operation.repeatable)
-
-
-class _Log:
-    """Writes one record per call: operation, attempt, outcome, duration; nothing that was sent."""
-
-    def __init__(self, operation: str, attempt: int) -> None:
-        self._operation = operation
-        self._attempt = attempt
-        self._started = 0.0
-
-    def start(self) -> None:
-        self._started = time.monotonic()
-
-    def answer(self, answer: Response[Any]) -> None:
-        self._write("answered with status %d", answer.status_code)
-
-    def failure(self, error: PipedriveOAuthError) -> None:
-        self._write("failed with %s", type(error).__name__)
-
-    def _write(self, outcome: str, detail: object) -> None:
-        if not _LOGGER.isEnabledFor(DEBUG):
-            return
-        seconds = time.monotonic() - self._started
-        _LOGGER.debug(
-            f"%s, attempt %d: {outcome} after %.3f s",  # noqa: G004 - one of two fixed texts
-            self._operation,
-            self._attempt,
-            detail,
-            seconds,
-        )

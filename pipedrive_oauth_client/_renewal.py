@@ -1,7 +1,8 @@
-"""One renewal, from the lock to the save, as one synchronous piece of work.
+"""The renewal of an account's token: lock, load, refresh, save, once for all who wait for it.
 
-Everything happens in one thread and under the account's lock, so that asynchronous callers, who run
-it in a thread, can be cancelled without stopping it between the answer and the save.
+A renewal runs in one thread and under the account's lock from beginning to end. Asynchronous
+callers run it in a thread as well, so that their cancellation can't stop it between the response
+and the save.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from attrs import define, field, frozen
-
+from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
@@ -31,169 +32,146 @@ from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
-    "drop",
-    "is_any_kept",
-    "is_kept",
-    "join",
-    "keep",
-    "landed",
+    "Requirement",
+    "in_progress",
+    "pending_saves",
     "renew",
-    "resolve",
-    "under_way",
+    "result_of",
+    "start_or_join",
 ]
 
-
-@frozen(eq=False)
-class _Unsaved:
-    # Holding the store keeps its id from being given to another.
-    store: TokenStore = field(repr=False)
-    previous: Token
-    token: Token
+_NO_TIME: Final = timedelta(0)
+_MOST_ROUNDS: Final = 5
 
 
-_unsaved: Final[dict[tuple[int, str], _Unsaved]] = {}
+# --- Tokens that the service has issued and the store has not accepted yet ---
 
 
-def keep(store: TokenStore, account: str, *, previous: Token, token: Token) -> None:
-    """Keep a token until it can be saved.
+class _PendingSave:
+    __slots__ = ("previous", "store", "token")
 
-    Args:
-        store: The store that did not take it.
-        account: The account.
-        previous: The token that it was obtained with.
-        token: The token.
-    """
-    _unsaved[id(store), account] = _Unsaved(store, previous, token)
+    def __init__(self, store: TokenStore, previous: Token, token: Token) -> None:
+        self.store = store  # while it is referenced, no other store gets its id
+        self.previous = previous
+        self.token = token
 
 
-def resolve(store: TokenStore, account: str, stored: Token | None) -> Token | None:
-    """Save what is kept for an account, unless somebody has put something else there meanwhile.
+class PendingSaves:
+    """Tokens whose save failed, by store and account; this process has their only copy."""
 
-    The caller holds the account's lock.
+    def __init__(self) -> None:
+        self._saves: dict[tuple[int, str], _PendingSave] = {}
 
-    Args:
-        store: The store.
-        account: The account.
-        stored: What it holds for the account.
+    def add(self, store: TokenStore, account: str, *, previous: Token, token: Token) -> None:
+        """Keep a token that was obtained with `previous` until the store accepts it."""
+        self._saves[id(store), account] = _PendingSave(store, previous, token)
 
-    Returns:
-        What it holds now.
+    def flush(self, store: TokenStore, account: str, stored: Token | None) -> Token | None:
+        """Save the account's pending token, and give what is stored then.
 
-    Raises:
-        StoreError: It still does not work; the token is kept.
-    """
-    key = id(store), account
-    kept = _unsaved.get(key)
-    if kept is None:
+        The caller holds the account's lock and passes what is stored. A token that another process
+        has stored since takes precedence. If the store fails again, the token stays pending.
+        """
+        key = id(store), account
+        pending = self._saves.get(key)
+        if pending is None:
+            return stored
+        if stored == pending.previous:
+            store.save(account, pending.token)
+            stored = pending.token
+        self._saves.pop(key, None)
         return stored
-    if stored == kept.previous:
-        store.save(account, kept.token)
-        stored = kept.token
-    _unsaved.pop(key, None)
-    return stored
+
+    def discard(self, store: TokenStore, account: str) -> None:
+        """Forget the pending token of an account that was deleted."""
+        self._saves.pop((id(store), account), None)
+
+    def has(self, store: TokenStore, account: str) -> bool:
+        """Tell whether a token of the account is pending."""
+        return (id(store), account) in self._saves
+
+    def has_any(self, store: TokenStore) -> bool:
+        """Tell whether a token of any account of the store is pending."""
+        return any(store_id == id(store) for store_id, _account in list(self._saves))
 
 
-def is_kept(store: TokenStore, account: str) -> bool:
-    """Tell whether a token of an account waits to be saved.
-
-    Args:
-        store: The store.
-        account: The account.
-
-    Returns:
-        Whether the only copy of it is in this process.
-    """
-    return (id(store), account) in _unsaved
+pending_saves: Final = PendingSaves()
 
 
-def drop(store: TokenStore, account: str) -> None:
-    """Forget what is kept for an account that was deleted.
-
-    Args:
-        store: The store.
-        account: The account.
-    """
-    _unsaved.pop((id(store), account), None)
+# --- Single-flight: one renewal of an account at a time in this process ---
 
 
-def is_any_kept(store: TokenStore) -> bool:
-    """Tell whether a token of any account waits to be saved.
-
-    Args:
-        store: The store.
-
-    Returns:
-        Whether the only copy of one is in this process.
-    """
-    return any(key[0] == id(store) for key in list(_unsaved))
-
-
-@define(eq=False)
 class _Flight:
-    # Holding the store keeps its id, which the flight is known by, from being given to another.
-    store: TokenStore
-    future: Future[Token] = field(factory=Future[Token])
-    thread: int = 0
+    __slots__ = ("future", "store", "thread")
+
+    def __init__(self, store: TokenStore) -> None:
+        self.store = store  # while it is referenced, no other store gets its id
+        self.future: Future[Token] = Future()
+        self.thread = 0
 
 
-@define(eq=False)
-class _Flights:
-    guard: threading.Lock = field(factory=threading.Lock)
-    under_way: dict[tuple[int, str], _Flight] = field(factory=dict[tuple[int, str], _Flight])
+class _SingleFlight:
+    __slots__ = ("flights", "guard")
 
-    def forget(self) -> None:
-        # After a fork: the threads that carry the flights out have stayed in the parent.
-        self.guard, self.under_way = threading.Lock(), {}
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.guard = threading.Lock()
+        self.flights: dict[tuple[int, str], _Flight] = {}
 
 
-_flights = _Flights()
+_single_flight: Final = _SingleFlight()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_flights.forget)
+    # The threads that run the renewals don't exist in a forked child.
+    os.register_at_fork(after_in_child=_single_flight.reset)
 
 
-def join(
-    store: TokenStore, account: str, work: Callable[[], Token], *, here: bool = False
+def start_or_join(
+    store: TokenStore, account: str, work: Callable[[], Token], *, run_here: bool = False
 ) -> Future[Token]:
-    """Join the renewal of an account that is under way, or begin it.
+    """Join the account's renewal that is in progress, or start `work` as the next one.
 
-    Args:
-        store: Where the account's token is kept.
-        account: The account.
-        work: Renews the token and saves it.
-        here: Whether to carry the work out in this thread, if it is to begin.
-
-    Returns:
-        What the renewal will bring. If its work is done here, it is there already.
-
-    Raises:
-        ConfigurationError: The renewal asks for itself.
+    `work` runs in a thread of its own, or in this one with `run_here`; the future is done then.
+    A renewal that asks for a token of its own account raises a `ConfigurationError`.
     """
     key = id(store), account
-    # Most callers find one under way, and need none of their own. This reads one entry, without
-    # the guard.
-    if (flight := _flights.under_way.get(key)) is not None:
+    # Most callers find a renewal in progress. Reading one entry needs no lock.
+    if (flight := _single_flight.flights.get(key)) is not None:
         return _joined(flight)
-    mine = _Flight(store)
+    own = _Flight(store)
     try:
-        with _flights.guard:
-            flight = _flights.under_way.setdefault(key, mine)
-        if flight is not mine:
+        with _single_flight.guard:
+            flight = _single_flight.flights.setdefault(key, own)
+        if flight is not own:
             return _joined(flight)
-        if here:
-            _carry_out(key, mine, work)
+        if run_here:
+            _run(key, own, work)
         else:
-            _begin(key, mine, work)
+            _start(key, own, work)
     except BaseException:
-        _give_up(key, mine)  # Ctrl-C before it began, at whatever moment
+        _abandon(key, own)  # Ctrl-C can come at any moment before the work begins
         raise
-    return mine.future
+    return own.future
 
 
-def under_way() -> list[Future[Token]]:
-    """Give what the renewals will bring that have begun in this process and not ended."""
-    with _flights.guard:
-        return [each.future for each in _flights.under_way.values()]
+def in_progress() -> list[Future[Token]]:
+    """Give the futures of the renewals that are in progress in this process."""
+    with _single_flight.guard:
+        return [flight.future for flight in _single_flight.flights.values()]
+
+
+def result_of(future: Future[Token]) -> Token:
+    """Wait for a renewal, and give its token or raise its error.
+
+    Each caller gets a copy of the error, so that their tracebacks don't mix.
+    """
+    # `Future.result` would add to the traceback of the one error that all callers share.
+    error = future.exception()
+    if error is None:
+        return future.result()
+    raise _copied(error) from error.__cause__
 
 
 def _joined(flight: _Flight) -> Future[Token]:
@@ -205,27 +183,7 @@ def _joined(flight: _Flight) -> Future[Token]:
     return flight.future
 
 
-def landed(future: Future[Token]) -> Token:
-    """Give what a renewal has brought, waiting for it.
-
-    Args:
-        future: What `join` has given.
-
-    Returns:
-        The token.
-
-    Raises:
-        PipedriveOAuthError: The renewal has failed. Each caller gets an exception of its own, so
-            that their tracebacks do not mix.
-    """
-    # Not by `result`, which adds to the traceback of the one error that all callers share.
-    error = future.exception()
-    if error is None:
-        return future.result()
-    raise _own(error) from error.__cause__
-
-
-def _own(error: BaseException) -> BaseException:
+def _copied(error: BaseException) -> BaseException:
     try:
         own = copy.copy(error)
     except Exception:  # noqa: BLE001 - an error of a user's store whose class takes more than `args`
@@ -235,40 +193,40 @@ def _own(error: BaseException) -> BaseException:
     return own.with_traceback(error.__traceback__)
 
 
-def _begin(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
+def _start(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
     # In the caller's context, where tracing keeps what a request belongs to.
-    arguments: tuple[Any, ...] = (_carry_out, key, flight, work)
+    arguments: tuple[Any, ...] = (_run, key, flight, work)
     try:
         threading.Thread(
             target=copy_context().run, args=arguments, name="pipedrive-oauth-renewal", daemon=False
         ).start()
     except RuntimeError:
-        # The interpreter is exiting, or the machine has no thread left: better here than never, but
-        # not in a thread that the interpreter ends without waiting for what it does.
+        # The interpreter is exiting, or the machine has no thread left. The work may run here, but
+        # not in a daemon thread, which the interpreter ends in the middle of it.
         if threading.current_thread().daemon:
-            _give_up(key, flight)
+            _abandon(key, flight)
         else:
-            _carry_out(key, flight, work)
+            _run(key, flight, work)
 
 
-def _give_up(key: tuple[int, str], flight: _Flight) -> None:
-    with _flights.guard:
-        if flight.thread != 0 or _flights.under_way.get(key) is not flight:
-            return  # it has begun all the same, or nobody has heard of it
-        del _flights.under_way[key]
+def _abandon(key: tuple[int, str], flight: _Flight) -> None:
+    with _single_flight.guard:
+        if flight.thread != 0 or _single_flight.flights.get(key) is not flight:
+            return  # it has begun all the same, or no other caller knows of it
+        del _single_flight.flights[key]
     flight.future.set_exception(
         TransportError(
-            "The renewal of the token was interrupted before anything was sent. Try again.",
+            "The token refresh was interrupted before anything was sent. Try again.",
             maybe_sent=False,
         )
     )
 
 
-def _carry_out(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
-    with _flights.guard:
-        # Whoever began it was interrupted, and nobody waits for it. Or a thread has begun it, since
-        # Ctrl-C while that is started can end in a RuntimeError as well.
-        if _flights.under_way.get(key) is not flight or flight.thread != 0:
+def _run(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> None:
+    with _single_flight.guard:
+        # Its caller was interrupted and has abandoned it; or a thread runs it already, since Ctrl-C
+        # during the start of a thread can end in a RuntimeError as well.
+        if _single_flight.flights.get(key) is not flight or flight.thread != 0:
             return
         flight.thread = threading.get_ident()
     error: BaseException | None = None
@@ -277,120 +235,135 @@ def _carry_out(key: tuple[int, str], flight: _Flight, work: Callable[[], Token])
         token = work()
     except BaseException as failure:  # noqa: BLE001 - whatever it is, the callers wait for it
         error = failure
-    # Before anybody is told: whoever is told of a failure may try again at once.
-    with _flights.guard:
-        _flights.under_way.pop(key, None)
+    # Before the future is done: a caller that learns of a failure may try again at once.
+    with _single_flight.guard:
+        _single_flight.flights.pop(key, None)
     if error is not None:
         flight.future.set_exception(error)
     elif token is not None:
         flight.future.set_result(token)
 
 
-_MOST_ROUNDS: Final = 5
+# --- One renewal ---
+
+
+class Requirement:
+    """What a stored token must be to serve a caller without a refresh.
+
+    Attributes:
+        clock: Gives the current time as an aware datetime.
+        leeway: How long before its expiry a token is refreshed, if it can be.
+        rejected: The access token that the API has rejected, or None.
+    """
+
+    __slots__ = ("_clock", "_leeway", "_rejected")
+
+    def __init__(
+        self, clock: Callable[[], datetime], leeway: timedelta, rejected: str | None = None
+    ) -> None:
+        self._clock = clock
+        self._leeway = leeway
+        self._rejected = rejected
+
+    def accepts(self, token: Token, *, is_new: bool = False) -> bool:
+        """Tell whether a token serves.
+
+        One that was stored after the caller came (`is_new`) serves until its expiry: where tokens
+        live for less than the leeway, even the newest is within it.
+        """
+        if token.access_token == self._rejected:
+            return False
+        # A token that can't be refreshed is used until its expiry.
+        leeway = _NO_TIME if is_new or token.refresh_token is None else self._leeway
+        return token.expires_at - read_clock(self._clock) > leeway
 
 
 def renew(
-    oauth: PipedriveOAuth,
-    store: TokenStore,
-    account: str,
-    *,
-    is_good: Callable[[Token], bool],
-    is_usable: Callable[[Token], bool],
-) -> Token:
-    """Give a good token of an account: the stored one, or else the next one.
+    oauth: PipedriveOAuth, store: TokenStore, account: str, requirement: Requirement
+) -> tuple[Token, bool]:
+    """Give a stored token that meets the requirement, and whether this call has obtained it.
 
-    Args:
-        oauth: Obtains the next one.
-        store: Where the account's token is kept.
-        account: The account.
-        is_good: Tells whether a stored token will do.
-        is_usable: Tells whether one will do that somebody has saved since this was called. Where
-            tokens live for less than the leeway, even the newest is not good.
-
-    Returns:
-        The token, which is stored.
-
-    Raises:
-        TokenNotFoundError: No token is stored for the account.
-        InvalidGrantError: The stored refresh token is worth nothing, and nobody has saved another.
-        PipedriveOAuthError: The service or the store failed.
+    Raises `TokenNotFoundError` where none is stored, `InvalidGrantError` where the stored refresh
+    token is invalid and no other process has saved another, and what the service or store raises.
     """
-    # Often another process has renewed it already, which takes no lock to find out.
+    # Often another process has refreshed it already, which needs no lock to find out.
     before = store.load(account)
     if before is None:
-        drop(store, account)
-    if is_good(_presentable(before)) and not is_kept(store, account):
-        return _presentable(before)
-
-    def will_do(token: Token) -> bool:
-        return is_good(token) or (token != before and is_usable(token))
-
+        pending_saves.discard(store, account)
+    token = _checked(before, account, store)
+    if requirement.accepts(token) and not pending_saves.has(store, account):
+        return token, False
     for _ in range(_MOST_ROUNDS):
         with store.lock(account) as lease:
-            found = _under_lock(oauth, store, account, lease, will_do)
+            found = _renew_locked(
+                oauth, store, account, lease, requirement=requirement, before=before
+            )
             if found is not None:
                 return found
     raise StoreLockTimeoutError(
-        "The account's token is being changed by others, faster than it can be renewed. Try again;"
-        " if it lasts, look for programs that save tokens without the account's lock."
+        "Other programs change the account's token faster than it can be refreshed. Try again; if"
+        " it lasts, look for programs that save tokens without the account's lock."
     )
 
 
-def _under_lock(
+def _renew_locked(
     oauth: PipedriveOAuth,
     store: TokenStore,
     account: str,
     lease: object,
-    will_do: Callable[[Token], bool],
-) -> Token | None:
-    """Give a token that will do, or None where it takes another round."""
+    *,
+    requirement: Requirement,
+    before: Token | None,
+) -> tuple[Token, bool] | None:
+    """Do the part of `renew` that needs the lock; None where it takes another round."""
     try:
-        stored = resolve(store, account, store.load(account))
+        stored = pending_saves.flush(store, account, store.load(account))
     except StoreLockTimeoutError:
         return None
-    token = _presentable(stored)
-    if will_do(token):
-        return token
+    token = _checked(stored, account, store)
+    if requirement.accepts(token, is_new=token != before):
+        return token, False
     if token.refresh_token is None:
         raise TokenNotFoundError(
-            "The stored token has had its time, and it has no refresh token to obtain another with."
-            " The person has to authorize the app again."
+            f"The stored token of {account!r} has expired, and it has no refresh token. The person"
+            " has to authorize the app again."
         )
     if isinstance(lease, Lease) and lease.is_over():
-        # This process was stopped since it took the lock. Somebody else may be renewing.
+        # This process was stopped after it took the lock. Another one may be refreshing.
         return None
     try:
         following = oauth.refresh(token)
     except InvalidGrantError:
-        # Somebody who had lost the lock may have been faster.
+        # Another process that had lost the lock may have been faster.
         latest = store.load(account)
         if latest is None or latest == token:
             raise
-        return latest if will_do(_presentable(latest)) else None
+        latest = _checked(latest, account, store)
+        return (latest, False) if requirement.accepts(latest, is_new=latest != before) else None
     try:
         store.save(account, following)
     except BaseException as error:
-        keep(store, account, previous=token, token=following)
+        pending_saves.add(store, account, previous=token, token=following)
         if not isinstance(error, StoreLockTimeoutError):
             raise
-        # Either somebody else's token is there, which then counts, or this one is saved next time.
+        # Either another process has saved a token, which then counts, or the next round saves this.
         return None
-    return following
+    return following, True
 
 
-def _presentable(token: Token | None) -> Token:
+def _checked(token: Token | None, account: str, store: TokenStore) -> Token:
     if not isinstance(token, Token | None):
         raise StoreError(
-            f"The store's load gave {type(token).__name__} where a Token or None was expected."
-            " A store is synchronous, and gives what was saved."
+            f"The load method of {type(store).__name__} returned {type(token).__name__} where a"
+            " Token or None was expected. A store is synchronous and returns what was saved."
         )
     if token is None:
         raise TokenNotFoundError(
-            "No token is stored for this account. The person has to authorize the app first."
+            f"No token is stored for {account!r}. The person has to authorize the app first."
         )
     if token.token_type.lower() != "bearer":
         raise CorruptTokenError(
-            "The stored token is not one that can be sent. If it was encrypted, put the same"
-            " EncryptedTokenStore around the store."
+            f"The stored token of {account!r} can't be sent as it is. If it was encrypted, put the"
+            " same EncryptedTokenStore around the store."
         )
     return token

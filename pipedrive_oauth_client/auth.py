@@ -7,116 +7,44 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
-from attrs import define, field
 
-from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.token_source import Bearer, TokenSupply
+from pipedrive_oauth_client.token_source import Bearer, TokenSource
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
 
-__all__ = ["PipedriveAuth", "Rest", "can_be_sent_again"]
+__all__ = ["PipedriveAuth", "is_replayable"]
 
 
-def can_be_sent_again(request: httpx.Request, response: httpx.Response) -> bool:
-    """Tell whether a request that was answered with status 401 can be sent once more.
+class _TokenNeeded(NamedTuple):
+    """What a request needs before it goes on: a token other than the rejected one.
 
-    Args:
-        request: The request, of httpx or httpx2.
-        response: The answer to it, or to where it was redirected.
-
-    Returns:
-        Whether its body is there still, and nothing was done on the way.
-    """
-    # An answer that redirects may say that the request was carried out.
-    if response.request is not request and request.method not in ("GET", "HEAD"):
-        return False
-    stream: Any = request.stream
-    # The parts of a multipart form: what stands in memory, and files that can be rewound.
-    fields = getattr(stream, "fields", None)
-    if fields is not None:
-        # A stream of the user's own may happen to have an attribute of this name.
-        return all(hasattr(field, "render") and _is_there_still(field) for field in fields)
-    try:
-        bytes(request.content)
-    except RuntimeError:  # httpx.RequestNotRead: it came from an iterator, which is used up
-        return False
-    return True
-
-
-def _is_there_still(field: Any) -> bool:
-    file = getattr(field, "file", b"")
-    if isinstance(file, str | bytes):
-        return True
-    try:
-        return bool(file.seekable())
-    except (AttributeError, OSError, ValueError):  # it can't say, or is closed
-        return False
-
-
-_LENGTH: Final = timedelta(seconds=60)
-
-
-@define
-class Rest:
-    """Remembers that the API rejected even a token that had just been renewed.
-
-    Then it is not the token that it minds, and the next answers with status 401 are given to the
-    caller as they are, for a minute: else each of them would cost a renewal.
-    """
-
-    _since: datetime | None = field(default=None, init=False)
-
-    def begin(self, now: datetime) -> None:
-        """Begin it.
-
-        Args:
-            now: The present, aware.
-        """
-        self._since = now
-
-    def is_on(self, now: datetime) -> bool:
-        """Tell whether it goes on.
-
-        Args:
-            now: The present, aware. A clock that was put back does not prolong it.
-
-        Returns:
-            Whether a renewal would be in vain.
-        """
-        since = self._since
-        return since is not None and timedelta(0) <= now - since < _LENGTH
-
-
-class _Need(NamedTuple):
-    """What a request needs before it goes on: a token, and not the one that was rejected.
-
-    The answer that rejected it is read first: it may hold the only connection.
+    The response that rejected it is read first: it may hold the only connection.
     """
 
     rejected: Token | None = None
-    answer: httpx.Response | None = None
+    response: httpx.Response | None = None
 
 
-_Step: TypeAlias = httpx.Request | _Need
+_Step: TypeAlias = httpx.Request | _TokenNeeded
 
 
 class PipedriveAuth(httpx.Auth):
     """Sends a valid access token with every request of an httpx client, sync or async.
 
-    A token that is about to expire, or that the API has answered with status 401, is renewed once,
-    however many threads, tasks, event loops, processes and machines need it at that moment, and all
-    get the new one. The token goes to its own `api_domain`, and to the hosts that you name;
-    requests to anywhere else are left as they are. After a 401 the request is sent once more if
-    its body can be.
+    A token that is about to expire, or that the API has rejected with status 401, is refreshed
+    once, however many threads, tasks, event loops, processes and machines need it at that moment,
+    and all of them get the new one. The token goes to its own `api_domain`, and to the hosts that
+    you name; requests to other hosts are left as they are. After a 401 the request is sent once
+    more if its body can be.
 
     It may be shared by clients, threads and event loops.
 
     Args:
-        oauth: The flow that renews. Of an asynchronous one the synchronous counterpart is used.
-        store: Where the account's token is kept. The person's first token is saved there by you.
+        oauth: Refreshes tokens. Of an asynchronous one the synchronous counterpart is used.
+        store: Holds the account's token. Save the person's first token there yourself.
         account: The account.
-        leeway: How long before its expiry a token is renewed.
+        leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`: hosts, `api.acme.com`, or origins,
             `https://api.acme.com:8443`.
 
@@ -136,9 +64,8 @@ class PipedriveAuth(httpx.Auth):
         leeway: timedelta = DEFAULT_LEEWAY,
         hosts: Iterable[str] = (),
     ) -> None:
-        self._supply = TokenSupply(oauth, store, account, leeway=leeway, hosts=hosts)
-        # For the adapters of other libraries, which take part in it.
-        self.rest: Final = Rest()
+        # Public for the adapters of other HTTP libraries.
+        self.token_source: Final = TokenSource(oauth, store, account, leeway=leeway, hosts=hosts)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(account={self.account!r})"
@@ -146,37 +73,38 @@ class PipedriveAuth(httpx.Auth):
     @property
     def account(self) -> str:
         """The account that this is for."""
-        return self._supply.account
+        return self.token_source.account
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """What gives the present, as an aware datetime: the flow's clock."""
-        return self._supply.clock
+        """The clock of `oauth`, which gives the current time as an aware datetime."""
+        return self.token_source.clock
 
     def token(self, *, rejected: Token | None = None) -> Token:
         """Give a valid token, for any other way of sending requests.
 
         Args:
-            rejected: A token from here that the API has answered with status 401. Then another is
-                obtained, unless somebody has done so already.
+            rejected: A token from here that the API has rejected with status 401. Then another is
+                obtained, unless another caller or process has done so already.
 
         Returns:
             The token.
 
         Raises:
             TokenNotFoundError: No token is stored for the account.
-            InvalidGrantError: The grant is over; the person has to authorize again.
+            InvalidGrantError: The grant has ended; the person has to authorize the app again.
             PipedriveOAuthError: The service or the store failed.
         """
-        return self.bearer(rejected=rejected).token
+        source = self.token_source
+        return (source.cached(rejected) or source.get(rejected)).token
 
     async def atoken(self, *, rejected: Token | None = None) -> Token:
         """Give a valid token without blocking the event loop; see `token`.
 
-        Being cancelled here does no harm: a renewal that has begun is finished and saved.
+        Cancelling it does no harm: a refresh that has begun is finished and saved.
 
         Args:
-            rejected: A token from here that the API has answered with status 401.
+            rejected: A token from here that the API has rejected with status 401.
 
         Returns:
             The token.
@@ -184,21 +112,8 @@ class PipedriveAuth(httpx.Auth):
         Raises:
             PipedriveOAuthError: As `token` says.
         """
-        return (self._supply.ready(rejected) or await self._supply.aget(rejected)).token
-
-    def bearer(self, *, rejected: Token | None = None) -> Bearer:
-        """Give a valid token with its header and where it may go, as adapters need it.
-
-        Args:
-            rejected: A token from here that the API has answered with status 401.
-
-        Returns:
-            The token, ready to be sent.
-
-        Raises:
-            PipedriveOAuthError: As `token` says.
-        """
-        return self._supply.ready(rejected) or self._supply.get(rejected)
+        source = self.token_source
+        return (source.cached(rejected) or await source.aget(rejected)).token
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Put the token on a request; `httpx.Client` calls this.
@@ -212,15 +127,15 @@ class PipedriveAuth(httpx.Auth):
         steps = self._steps(request)
         step = next(steps)
         while True:
-            answer: object
-            if isinstance(step, _Need):
-                if step.answer is not None:
-                    step.answer.read()
-                answer = self._supply.get(step.rejected)
+            result: object
+            if isinstance(step, _TokenNeeded):
+                if step.response is not None:
+                    step.response.read()
+                result = self.token_source.get(step.rejected)
             else:
-                answer = yield step
+                result = yield step
             try:
-                step = steps.send(answer)
+                step = steps.send(result)
             except StopIteration:
                 return
 
@@ -238,46 +153,73 @@ class PipedriveAuth(httpx.Auth):
         steps = self._steps(request)
         step = next(steps)
         while True:
-            answer: object
-            if isinstance(step, _Need):
-                if step.answer is not None:
-                    await step.answer.aread()
-                answer = await self._supply.aget(step.rejected)
+            result: object
+            if isinstance(step, _TokenNeeded):
+                if step.response is not None:
+                    await step.response.aread()
+                result = await self.token_source.aget(step.rejected)
             else:
-                answer = yield step
+                result = yield step
             try:
-                step = steps.send(answer)
+                step = steps.send(result)
             except StopIteration:
                 return
 
     def _steps(self, request: httpx.Request) -> Generator[_Step, Any]:
-        ready = self._supply.ready()
-        if ready is None:
-            known = self._supply.last
-            if known is not None and not known.may_go_to(request.url):
-                yield request  # it needs no token, so that none is renewed for it
-                return
-        bearer: Bearer = ready or (yield _Need())
+        source = self.token_source
+        cached = source.cached()
+        if cached is None and source.is_elsewhere(request.url):
+            yield request  # it needs no token, so none is refreshed for it
+            return
+        bearer: Bearer = cached or (yield _TokenNeeded())
         if not bearer.may_go_to(request.url):
             yield request
             return
         request.headers["Authorization"] = bearer.header
         response: httpx.Response = yield request
-        if response.status_code != 401 or not self._is_worth_renewing(response, bearer):
+        if response.status_code != 401 or not source.should_refresh(bearer, _sent(response)):
             return
-        following: Bearer = yield _Need(bearer.token, response)
-        if not (can_be_sent_again(request, response) and following.may_go_to(request.url)):
+        following: Bearer = yield _TokenNeeded(bearer.token, response)
+        if not (is_replayable(request, response) and following.may_go_to(request.url)):
             return
         request.headers["Authorization"] = following.header
         response = yield request
-        if response.status_code == 401 and _was_shown(response, following):
-            self.rest.begin(read_clock(self.clock))
-
-    def _is_worth_renewing(self, response: httpx.Response, bearer: Bearer) -> bool:
-        return _was_shown(response, bearer) and not self.rest.is_on(read_clock(self.clock))
+        if response.status_code == 401:
+            source.note_second_rejection(following, _sent(response))
 
 
-def _was_shown(response: httpx.Response, bearer: Bearer) -> bool:
-    # A redirect may have taken the token off, on its way to somebody else and back as well.
-    shown: object = response.request.headers.get("Authorization")
-    return shown == bearer.header
+def _sent(response: httpx.Response) -> object:
+    # A redirect may have removed the token, on its way to another host and back as well.
+    return response.request.headers.get("Authorization")
+
+
+def is_replayable(request: httpx.Request, response: httpx.Response) -> bool:
+    """Tell whether a request whose response has status 401 can be sent once more.
+
+    Its body must still be there, and no redirect may have carried the request out. `response` may
+    be that of another request, to which it was redirected; both may be of httpx or of httpx2.
+    """
+    # A redirect may say that the request was carried out.
+    if response.request is not request and request.method not in ("GET", "HEAD"):
+        return False
+    stream: Any = request.stream
+    # The parts of a multipart form: what is in memory, and files that can be rewound.
+    fields = getattr(stream, "fields", None)
+    if fields is not None:
+        # A stream of the user's own may happen to have an attribute of this name.
+        return all(hasattr(field, "render") and _can_be_read_again(field) for field in fields)
+    try:
+        bytes(request.content)
+    except RuntimeError:  # httpx.RequestNotRead: it came from an iterator, which is used up
+        return False
+    return True
+
+
+def _can_be_read_again(field: Any) -> bool:
+    file = getattr(field, "file", b"")
+    if isinstance(file, str | bytes):
+        return True
+    try:
+        return bool(file.seekable())
+    except (AttributeError, OSError, ValueError):  # it can't say, or is closed
+        return False

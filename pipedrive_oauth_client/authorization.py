@@ -1,7 +1,4 @@
-"""Before and after the consent page: the URL that leads there and the callback that comes back.
-
-Nothing here sends a request.
-"""
+"""The URL of the consent page, and the callback that comes back from it. No request is sent."""
 
 from __future__ import annotations
 
@@ -36,88 +33,19 @@ __all__ = [
     "read_callback",
 ]
 
+_STATE_BYTES: Final = 32  # 256 bits
 _MAX_CALLBACK_CHARACTERS: Final = 16_384
-_ADVICE: Final = "Send the person to the authorization URL again."
 _MAX_FIELDS: Final = 100
+_ADVICE: Final = "Send the person to the authorization URL again."
 
+# What every registered error code is made of. The NQSCHAR of RFC 6749, appendix A.7, would let HTML
+# through.
+_ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# `urlsplit` drops some of them, which would make another code or another state of what came.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 # What Starlette, Flask and Django, then httpx, then aiohttp call "all values of a name".
 _GET_ALL: Final = ("getlist", "get_list", "getall")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-# `urlsplit` drops some of them, which would make another code or another state of what came.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
-    """Give the fields of a callback one by one, repetitions included.
-
-    Args:
-        callback: The URL that was called, its query, or its parameters as a mapping.
-
-    Returns:
-        Names and values, decoded.
-
-    Raises:
-        CallbackError: It is none of these, too long, or not decodable, or it holds a control
-            character; nothing of it is repeated.
-    """
-    if isinstance(callback, str):
-        return _fields_of_text(callback)
-    if not isinstance(callback, Mapping):
-        raise CallbackError(
-            "A callback is read from a URL, a query or a mapping, not from"
-            f" {type(callback).__name__}."
-        )
-    return _fields_of_mapping(cast(Mapping[object, object], callback))
-
-
-def _fields_of_text(callback: str) -> list[tuple[str, str]]:
-    if len(callback) > _MAX_CALLBACK_CHARACTERS:
-        raise CallbackError(
-            f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters, so it is not read."
-            f" {_ADVICE}"
-        )
-    if _CONTROL.search(callback):
-        raise CallbackError(
-            "The callback holds a control character. Remove it, if it is a line break at the end."
-        )
-    fields: list[tuple[str, str]] | None = None
-    try:
-        if callback.startswith("/") or _SCHEME.match(callback):
-            query = urlsplit(callback).query
-        else:
-            query = callback.removeprefix("?").partition("#")[0]
-        # A name with a question mark is a URL that was not taken for one; it hides a field.
-        if not any("?" in pair.partition("=")[0] for pair in query.split("&")):
-            fields = parse_qsl(
-                query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
-            )
-    except ValueError:
-        pass  # its text, and that of a UnicodeDecodeError, may repeat the code
-    if fields is None:
-        raise CallbackError(f"The callback is no URL or query that can be read. {_ADVICE}")
-    return fields
-
-
-def _fields_of_mapping(callback: Mapping[object, object]) -> Iterable[tuple[str, str]]:
-    for key in list(callback):
-        # Multi-dictionaries give one value of several when asked like any mapping.
-        many = next(filter(None, (getattr(callback, name, None) for name in _GET_ALL)), None)
-        value = many(key) if callable(many) else callback[key]
-        values = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
-        for each in values:
-            if not isinstance(key, str) or not isinstance(each, str):
-                raise CallbackError(
-                    "A parameter of the callback is neither a string nor a list of strings. Pass"
-                    " the query parameters as the framework gives them."
-                )
-            yield key, each
-
-
-_STATE_BYTES: Final = 32  # 256 bits
-
-# VSCHAR of RFC 6749, appendix A.11.
-# What every registered error code is made of. The NQSCHAR of appendix A.7 would let HTML through.
-_ERROR = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class NoState(Enum):
@@ -132,15 +60,15 @@ class NoState(Enum):
 NO_STATE: Final = NoState.NO_STATE
 """Pass it as `expected_state` for installs that begin in the Marketplace.
 
-Pipedrive sends no state there. Nothing then ties the callback to a browser session, so anybody can
-make a person's browser call it with a code of their own: treat what comes of it as an install,
-never as a log-in.
+Pipedrive sends no state there. Nothing then ties the callback to a browser session, so an attacker
+can make a person's browser call it with a code of the attacker's own: treat the result as an
+install, never as a login.
 """
 
 
 @frozen
 class AuthorizationRequest:
-    """Where to send a person, and what to expect back.
+    """The URL to send a person to, and the state to expect back.
 
     Attributes:
         url: The address of the consent page; hidden in `repr` from its query on.
@@ -159,7 +87,7 @@ def authorization_url(
     Args:
         credentials: The app.
         client: Whose server it is.
-        state: A value that nobody can guess, bound to the person's session; 256 random bits by
+        state: An unguessable value that is bound to the person's session; 256 random bits by
             default.
 
     Returns:
@@ -187,7 +115,7 @@ def authorization_url(
 def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoState) -> str:
     """Read the authorization code out of a callback.
 
-    The state comes first: while it is wrong, nothing else of the callback is believed.
+    The state is checked first: where it is wrong, nothing else of the callback is trusted.
 
     Args:
         callback: The URL that was called, its query, or its parameters as a mapping. A value of
@@ -224,13 +152,11 @@ def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoSta
     codes = fields.get("code", [])
     if len(codes) != 1:
         found = "no code" if not codes else "more than one code"
-        raise CallbackError(
-            f"The callback carries {found}. Send the person to the authorization URL again."
-        )
+        raise CallbackError(f"The callback carries {found}. {_ADVICE}")
     if not is_vschar(codes[0]):
         raise CallbackError(
-            "The callback carries a code that is empty or holds characters that no code has. Send"
-            " the person to the authorization URL again."
+            "The callback carries a code that is empty or holds characters that no code has."
+            f" {_ADVICE}"
         )
     return codes[0]
 
@@ -256,17 +182,71 @@ def _check_state(states: list[str], expected_state: str | NoState) -> None:
     else:
         found = "more than one state" if states else "no state"
     raise StateMismatchError(
-        f"The callback carries {found}, so it may come from somebody else. Don't use it; send the"
-        " person to the authorization URL again."
+        f"The callback carries {found}, so it may come from an attacker. Don't use it. {_ADVICE}"
     )
 
 
 def _denied(errors: list[str], descriptions: list[str]) -> AuthorizationDeniedError:
     error = errors[0]
-    # Anybody can write a callback's text: only what looks like an error code is repeated.
+    # An attacker can write a callback: only what looks like an error code is repeated.
     shown = f" ({error})" if _ERROR.fullmatch(error) else ""
     return AuthorizationDeniedError(
         f"The authorization was not granted{shown}. Tell the person, and offer to start again.",
         error=error,
         description=descriptions[0] if descriptions else None,
     )
+
+
+def callback_fields(callback: object) -> Iterable[tuple[str, str]]:
+    """Give the decoded fields of a URL, a query or a mapping one by one, repetitions included."""
+    if isinstance(callback, str):
+        return _fields_of_text(callback)
+    if not isinstance(callback, Mapping):
+        raise CallbackError(
+            "A callback is read from a URL, a query or a mapping, not from"
+            f" {type(callback).__name__}."
+        )
+    return _fields_of_mapping(cast(Mapping[object, object], callback))
+
+
+def _fields_of_text(callback: str) -> list[tuple[str, str]]:
+    if len(callback) > _MAX_CALLBACK_CHARACTERS:
+        raise CallbackError(
+            f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters, so it is not read."
+            f" {_ADVICE}"
+        )
+    if _CONTROL.search(callback):
+        raise CallbackError(
+            "The callback holds a control character. Remove it, if it is a line break at the end."
+        )
+    fields: list[tuple[str, str]] | None = None
+    try:
+        if callback.startswith("/") or _SCHEME.match(callback):
+            query = urlsplit(callback).query
+        else:
+            query = callback.removeprefix("?").partition("#")[0]
+        # A name with a question mark is a URL that was not taken for one; it hides a field.
+        if not any("?" in pair.partition("=")[0] for pair in query.split("&")):
+            fields = parse_qsl(
+                query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+            )
+    except ValueError:
+        pass  # its text, and that of a UnicodeDecodeError, may repeat the code
+    if fields is None:
+        raise CallbackError(f"The callback is not a URL or query that can be read. {_ADVICE}")
+    return fields
+
+
+def _fields_of_mapping(callback: Mapping[object, object]) -> Iterable[tuple[str, str]]:
+    for key in list(callback):
+        # `[]` of a multi-dictionary gives one value of several.
+        many = next(filter(None, (getattr(callback, name, None) for name in _GET_ALL)), None)
+        value = many(key) if callable(many) else callback[key]
+        values = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
+        for each in values:
+            if not isinstance(key, str) or not isinstance(each, str):
+                raise CallbackError(
+                    "A parameter of the callback is neither a string nor a list of strings. Pass"
+                    " the query parameters as the framework gives them."
+                )
+            yield key, each

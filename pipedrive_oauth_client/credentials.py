@@ -25,7 +25,7 @@ _ENVIRONMENT: Final = {
 
 
 def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool = False) -> str:
-    """Make the `Authorization` header by which an app shows who it is.
+    """Make the `Authorization` header that authenticates an app.
 
     Args:
         client_id: The app's client ID.
@@ -38,8 +38,8 @@ def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool =
         `Basic` and the Base64 form of `client_id:client_secret` in UTF-8.
 
     Raises:
-        ConfigurationError: A part is no string, holds a control character, or can't be encoded; or
-            the client ID holds a colon, which would move the border between the two parts.
+        ConfigurationError: A part is not a string, holds a control character, or can't be encoded;
+            or the client ID holds a colon, which would move the border between the two parts.
 
     Source:
         RFC 7617, section 2; RFC 6749, section 2.3.1.
@@ -66,7 +66,7 @@ class AppCredentials:
         redirect_uri: The callback URL that is registered for the app, letter for letter.
 
     Raises:
-        ConfigurationError: A value is empty or no string, the client ID or secret can't stand in a
+        ConfigurationError: A value is empty or not a string, the client ID or secret can't be in a
             Basic header, or `redirect_uri` is not an absolute URL without fragment.
 
     Source:
@@ -82,12 +82,12 @@ class AppCredentials:
             value = _checked(name, getattr(self, name))
             if not value or value != value.strip():
                 raise ConfigurationError(
-                    f"{name} is empty or has a blank at an end. Copy it from the Developer Hub."
+                    f"{name} is empty, or has a space at an end. Copy it from the Developer Hub."
                 )
         basic_auth_header(self.client_id, self.client_secret)
         if not _is_absolute_url(self.redirect_uri):
             raise ConfigurationError(
-                "redirect_uri must be an absolute URL without user, blank or fragment, for example"
+                "redirect_uri must be an absolute URL without user, space or fragment, for example"
                 " https://app.example.com/callback, exactly as it is registered for the app."
             )
 
@@ -123,8 +123,7 @@ class AppCredentials:
 
 def _checked(name: str, value: str) -> str:
     argument(name, value, str)
-    # CTL of RFC 5234, forbidden in both parts by RFC 7617. The line break that ends a file is the
-    # usual one.
+    # CTL of RFC 5234, forbidden in both parts by RFC 7617; usually the line break that ends a file.
     if _CONTROL.search(value):
         raise ConfigurationError(
             f"{name} holds a control character, perhaps a line break at its end. Remove it."

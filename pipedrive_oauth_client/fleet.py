@@ -1,7 +1,7 @@
-"""Keeping grants alive that nobody uses: `due` and `refresh_due`.
+"""Keeps unused grants alive: `due` and `refresh_due`.
 
-A refresh token that is not used for 60 days is dead. An app with many accounts therefore renews,
-from time to time, those that nobody has asked for.
+A refresh token that is not used for 60 days expires. An app with many accounts therefore refreshes,
+from time to time, those that have not been used.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from pipedrive_oauth_client import _renewal as unsaved
 from pipedrive_oauth_client._checks import read_clock
-from pipedrive_oauth_client._renewal import join, landed, renew
+from pipedrive_oauth_client._renewal import (
+    Requirement,
+    pending_saves,
+    renew,
+    result_of,
+    start_or_join,
+)
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
@@ -34,69 +39,21 @@ from pipedrive_oauth_client.stores.leased import aware
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["FleetProgress", "FleetReport", "FleetRun", "Pace", "due", "refresh_due"]
+__all__ = ["FleetProgress", "FleetReport", "RateLimiter", "due", "refresh_due"]
 
+_MOST_WORKERS: Final = 64
+_MOST_LOST_IN_A_ROW: Final = 5
 _LONGEST_SLEEP_SECONDS: Final = 1.0
-
-
-@define(eq=False)
-class Pace:
-    """Lets so many through in a second, one after the other.
-
-    Attributes:
-        seconds_between: The time from one to the next; zero for no limit.
-        monotonic: A clock in seconds that never goes back.
-        sleep: Waits for a number of seconds.
-    """
-
-    seconds_between: float
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
-    _next_at: float = field(default=float("-inf"), init=False)
-    _paused_until: float = field(default=float("-inf"), init=False)
-    _is_stopped: bool = field(default=False, init=False)
-    _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
-
-    def wait(self) -> None:
-        """Wait for this caller's turn, or until the pace is stopped."""
-        while not self._is_stopped:
-            with self._guard:
-                now = self.monotonic()
-                turn = max(now, self._next_at, self._paused_until)
-                self._next_at = turn + self.seconds_between
-            self._sleep(turn - now)
-            with self._guard:
-                # Whoever had a turn when the pause began waits with the others.
-                if turn >= self._paused_until:
-                    return
-
-    def pause(self, seconds: float) -> None:
-        """Let nobody through for a time.
-
-        Args:
-            seconds: How long.
-        """
-        with self._guard:
-            self._paused_until = max(self._paused_until, self.monotonic() + seconds)
-
-    def stop(self) -> None:
-        """End all waits, within a second."""
-        self._is_stopped = True
-
-    def _sleep(self, seconds: float) -> None:
-        # In pieces: a pause of an hour must not keep Ctrl-C waiting for an hour.
-        while seconds > 0 and not self._is_stopped:
-            piece = min(seconds, _LONGEST_SLEEP_SECONDS)
-            self.sleep(piece)
-            seconds -= piece
+_A_SECOND: Final = timedelta(seconds=1)
+_NO_TIME: Final = timedelta(0)
 
 
 def due(store: TokenStore, before: datetime) -> Iterator[str]:
     """Give the accounts whose access token expires before a time.
 
-    An access token lives for an hour, so that this is when the account was last renewed, with an
-    hour added. Stores that have a method `due` are asked; of others every token is loaded. What is
-    stored and can't be read is due as well, so that somebody looks at it.
+    An access token lives for an hour, so its expiry is an hour after the account's last refresh.
+    A store's own method `due` is called where it has one; of other stores every token is loaded.
+    What is stored and can't be read is due as well, so that its error is reported.
 
     Args:
         store: The store.
@@ -106,7 +63,7 @@ def due(store: TokenStore, before: datetime) -> Iterator[str]:
         The accounts, one by one.
 
     Raises:
-        ConfigurationError: `before` has no time zone, or `store` is none.
+        ConfigurationError: `before` has no time zone, or `store` is not a token store.
         StoreError: The store does not work.
     """
     aware("before", before)
@@ -126,20 +83,16 @@ def _scanned(store: TokenStore, before: datetime) -> Iterator[str]:
                 yield account
 
 
-_A_SECOND: Final = timedelta(seconds=1)
-_MOST_LOST_IN_A_ROW: Final = 5
-
-
 @frozen
 class FleetProgress:
     """How far a run has come, after each account.
 
     Attributes:
         account: The account that is done.
-        error: Why it was not renewed, or None.
-        renewed: How many were renewed so far.
-        already_done: How many somebody else had renewed, or deleted, meanwhile.
-        failed: How many could not be renewed.
+        error: Why it was not refreshed, or None.
+        renewed: How many were refreshed so far.
+        already_done: How many another process had refreshed, or deleted, meanwhile.
+        failed: How many could not be refreshed.
     """
 
     account: str
@@ -149,123 +102,13 @@ class FleetProgress:
     failed: int
 
 
-@define(eq=False)
-class FleetRun:
-    """One run, as its threads share it."""
-
-    flow: PipedriveOAuth
-    store: TokenStore
-    before: datetime
-    accounts: Iterator[str]
-    pace: Pace
-    progress: Callable[[FleetProgress], object] | None
-    renewed: int = 0
-    already_done: int = 0
-    errors: dict[str, PipedriveOAuthError] = field(factory=dict[str, PipedriveOAuthError])
-    failure: BaseException | None = None
-    is_stopped: bool = False
-    _lost_in_a_row: int = 0
-    _guard: threading.Lock = field(factory=threading.Lock)
-
-    def stop(self) -> None:
-        """Begin with no further account."""
-        self.is_stopped = True
-        self.pace.stop()
-
-    def work(self, end: threading.Event) -> None:
-        """Take one account after the other until there is none left."""
-        try:
-            while (account := self._next()) is not None:
-                self.pace.wait()
-                if self.is_stopped:
-                    return
-                self._renew(account)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the run was begun
-            with self._guard:
-                self.failure = self.failure or error
-            self.stop()
-        finally:
-            end.set()
-
-    def _next(self) -> str | None:
-        with self._guard:
-            return None if self.is_stopped else next(self.accounts, None)
-
-    def _renew(self, account: str) -> None:
-        found: list[Token] = []
-        mine: list[Token] = []
-
-        def is_good(token: Token) -> bool:
-            found.append(token)
-            return token.expires_at >= self.before
-
-        def work() -> Token:
-            token = renew(self.flow, self.store, account, is_good=is_good, is_usable=is_good)
-            if token not in found:
-                mine.append(token)
-            return token
-
-        error: PipedriveOAuthError | None = None
-        try:
-            landed(join(self.store, account, work, here=True))
-        except TokenNotFoundError as failure:
-            if self.store.load(account) is not None:
-                error = failure
-            # else it was deleted meanwhile
-        except PipedriveOAuthError as failure:
-            error = failure
-        self._end_if_it_is_for_all(account, error)
-        if isinstance(error, RateLimitedError):
-            self.pace.pause((error.retry_after or _A_SECOND).total_seconds())
-        self._count(account, error, is_mine=bool(mine))
-
-    def _end_if_it_is_for_all(self, account: str, error: PipedriveOAuthError | None) -> None:
-        # What goes wrong after the service has been asked may have cost the refresh token, and
-        # would cost the next account's as well: an answer that can't be read, or can't be saved.
-        is_lost = isinstance(error, TransportError) and error.maybe_sent
-        with self._guard:
-            self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
-            is_too_much = self._lost_in_a_row >= _MOST_LOST_IN_A_ROW
-        if error is not None and (
-            isinstance(error, InvalidClientError | InvalidResponseError)
-            or is_too_much
-            or unsaved.is_kept(self.store, account)
-        ):
-            raise error
-
-    def _count(self, account: str, error: PipedriveOAuthError | None, *, is_mine: bool) -> None:
-        with self._guard:
-            if error is not None:
-                self.errors[account] = _without_frames(error)
-            elif is_mine:
-                self.renewed += 1
-            else:
-                self.already_done += 1
-            if self.progress is not None:
-                failed = len(self.errors)
-                told = FleetProgress(account, error, self.renewed, self.already_done, failed)
-                self.progress(told)
-
-
-def _without_frames(error: PipedriveOAuthError) -> PipedriveOAuthError:
-    # A traceback keeps all that its frames have in their variables: of thousands, gigabytes.
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
-    return error
-
-
-_MOST_WORKERS: Final = 64
-
-
 @frozen
 class FleetReport:
     """What a run has done.
 
     Attributes:
-        renewed: How many accounts were renewed.
-        already_done: How many somebody else had renewed, or deleted, meanwhile.
+        renewed: How many accounts were refreshed.
+        already_done: How many another process had refreshed, or deleted, meanwhile.
         errors: Why each of the others was not, by account.
     """
 
@@ -285,44 +128,45 @@ def refresh_due(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> FleetReport:
-    """Renew the tokens of all accounts whose access token expires before a time.
+    """Refresh the tokens of all accounts whose access token expires before a time.
 
-    Several machines may do it at once: each account is renewed by one of them. A failure of one
+    Several machines may do it at once: each account is refreshed by one of them. A failure of one
     account does not stop the others; only wrong credentials do, and a store that does not work.
-    Ctrl-C stops it when the renewals under way are finished and saved. In an event loop call it in
-    a thread: `await anyio.to_thread.run_sync(...)`.
+    Ctrl-C stops it when the refreshes in progress are finished and saved. In an event loop call it
+    in a thread: `await anyio.to_thread.run_sync(...)`.
 
     Args:
-        oauth: The flow that renews.
-        store: Where the tokens are kept.
-        before: The time, aware and not in the future. With the present of 45 days ago, accounts
-            are renewed that were last renewed longer ago than that.
-        concurrency: How many accounts are renewed at the same time, 1 to 64.
-        per_second: How many renewals are begun in a second at most; None for no limit. When the
-            service answers with status 429, all wait for as long as it says.
+        oauth: Refreshes the tokens.
+        store: Holds the tokens.
+        before: The time, aware and not in the future. With the time of 45 days ago, accounts are
+            refreshed whose last refresh is longer ago than that.
+        concurrency: How many accounts are refreshed at the same time, 1 to 64.
+        per_second: How many refreshes are started in a second at most; None for no limit. When the
+            service responds with status 429, all wait for as long as it says.
         progress: Called after each account, never twice at the same time.
         sleep: Waits for a number of seconds.
         monotonic: A clock in seconds that never goes back.
 
     Returns:
-        What was done, with the error of each account that could not be renewed.
+        What was done, with the error of each account that could not be refreshed.
 
     Raises:
-        InvalidClientError: The client ID or the client secret is wrong; the rest was not tried.
-        InvalidResponseError: An answer can't be used, and the refresh token for it may be lost; the
-            rest was not tried, so that it does not lose theirs.
-        TransportError: Five requests in a row were sent and got no answer; likewise.
-        StoreError: The store did not take a token, or could not list the accounts; the rest was
-            not tried. A token that it did not take is kept by this process: run it again there as
-            soon as the store works.
+        InvalidClientError: The client ID or the client secret is wrong; the other accounts were
+            not tried.
+        InvalidResponseError: A response can't be used, and its refresh token may be lost; the other
+            accounts were not tried, so that they don't lose theirs.
+        TransportError: Five requests in a row were sent and got no response; likewise.
+        StoreError: The store did not accept a token, or could not list the accounts; the other
+            accounts were not tried. A token that it did not accept is kept by this process: run it
+            again there as soon as the store works.
         ConfigurationError: An argument can't be right.
 
     Source:
         Pipedrive's guide to its OAuth, on the 60 days of a refresh token.
     """
     argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
-    told = tuple if progress is None else progress
-    if not all(callable(each) for each in (told, sleep, monotonic)):
+    functions = (tuple if progress is None else progress, sleep, monotonic)
+    if not all(callable(each) for each in functions):
         raise ConfigurationError("progress, sleep and monotonic must be functions.")
     if type(concurrency) is not int or not 1 <= concurrency <= _MOST_WORKERS:
         raise ConfigurationError(f"concurrency must be a whole number from 1 to {_MOST_WORKERS}.")
@@ -331,21 +175,21 @@ def refresh_due(
     accounts = due(store, before)
     if before > read_clock(oauth.clock):
         raise ConfigurationError("before must not be in the future: fresh tokens would be due too.")
-    pace = Pace(0.0 if per_second is None else 1 / per_second, monotonic, sleep)
+    limiter = RateLimiter(0.0 if per_second is None else 1 / per_second, monotonic, sleep)
     with ExitStack() as at_the_end:
         # What it reads from would stay open for as long as a traceback.
         at_the_end.callback(getattr(accounts, "close", tuple))
-        flow = oauth
-        if isinstance(flow, AsyncPipedriveOAuth):
-            flow = at_the_end.enter_context(flow.blocking())
-        run = FleetRun(flow, store, before, accounts, pace, progress)
-        _carry_out(run, concurrency)
+        blocking = oauth
+        if isinstance(blocking, AsyncPipedriveOAuth):
+            blocking = at_the_end.enter_context(blocking.blocking())
+        run = _Run(blocking, store, before, accounts, limiter, progress)
+        _run_in_threads(run, concurrency)
     if run.failure is not None:
         raise run.failure
     return FleetReport(run.renewed, run.already_done, run.errors)
 
 
-def _carry_out(run: FleetRun, concurrency: int) -> None:
+def _run_in_threads(run: _Run, concurrency: int) -> None:
     ends = [threading.Event() for _ in range(concurrency)]
     threads = [
         threading.Thread(target=run.work, args=(end,), name=f"pipedrive-oauth-fleet-{number}")
@@ -363,3 +207,167 @@ def _carry_out(run: FleetRun, concurrency: int) -> None:
         for thread, end in zip(threads, ends, strict=True):
             if thread.ident is not None:
                 end.wait()
+
+
+class _Run:
+    """One call of `refresh_due`, as its threads share it."""
+
+    def __init__(  # noqa: PLR0917 - one caller, which has them all
+        self,
+        oauth: PipedriveOAuth,
+        store: TokenStore,
+        before: datetime,
+        accounts: Iterator[str],
+        limiter: RateLimiter,
+        progress: Callable[[FleetProgress], object] | None,
+    ) -> None:
+        self.renewed = 0
+        self.already_done = 0
+        self.errors: dict[str, PipedriveOAuthError] = {}
+        self.failure: BaseException | None = None
+        self._oauth = oauth
+        self._store = store
+        self._accounts = accounts
+        self._limiter = limiter
+        self._progress = progress
+        # It accepts what expires after its clock's time; `before` itself is not due.
+        self._requirement = Requirement(lambda: before - timedelta.resolution, _NO_TIME)
+        self._is_stopped = False
+        self._lost_in_a_row = 0
+        self._guard = threading.Lock()
+
+    def stop(self) -> None:
+        """Start no further account."""
+        self._is_stopped = True
+        self._limiter.stop()
+
+    def work(self, end: threading.Event) -> None:
+        """Take one account after the other until there is none left."""
+        try:
+            while (account := self._next()) is not None:
+                self._limiter.wait()
+                if self._is_stopped:
+                    return
+                self._refresh(account)
+        except BaseException as error:  # noqa: BLE001 - `refresh_due` raises it
+            with self._guard:
+                self.failure = self.failure or error
+            self.stop()
+        finally:
+            end.set()
+
+    def _next(self) -> str | None:
+        with self._guard:
+            return None if self._is_stopped else next(self._accounts, None)
+
+    def _refresh(self, account: str) -> None:
+        was_refreshed = False
+
+        def work() -> Token:
+            nonlocal was_refreshed
+            token, was_refreshed = renew(self._oauth, self._store, account, self._requirement)
+            return token
+
+        error: PipedriveOAuthError | None = None
+        try:
+            result_of(start_or_join(self._store, account, work, run_here=True))
+        except TokenNotFoundError as failure:
+            if self._store.load(account) is not None:
+                error = failure
+            # else it was deleted meanwhile
+        except PipedriveOAuthError as failure:
+            error = failure
+        self._raise_if_it_concerns_all(account, error)
+        if isinstance(error, RateLimitedError):
+            self._limiter.pause((error.retry_after or _A_SECOND).total_seconds())
+        self._count(account, error, was_refreshed=was_refreshed)
+
+    def _raise_if_it_concerns_all(self, account: str, error: PipedriveOAuthError | None) -> None:
+        # A failure after the request was sent may have cost the refresh token, and would cost the
+        # next account's as well: a response that can't be read, or a token that can't be saved.
+        is_lost = isinstance(error, TransportError) and error.maybe_sent
+        with self._guard:
+            self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
+            is_too_much = self._lost_in_a_row >= _MOST_LOST_IN_A_ROW
+        if error is not None and (
+            isinstance(error, InvalidClientError | InvalidResponseError)
+            or is_too_much
+            or pending_saves.has(self._store, account)
+        ):
+            raise error
+
+    def _count(
+        self, account: str, error: PipedriveOAuthError | None, *, was_refreshed: bool
+    ) -> None:
+        with self._guard:
+            if error is not None:
+                self.errors[account] = _without_frames(error)
+            elif was_refreshed:
+                self.renewed += 1
+            else:
+                self.already_done += 1
+            if self._progress is not None:
+                failed = len(self.errors)
+                self._progress(
+                    FleetProgress(account, error, self.renewed, self.already_done, failed)
+                )
+
+
+def _without_frames(error: PipedriveOAuthError) -> PipedriveOAuthError:
+    # A traceback references all variables of its frames: of thousands, gigabytes.
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
+
+class RateLimiter:
+    """Lets so many callers through in a second, one after the other.
+
+    `seconds_between` is the time from one to the next, zero for no limit; `monotonic` a clock in
+    seconds that never goes back; `sleep` waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        seconds_between: float,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._seconds_between = seconds_between
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._next_at = float("-inf")
+        self._paused_until = float("-inf")
+        self._is_stopped = False
+        self._guard = threading.Lock()
+
+    def wait(self) -> None:
+        """Wait for this caller's turn, or until the limiter is stopped."""
+        while not self._is_stopped:
+            with self._guard:
+                now = self._monotonic()
+                turn = max(now, self._next_at, self._paused_until)
+                self._next_at = turn + self._seconds_between
+            self._sleep_for(turn - now)
+            with self._guard:
+                # A caller whose turn was fixed before the pause began waits with the others.
+                if turn >= self._paused_until:
+                    return
+
+    def pause(self, seconds: float) -> None:
+        """Let no caller through for a time."""
+        with self._guard:
+            self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+
+    def stop(self) -> None:
+        """End all waits, within a second."""
+        self._is_stopped = True
+
+    def _sleep_for(self, seconds: float) -> None:
+        # In pieces: a pause of an hour must not keep Ctrl-C waiting for an hour.
+        while seconds > 0 and not self._is_stopped:
+            piece = min(seconds, _LONGEST_SLEEP_SECONDS)
+            self._sleep(piece)
+            seconds -= piece

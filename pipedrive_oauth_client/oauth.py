@@ -1,20 +1,28 @@
-"""One grant from consent to revocation, without blocking: `AsyncPipedriveOAuth`."""
+"""The OAuth flow of one app: `PipedriveOAuth` and `AsyncPipedriveOAuth`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import httpx
 
 from pipedrive_oauth_client import authorization
-from pipedrive_oauth_client._checks import is_vschar, read_clock, utc_now
-from pipedrive_oauth_client._operations import Call, Operation, Plan, make, make_async, refusal
+from pipedrive_oauth_client._checks import read_clock, require_vschar, utc_now
+from pipedrive_oauth_client._operations import (
+    Call,
+    Endpoint,
+    Operation,
+    Plan,
+    error_from_response,
+    run,
+    run_async,
+)
 from pipedrive_oauth_client._origins import (
-    refuse_other_base_url,
-    refuse_plain_http,
-    refuse_strange_api_domain,
+    check_api_domain,
+    require_https,
+    require_same_base_url,
 )
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials
@@ -32,12 +40,16 @@ from pipedrive_oauth_client.generated.models import (
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["AsyncPipedriveOAuth", "Flow", "PipedriveOAuth", "TokenTypeHint"]
+__all__ = ["AsyncPipedriveOAuth", "PipedriveOAuth", "TokenTypeHint"]
 
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
 
-class Flow:
+# 303 is not among them: it says that the request was carried out.
+_REDIRECTS: Final = (301, 302, 307, 308)
+
+
+class _BaseOAuth:
     """What both flows have in common: everything but the sending."""
 
     def __init__(
@@ -51,15 +63,15 @@ class Flow:
         self._credentials = argument("credentials", credentials, AppCredentials)
         self._header = credentials.basic_auth_header
         self._client = Client(base_url=base_url)
-        refuse_plain_http(self._client.base_url)
+        require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
-            # Within this machine: a proxy that the environment names would read the secrets.
+            # On this machine: a proxy that the environment names would read the secrets.
             self._client = Client(base_url=base_url, httpx_args={"trust_env": False})
         self._retry = default_policy() if retry == "default" else retry
         argument("retry", self._retry, RetryPolicy | None)
         self._clock = clock
-        read_clock(clock)  # refused here and not after a request: the token of that would be lost
-        # Only Pipedrive's own service is held to Pipedrive's domains.
+        read_clock(clock)  # here, since after a request its token would be lost
+        # Only Pipedrive's own service has to name Pipedrive's domains.
         self._any_api_domain = (
             httpx.URL(self.base_url).host.rstrip(".") != httpx.URL(DEFAULT_BASE_URL).host
         )
@@ -81,14 +93,14 @@ class Flow:
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """What gives this flow the present, as an aware datetime."""
+        """Gives this flow the current time as an aware datetime."""
         return self._clock
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
         """Build the address of the consent page. Nothing is sent.
 
         Args:
-            state: A value that nobody can guess, bound to the person's session; 256 random bits by
+            state: An unguessable value that is bound to the person's session; 256 random bits by
                 default.
 
         Returns:
@@ -117,7 +129,7 @@ class Flow:
 
         Raises:
             StateMismatchError: The callback does not belong to the session.
-            AuthorizationDeniedError: The person, or Pipedrive, said no.
+            AuthorizationDeniedError: The person, or Pipedrive, declined access.
             CallbackError: The callback can't be used for another reason.
             ConfigurationError: `expected_state` is neither a string that is not empty nor
                 `NO_STATE`.
@@ -127,119 +139,112 @@ class Flow:
         """
         return authorization.read_callback(url_or_query, expected_state)
 
-    def _exchange(self, code: str) -> Operation:
-        _need_printable("code", code)
+    def _exchange(self, code: str) -> Operation[Token]:
+        require_vschar("code", code)
 
         def plan() -> Plan[Token]:
             sent_at = read_clock(self._clock)
-            body = GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
-            answer = yield from self._ask(get_tokens, body, secrets=[code])
-            return self._token(answer, sent_at, previous=None, secrets=[code])
+            form = GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
+            response = yield from self._send(get_tokens, form, "get_tokens", code)
+            return self._token(response, sent_at, "get_tokens", code)
 
         return Operation("get_tokens", plan)
 
-    def _refresh(self, token: Token | str) -> Operation:
+    def _refresh(self, token: Token | str) -> Operation[Token]:
         refresh_token = token.refresh_token if isinstance(token, Token) else token
         if refresh_token is None:
             raise ConfigurationError(
                 "This token has no refresh token, so the person has to authorize the app again."
             )
-        _need_printable("refresh_token", refresh_token)
-        secrets = [refresh_token]
+        require_vschar("refresh_token", refresh_token)
+        name = "refresh_tokens"
 
         def plan() -> Plan[Token]:
-            if not self._refresh_without_slash:
-                sent_at = read_clock(self._clock)
-                body = RefreshTokensRequest(refresh_token=refresh_token)
-                answer = yield from self._ask(refresh_tokens, body, secrets=secrets)
-                if not self._leads_to_token_endpoint(answer):
-                    return self._token(answer, sent_at, previous=token, secrets=secrets)
-                self._refresh_without_slash = True
-            # The other grant's function, since it posts to that path; the form is the same.
-            form = GetTokensRequest(grant_type="refresh_token")
-            form["refresh_token"] = refresh_token
             sent_at = read_clock(self._clock)
-            answer = yield from self._ask(get_tokens, form, secrets=secrets)
-            return self._token(answer, sent_at, previous=token, secrets=secrets)
+            if not self._refresh_without_slash:
+                form = RefreshTokensRequest(refresh_token=refresh_token)
+                response = yield from self._send(refresh_tokens, form, name, refresh_token)
+                if response.status_code not in _REDIRECTS or not self._leads_to_get_tokens(
+                    response
+                ):
+                    return self._token(response, sent_at, name, refresh_token, token)
+                self._refresh_without_slash = True
+                sent_at = read_clock(self._clock)
+            # The other grant's endpoint, since it posts to that path; the form is the same.
+            other = GetTokensRequest(grant_type="refresh_token")
+            other["refresh_token"] = refresh_token
+            response = yield from self._send(get_tokens, other, name, refresh_token)
+            return self._token(response, sent_at, name, refresh_token, token)
 
-        return Operation("refresh_tokens", plan)
+        return Operation(name, plan)
 
-    def _revoke(self, token: Token | str, hint: TokenTypeHint) -> Operation:
+    def _revoke(self, token: Token | str, hint: TokenTypeHint) -> Operation[None]:
         if hint not in ("access_token", "refresh_token"):
             raise ConfigurationError("hint must be 'access_token' or 'refresh_token'.")
         value = getattr(token, hint) if isinstance(token, Token) else token
         if value is None:
             raise ConfigurationError(f"There is no {hint} to revoke.")
-        _need_printable("token", value)
+        require_vschar("token", value)
 
         def plan() -> Plan[None]:
-            body = RevokeTokensRequest(token=value, token_type_hint=hint)
-            answer = yield from self._ask(revoke_tokens, body, secrets=[value])
-            if answer.status_code != 200:
-                raise self._refusal("revoke_tokens", answer, [value])
+            form = RevokeTokensRequest(token=value, token_type_hint=hint)
+            response = yield from self._send(revoke_tokens, form, "revoke_tokens", value)
+            if response.status_code != 200:
+                raise self._error("revoke_tokens", response, value)
 
         return Operation("revoke_tokens", plan, repeatable=True)
 
-    def _ask(self, endpoint: Any, body: object, *, secrets: list[str]) -> Plan[Response[Any]]:
+    def _send(
+        self, endpoint: Endpoint, body: object, name: str, secret: str
+    ) -> Plan[Response[Any]]:
         try:
             return (yield Call(endpoint, {"authorization": self._header, "body": body}))
         except InvalidResponseError as error:
-            # An error answer with a body that is none stays what it is: an error answer.
+            # An error response whose body can't be read is an error response all the same.
             if error.status_code is None or error.status_code < 400:
                 raise
-            name = endpoint.__name__.rpartition(".")[2]
-            answer: Response[Any] = Response(
+            response: Response[Any] = Response(
                 error.status_code, b"", error.headers or httpx.Headers(), None
             )
-            raise self._refusal(name, answer, secrets) from error
+            raise self._error(name, response, secret) from error
 
     def _token(
         self,
-        answer: Response[Any],
+        response: Response[Any],
         sent_at: datetime,
-        *,
-        previous: Token | str | None,
-        secrets: list[str],
+        name: str,
+        secret: str,
+        previous: Token | str | None = None,
     ) -> Token:
-        if answer.status_code != 200 or not isinstance(answer.parsed, GetTokensResponse):
-            operation = "get_tokens" if previous is None else "refresh_tokens"
-            raise self._refusal(operation, answer, secrets)
+        if response.status_code != 200 or not isinstance(response.parsed, GetTokensResponse):
+            raise self._error(name, response, secret)
         try:
-            refuse_strange_api_domain(answer.parsed, any_host=self._any_api_domain)
-            return Token.from_response(answer.parsed, sent_at, previous=previous)
+            check_api_domain(response.parsed, any_host=self._any_api_domain)
+            return Token.from_response(response.parsed, sent_at, previous=previous)
         except InvalidResponseError as error:
             raise InvalidResponseError(
-                error.problem, field=error.field, status_code=200, headers=answer.headers
+                error.problem, field=error.field, status_code=200, headers=response.headers
             ) from None
 
-    def _refusal(self, operation: str, answer: Response[Any], secrets: list[str]) -> Exception:
-        own = [self._credentials.client_secret, self._header.removeprefix("Basic ")]
-        return refusal(operation, answer, now=read_clock(self._clock), secrets=[*secrets, *own])
+    def _error(self, name: str, response: Response[Any], secret: str) -> Exception:
+        secrets = [
+            secret,
+            self._credentials.client_secret,
+            self._header.removeprefix("Basic "),
+        ]
+        return error_from_response(name, response, now=read_clock(self._clock), secrets=secrets)
 
-    def _leads_to_token_endpoint(self, answer: Response[Any]) -> bool:
-        """Tell whether a refresh was redirected to the same endpoint without the slash.
-
-        303 is not among the statuses: it says that the request was carried out.
-        """
-        if answer.status_code not in (301, 302, 307, 308):
-            return False
+    def _leads_to_get_tokens(self, response: Response[Any]) -> bool:
+        """Tell whether a refresh was redirected to the same endpoint without the slash."""
         try:
             here = httpx.URL(refresh_tokens.url(client=self._client))
-            target = here.join(answer.headers.get("Location", ""))
+            target = here.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
             return False
         return target == httpx.URL(get_tokens.url(client=self._client))
 
 
-def _need_printable(name: str, value: str) -> None:
-    # Else an answer that keeps the refresh token would end in an error, and its tokens be lost.
-    if not is_vschar(argument(name, value, str)):
-        raise ConfigurationError(
-            f"{name} must be printable ASCII characters. Was it read with a line break behind it?"
-        )
-
-
-class PipedriveOAuth(Flow):
+class PipedriveOAuth(_BaseOAuth):
     """The OAuth flow of one app, synchronously.
 
     It may be shared by threads. `with` closes its connections at the end.
@@ -252,7 +257,7 @@ class PipedriveOAuth(Flow):
             not closed here, and must have no `base_url` of its own, or the same one.
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
-        clock: Gives the present as an aware datetime.
+        clock: Gives the current time as an aware datetime.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -270,15 +275,15 @@ class PipedriveOAuth(Flow):
         super().__init__(credentials, base_url=base_url, retry=retry, clock=clock)
         if client is not None:
             argument("client", client, httpx.Client)
-            refuse_other_base_url(client, self.base_url)
+            require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
 
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
 
-        A code works once. An exchange that was sent and got no answer is therefore not repeated,
+        A code works once. An exchange that was sent and got no response is therefore not repeated,
         whatever `retry` says: the service may have used the code up, and a second use makes a
-        careful service revoke what the first one gave. Send the person to the consent page again.
+        careful service revoke the tokens of the first. Send the person to the consent page again.
 
         Args:
             code: What `read_callback` gave, within five minutes.
@@ -290,29 +295,29 @@ class PipedriveOAuth(Flow):
             InvalidGrantError: The code is wrong, too old, or was used before.
             InvalidClientError: The client ID or the client secret is wrong.
             RateLimitedError: Too many requests.
-            ServerError: The service is out of order.
-            TokenRequestError: The service refused for another reason.
-            TransportError: No complete answer arrived.
-            InvalidResponseError: The answer can't be used.
+            ServerError: The service is unavailable.
+            TokenRequestError: The service rejected the request for another reason.
+            TransportError: No complete response arrived.
+            InvalidResponseError: The response can't be used.
             ConfigurationError: `code` is no code; nothing was sent.
 
         Source:
             RFC 6749, sections 4.1.3 and 4.1.4.
         """
-        return cast(Token, make(self._client, self._exchange(code), self._retry))
+        return run(self._client, self._exchange(code), self._retry)
 
     def refresh(self, token_or_refresh_token: Token | str) -> Token:
         """Obtain the next token with a refresh token.
 
-        Always keep the token that comes back: the refresh token may have changed, and the old one
-        may be worth nothing. A refresh that was sent and got no answer is not repeated, whatever
+        Always save the token that is returned: the refresh token may have changed, and the old one
+        may be invalid. A refresh that was sent and got no response is not repeated, whatever
         `retry` says: if the service has changed the refresh token, a second use of the old one
-        looks like theft to it. Load the stored token again before you try once more; if that is
-        refused with `InvalidGrantError`, the person has to authorize again.
+        looks like theft to it. Load the stored token again before you try once more; if that
+        fails with `InvalidGrantError`, the person has to authorize again.
 
         Args:
             token_or_refresh_token: The token to replace, or its refresh token alone. With the whole
-                token, scope and API domain are kept where the answer leaves them out.
+                token, scope and API domain are kept where the response leaves them out.
 
         Returns:
             The new token. It carries the old refresh token where the service gave no other.
@@ -322,43 +327,42 @@ class PipedriveOAuth(Flow):
                 60 days.
             InvalidClientError: The client ID or the client secret is wrong.
             RateLimitedError: Too many requests.
-            ServerError: The service is out of order.
-            TokenRequestError: The service refused for another reason.
-            TransportError: No complete answer arrived.
-            InvalidResponseError: The answer can't be used.
+            ServerError: The service is unavailable.
+            TokenRequestError: The service rejected the request for another reason.
+            TransportError: No complete response arrived.
+            InvalidResponseError: The response can't be used.
             ConfigurationError: There is no refresh token; nothing was sent.
 
         Source:
             RFC 6749, section 6; RFC 9700, section 4.14.
         """
-        operation = self._refresh(token_or_refresh_token)
-        return cast(Token, make(self._client, operation, self._retry))
+        return run(self._client, self._refresh(token_or_refresh_token), self._retry)
 
     def revoke(self, token: Token | str, hint: TokenTypeHint) -> None:
-        """Make a token worthless.
+        """Invalidate a token.
 
         Revoking the refresh token ends the whole grant and marks the app as uninstalled; revoking
-        the access token ends that token alone. Doing it twice does no harm, so that it is
-        repeated after any failure on the way.
+        the access token ends that token alone. Doing it twice does no harm, so it
+        is repeated after any transport failure.
 
         Args:
             token: The token, or the string to revoke.
             hint: Which of the two it is, or which one of the `Token` to revoke. A wrong hint can
-                revoke more than was meant: the service looks among the other kind, too.
+                revoke more than was meant: the service searches the other kind, too.
 
         Raises:
             InvalidClientError: The client ID or the client secret is wrong.
             RateLimitedError: Too many requests.
-            ServerError: The service is out of order.
-            TokenRequestError: The service refused for another reason.
-            TransportError: No complete answer arrived.
-            InvalidResponseError: The answer can't be used.
+            ServerError: The service is unavailable.
+            TokenRequestError: The service rejected the request for another reason.
+            TransportError: No complete response arrived.
+            InvalidResponseError: The response can't be used.
             ConfigurationError: There is nothing to revoke; nothing was sent.
 
         Source:
             RFC 7009, sections 2.1 and 2.2.
         """
-        make(self._client, self._revoke(token, hint), self._retry)
+        run(self._client, self._revoke(token, hint), self._retry)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -371,7 +375,7 @@ class PipedriveOAuth(Flow):
         self.close()
 
 
-class AsyncPipedriveOAuth(Flow):
+class AsyncPipedriveOAuth(_BaseOAuth):
     """The OAuth flow of one app, for asyncio and trio; see `PipedriveOAuth`.
 
     It may be shared by tasks, and by event loops. `async with` closes its connections at the end.
@@ -384,7 +388,7 @@ class AsyncPipedriveOAuth(Flow):
             It is not closed here, and must have no `base_url` of its own, or the same one.
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
-        clock: Gives the present as an aware datetime.
+        clock: Gives the current time as an aware datetime.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -403,7 +407,7 @@ class AsyncPipedriveOAuth(Flow):
         self._has_own_client = client is not None
         if client is not None:
             argument("client", client, httpx.AsyncClient)
-            refuse_other_base_url(client, self.base_url)
+            require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
 
     async def exchange(self, code: str) -> Token:
@@ -421,7 +425,7 @@ class AsyncPipedriveOAuth(Flow):
         Source:
             RFC 6749, sections 4.1.3 and 4.1.4.
         """
-        return cast(Token, await make_async(self._client, self._exchange(code), self._retry))
+        return await run_async(self._client, self._exchange(code), self._retry)
 
     async def refresh(self, token_or_refresh_token: Token | str) -> Token:
         """Obtain the next token with a refresh token; see `PipedriveOAuth.refresh`.
@@ -441,10 +445,10 @@ class AsyncPipedriveOAuth(Flow):
             RFC 6749, section 6; RFC 9700, section 4.14.
         """
         operation = self._refresh(token_or_refresh_token)
-        return cast(Token, await make_async(self._client, operation, self._retry))
+        return await run_async(self._client, operation, self._retry)
 
     async def revoke(self, token: Token | str, hint: TokenTypeHint) -> None:
-        """Make a token worthless; see `PipedriveOAuth.revoke`.
+        """Invalidate a token; see `PipedriveOAuth.revoke`.
 
         Args:
             token: The token, or the string to revoke.
@@ -456,7 +460,7 @@ class AsyncPipedriveOAuth(Flow):
         Source:
             RFC 7009, sections 2.1 and 2.2.
         """
-        await make_async(self._client, self._revoke(token, hint), self._retry)
+        await run_async(self._client, self._revoke(token, hint), self._retry)
 
     def blocking(self) -> PipedriveOAuth:
         """Make the same flow for synchronous code, with connections of its own.
@@ -466,12 +470,12 @@ class AsyncPipedriveOAuth(Flow):
 
         Raises:
             ConfigurationError: This flow sends through an `httpx.AsyncClient` that was given to it,
-                and nobody else knows that client's settings.
+                whose settings are not known here.
         """
         if self._has_own_client:
             raise ConfigurationError(
-                "This flow sends through an httpx.AsyncClient of yours, which synchronous code"
-                " can't use. Make a PipedriveOAuth with an httpx.Client of the same settings."
+                "This flow sends through your own httpx.AsyncClient, which synchronous code can't"
+                " use. Create a PipedriveOAuth with an httpx.Client of the same settings."
             )
         return PipedriveOAuth(
             self._credentials, base_url=self.base_url, retry=self._retry, clock=self._clock

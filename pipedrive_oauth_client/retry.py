@@ -16,6 +16,7 @@ from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidClientError,
     InvalidGrantError,
+    MissingExtraError,
     PipedriveOAuthError,
     TokenRequestError,
     TransportError,
@@ -41,19 +42,13 @@ _HTTP_DATE = re.compile(
 
 
 def read_retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """Read the header.
+    """Read `Retry-After`: seconds in digits, or an HTTP date, which is counted from `now`.
 
-    Args:
-        value: Seconds in digits, or an HTTP date in one of its three forms (IMF-fixdate, RFC 850,
-            asctime).
-        now: The time that a date is counted from, aware.
-
-    Returns:
-        How long to wait, not negative and no longer than a year; None where there is no header or
-        it can't be read.
+    Returns how long to wait, not negative and no longer than a year; None where there is no header
+    or it can't be read.
 
     Source:
-        RFC 9110, sections 5.6.7 and 10.2.3.
+        RFC 9110, sections 5.6.7 (three forms of dates) and 10.2.3.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdecimal():
@@ -61,7 +56,7 @@ def read_retry_after(value: str | None, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=int(digits)), _LONGEST) if len(digits) <= 10 else _LONGEST
     if _HTTP_DATE.fullmatch(text) is None:
         return None
-    from dateutil import parser  # noqa: PLC0415 - the import is dear, and few need it
+    from dateutil import parser  # noqa: PLC0415 - an expensive import, and rarely needed
 
     # A date may name the leap second, which no datetime can.
     without_leap_second = text.upper().replace(":60 ", ":59 ")
@@ -84,7 +79,7 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
 async def _async_sleep(seconds: float) -> None:
-    import anyio  # noqa: PLC0415 - httpx, too, loads it as late as this
+    import anyio  # noqa: PLC0415 - httpx, too, imports it as late as this
 
     await anyio.sleep(seconds)
 
@@ -106,20 +101,20 @@ def _callable(_instance: object, attribute: Attribute[Any], value: object) -> No
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often and how long a request is tried again.
+    """How often and how long a request is retried.
 
-    Tried again is a request that never left, and one that was refused with status 429 or 503. (If a
-    gateway says 503 of a request that was carried out, the answer is lost either way, and the next
-    attempt ends in `InvalidGrantError`.) What was sent and got no answer is repeated for a
-    revocation only: a code or a rotating refresh token may have been used up by it, and sending it
-    twice is what a service takes for theft (RFC 9700, section 4.14.2).
+    Retried are requests that were never sent, and those that were rejected with status 429 or 503.
+    (If a gateway responds with 503 to a request that was carried out, its response is lost either
+    way, and the next attempt ends in `InvalidGrantError`.) A request that was sent and got no
+    response is repeated for a revocation only: it may have used up a code or a rotating refresh
+    token, and a service takes a second use for theft (RFC 9700, section 4.14.2).
 
     The wait doubles with each attempt and has a random part, so that many clients don't come back
-    together. Where the service names a longer time in `Retry-After`, exactly that is waited for; if
-    it is longer than `longest_wait`, the error is raised at once and says so in `retry_after`.
+    together. Where the service names a longer time in `Retry-After`, the wait is exactly that; if
+    it is longer than `longest_wait`, the error is raised at once, with the time in `retry_after`.
 
     Attributes:
-        max_attempts: How often a request is tried in all.
+        max_attempts: How often a request is sent at most.
         budget: The longest time from the first attempt to the start of the last.
         first_wait: The wait before the second attempt, without its random part.
         longest_wait: The longest single wait.
@@ -140,18 +135,19 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if find_spec("tenacity") is None:
-            raise ConfigurationError(
+            raise MissingExtraError(
                 "Retries need the extra `retry`: pip install 'pipedrive-oauth-client[retry]'. Or"
-                " pass retry=None."
+                " pass retry=None.",
+                name="tenacity",
             )
 
     def run(self, operation: str, attempt: Attempt[T], *, repeatable: bool) -> T:
-        """Run an attempt until it succeeds or is not worth another.
+        """Run an attempt until it succeeds or is not worth a retry.
 
         Args:
             operation: Its name, for the log.
             attempt: Called with the number of the attempt, from 1.
-            repeatable: Whether to repeat what was sent and got no answer.
+            repeatable: Whether to repeat what was sent and got no response.
 
         Returns:
             What the attempt returned.
@@ -160,11 +156,12 @@ class RetryPolicy:
             PipedriveOAuthError: The error of the last attempt.
         """
         started = self.monotonic()
-        # Most operations succeed at once, and need none of what follows.
+        # Without tenacity: most operations succeed at once, and its import and set-up would take
+        # longer than all else that this package does for a request.
         try:
             return attempt(1)
         except PipedriveOAuthError as error:
-            if not _worth_another(error, repeatable):
+            if not _is_retryable(error, repeatable):
                 raise
             failed = [error]
         from tenacity import Retrying  # noqa: PLC0415 - an extra
@@ -186,7 +183,7 @@ class RetryPolicy:
         Args:
             operation: Its name, for the log.
             attempt: Called with the number of the attempt, from 1.
-            repeatable: Whether to repeat what was sent and got no answer.
+            repeatable: Whether to repeat what was sent and got no response.
 
         Returns:
             What the attempt returned.
@@ -198,7 +195,7 @@ class RetryPolicy:
         try:
             return await attempt(1)
         except PipedriveOAuthError as error:
-            if not _worth_another(error, repeatable):
+            if not _is_retryable(error, repeatable):
                 raise
             failed = [error]
         from tenacity import AsyncRetrying  # noqa: PLC0415 - an extra
@@ -222,19 +219,20 @@ class RetryPolicy:
 
         first = self.first_wait.total_seconds()
         longest = self.longest_wait.total_seconds()
-        # What grows leaves room for the random part, so that the longest waits differ, too.
+        # It leaves room for the random part, so that the longest waits differ, too.
         growing = wait_exponential(multiplier=first, max=max(longest - first, 0.0))
         backoff = growing + wait_random(0, first)
 
         def wait(state: RetryCallState) -> float:
-            asked = _retry_after(state)
-            return max(min(backoff(state), longest), asked.total_seconds() if asked else 0.0)
+            requested = _retry_after(state)
+            least = requested.total_seconds() if requested else 0.0
+            return max(min(backoff(state), longest), least)
 
         def stop(state: RetryCallState) -> bool:
-            asked = _retry_after(state)
+            requested = _retry_after(state)
             return (
                 state.attempt_number >= self.max_attempts
-                or (asked is not None and asked > self.longest_wait)
+                or (requested is not None and requested > self.longest_wait)
                 or self.monotonic() - started + state.upcoming_sleep > self.budget.total_seconds()
             )
 
@@ -250,30 +248,22 @@ class RetryPolicy:
         return {
             "wait": wait,
             "stop": stop,
-            "retry": retry_if_exception(lambda error: _worth_another(error, repeatable)),
+            "retry": retry_if_exception(lambda error: _is_retryable(error, repeatable)),
             "before_sleep": log,
             "reraise": True,
         }
 
 
 def default_policy() -> RetryPolicy | None:
-    """Give the policy of a flow that was told nothing: retries where the extra is installed.
-
-    Returns:
-        A policy with its defaults, or None.
-    """
+    """Give the default policy where the extra is installed, else None."""
     return RetryPolicy() if find_spec("tenacity") is not None else None
 
 
-def _worth_another(error: BaseException, repeatable: bool) -> bool:
+def _is_retryable(error: BaseException, repeatable: bool) -> bool:
     if isinstance(error, TransportError):
         return repeatable or not error.maybe_sent
-    refused_for_good = isinstance(error, InvalidGrantError | InvalidClientError)
-    return (
-        isinstance(error, TokenRequestError)
-        and error.status_code in (429, 503)
-        and not refused_for_good
-    )
+    is_final = isinstance(error, InvalidGrantError | InvalidClientError)
+    return isinstance(error, TokenRequestError) and error.status_code in (429, 503) and not is_final
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""What is kept of a token answer: the tokens, what they are good for, and until when."""
+"""What is stored of a token response: the tokens, their scope, and their expiry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipedrive_oauth_client.generated.types import Unset
 __all__ = ["DEFAULT_LEEWAY", "Token"]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
-"""How long before its expiry a token counts as stale: time for a request to arrive."""
+"""How long before its expiry a token is stale: time for a request to arrive."""
 
 
 _ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
@@ -31,9 +31,8 @@ def _hidden(value: object) -> str:
     return "None" if value is None else "<hidden>"
 
 
-def _need_vschar(name: str, value: object) -> None:
-    if not is_vschar(value):
-        raise ConfigurationError(f"{name} must be a string of printable ASCII characters.")
+def _unprintable(name: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} must be a string of printable ASCII characters.")
 
 
 def _aware_utc(value: object, name: str = "expires_at") -> datetime:
@@ -77,24 +76,28 @@ class Token:
     expires_at: datetime = field(converter=_aware_utc)
 
     def __attrs_post_init__(self) -> None:
-        _need_vschar("access_token", self.access_token)
-        if self.refresh_token is not None:
-            _need_vschar("refresh_token", self.refresh_token)
-        argument("token_type", self.token_type, str)
-        argument("scope", self.scope, str)
-        if self.api_domain is not None:
-            argument("api_domain", self.api_domain, str)
+        if not is_vschar(self.access_token):
+            raise _unprintable("access_token")
+        if self.refresh_token is not None and not is_vschar(self.refresh_token):
+            raise _unprintable("refresh_token")
+        for name in ("token_type", "scope", "api_domain"):
+            value = getattr(self, name)
+            # What Pipedrive sends is ASCII, which can always be encoded.
+            if isinstance(value, str) and value.isascii():
+                continue
+            if value is not None or name != "api_domain":
+                argument(name, value, str)
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes one by one. Pipedrive parts them by commas, RFC 6749 by spaces."""
+        """The scopes one by one. Pipedrive separates them by commas, RFC 6749 by spaces."""
         return frozenset(self.scope.replace(",", " ").split())
 
     def expires_in(self, now: datetime | None = None) -> timedelta:
-        """Tell how long the access token still lives.
+        """Tell how long the access token is still valid.
 
         Args:
-            now: The time to count from, aware; the present by default.
+            now: The time to count from, aware; the current time by default.
 
         Returns:
             The time left; negative after the expiry.
@@ -109,7 +112,7 @@ class Token:
 
         Args:
             leeway: How long before its expiry a token counts as stale already.
-            now: The time to judge by, aware; the present by default.
+            now: The time to compare with, aware; the current time by default.
 
         Returns:
             Whether no more than `leeway` is left.
@@ -127,15 +130,15 @@ class Token:
         *,
         previous: Token | str | None = None,
     ) -> Token:
-        """Keep what a token answer says.
+        """Make the token of a token response.
 
         Args:
-            response: The answer.
+            response: The response.
             now: When the request was sent, aware. The lifetime is counted from there and not from
-                the arrival of the answer, so that the expiry is never assumed too late.
-            previous: The token, or the refresh token alone, that was sent to obtain this answer.
-                What the answer leaves out is as it was: the refresh token, the scope and the API's
-                domain.
+                the arrival of the response, so that the expiry is never assumed too late.
+            previous: The token, or the refresh token alone, that was sent to obtain this response.
+                What the response leaves out is unchanged: the refresh token, the scope and the
+                API's domain.
 
         Returns:
             The token.
@@ -161,14 +164,24 @@ class Token:
             raise InvalidResponseError(
                 "field 'expires_in' is longer than any date allows", field="expires_in"
             ) from None
-        before = previous if isinstance(previous, Token) else None
-        refresh_token = previous.refresh_token if isinstance(previous, Token) else previous
+        refresh_token: str | None
+        if isinstance(previous, Token):
+            refresh_token, scope = previous.refresh_token, previous.scope
+            api_domain = previous.api_domain
+        else:
+            refresh_token, scope, api_domain = previous, "", None
+        if not isinstance(response.refresh_token, Unset):
+            refresh_token = response.refresh_token
+        if not isinstance(response.scope, Unset):
+            scope = response.scope
+        if not isinstance(response.api_domain, Unset):
+            api_domain = response.api_domain
         return cls(
             access_token=response.access_token,
-            refresh_token=_given(response.refresh_token, refresh_token),
+            refresh_token=refresh_token,
             token_type=response.token_type,
-            scope=_given(response.scope, before.scope if before else ""),
-            api_domain=_given(response.api_domain, before.api_domain if before else None),
+            scope=scope,
+            api_domain=api_domain,
             expires_at=expires_at,
         )
 
@@ -185,8 +198,8 @@ class Token:
         """Read a stored token.
 
         Args:
-            data: What `to_dict` gave. Names that are not known are passed over, so that a newer
-                version's tokens can be read.
+            data: What `to_dict` gave. Unknown names are ignored, so that a newer version's tokens
+                can be read.
 
         Returns:
             The token.
@@ -197,7 +210,7 @@ class Token:
         """
         if not isinstance(data, Mapping):
             raise CorruptTokenError(
-                f"A stored token is no object but {type(data).__name__}. {_ADVICE}"
+                f"A stored token is not an object but {type(data).__name__}. {_ADVICE}"
             )
         for name in ("access_token", "expires_at"):
             if name not in data:
@@ -213,15 +226,11 @@ class Token:
 
 
 def _stored_time(value: object) -> datetime:
-    from dateutil.parser import isoparse  # noqa: PLC0415 - the import is dear, and few need it
+    from dateutil.parser import isoparse  # noqa: PLC0415 - an expensive import, and rarely needed
 
     if isinstance(value, str):
         try:
             return isoparse(value)
         except (ValueError, OverflowError):
             pass
-    raise ConfigurationError("expires_at is no ISO 8601 time.")
-
-
-def _given(value: Any, otherwise: Any) -> Any:
-    return otherwise if isinstance(value, Unset) else value
+    raise ConfigurationError("expires_at is not an ISO 8601 time.")

@@ -25,11 +25,10 @@ from pipedrive_oauth_client import (
     StoreLockTimeoutError,
     Token,
     TokenNotFoundError,
+    _renewal,
+    token_source,
 )
-from pipedrive_oauth_client import _renewal as flights
-from pipedrive_oauth_client import _renewal as unsaved
-from pipedrive_oauth_client import token_source as supply
-from pipedrive_oauth_client._renewal import join, landed
+from pipedrive_oauth_client._renewal import pending_saves, result_of, start_or_join
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
@@ -64,9 +63,9 @@ def test_interrupted_start_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            join(store, "a", _failing)
+            start_or_join(store, "a", _failing)
     with pytest.raises(ServerError):
-        join(store, "a", _failing).result(1)
+        start_or_join(store, "a", _failing).result(1)
 
 
 def test_thread_that_began_in_spite_of_an_error_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,19 +87,19 @@ def test_thread_that_began_in_spite_of_an_error_is_alone(monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", fail_late)
-        future = join(MemoryTokenStore(), "a", work)
+        future = start_or_join(MemoryTokenStore(), "a", work)
     go_on.set()
-    assert landed(future).access_token == "a"
+    assert result_of(future).access_token == "a"
     assert len(done) == 1
 
 
 def test_tracebacks_do_not_mix() -> None:
     """The traceback of a caller's error tells of that caller, and does not grow with the others."""
-    future = join(MemoryTokenStore(), "a", _failing)
+    future = start_or_join(MemoryTokenStore(), "a", _failing)
     lengths: list[int] = []
     for _ in range(5):
         with pytest.raises(ServerError) as caught:
-            landed(future)
+            result_of(future)
         lengths.append(len(traceback.extract_tb(caught.value.__traceback__)))
     assert len(set(lengths)) == 1
 
@@ -111,11 +110,11 @@ def test_foreign_errors_are_one_each() -> None:
     def work() -> Token:
         raise OSError(28, "No space left")
 
-    future = join(MemoryTokenStore(), "a", work)
+    future = start_or_join(MemoryTokenStore(), "a", work)
     errors: list[OSError] = []
     for _ in range(2):
         with pytest.raises(OSError, match="No space left") as caught:
-            landed(future)
+            result_of(future)
         errors.append(caught.value)
     assert errors[0] is not errors[1]
 
@@ -128,11 +127,11 @@ def test_notes_do_not_mix() -> None:
         error.add_note("for all")
         raise error
 
-    future = join(MemoryTokenStore(), "a", work)
+    future = start_or_join(MemoryTokenStore(), "a", work)
     errors: list[ServerError] = []
     for _ in range(2):
         with pytest.raises(ServerError) as caught:
-            landed(future)
+            result_of(future)
         errors.append(caught.value)
     errors[0].add_note("for one")
     assert errors[1].__notes__ == ["for all"]
@@ -151,14 +150,14 @@ def test_three_looks_of_others(account: Account, monkeypatch: pytest.MonkeyPatch
     """A rejected token is replaced however often others are just looking at the store."""
     auth = account.auth()
     first = auth.token()
-    real, calls = join, 0
+    real, calls = start_or_join, 0
 
     def busy(store: Any, name: str, work: Any) -> Any:
         nonlocal calls
         calls += 1
         return real(store, name, work if calls > 3 else account.stored)
 
-    monkeypatch.setattr(supply, "join", busy)
+    monkeypatch.setattr(token_source, "start_or_join", busy)
     assert auth.token(rejected=first).access_token != first.access_token
 
 
@@ -182,7 +181,7 @@ def test_foreign_second_401_begins_no_rest(account: Account) -> None:
         account.box.faults.add(ME, Fault.redirect(f"{other.base_url}{ME}"))
         auth = account.auth()
         assert got("sync", account, auth=auth, follow_redirects=True).status_code == 401
-    assert not auth.rest.is_on(account.box.clock())
+    assert not auth.token_source.cooldown.active(account.box.clock())
 
 
 def test_leeway_of_a_token_that_was_loaded_late(account: Account) -> None:
@@ -198,11 +197,11 @@ def test_leeway_of_a_token_that_was_loaded_late(account: Account) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_fork_while_a_token_is_kept(account: Account) -> None:
     """A child that is forked while another thread keeps a token can keep one itself."""
-    with getattr(unsaved, "_guard", nullcontext()):
+    with getattr(_renewal.pending_saves, "_guard", nullcontext()):
         child = os.fork()
         if child == 0:
             signal.alarm(3)
-            unsaved.keep(account.store, ACCOUNT, previous=account.token, token=account.token)
+            pending_saves.add(account.store, ACCOUNT, previous=account.token, token=account.token)
             os._exit(0)
     assert ended_child(child) == 0
 
@@ -279,11 +278,11 @@ def test_interrupt_right_after_a_flight_is_known(monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(flights, "_begin", interrupted)
+        patched.setattr(_renewal, "_start", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            join(store, "a", _failing)
+            start_or_join(store, "a", _failing)
     with pytest.raises(ServerError):
-        join(store, "a", _failing).result(1)
+        start_or_join(store, "a", _failing).result(1)
 
 
 @pytest.mark.parametrize("lifetime_seconds", [30, 60])
@@ -311,11 +310,11 @@ def test_short_lives_do_not_multiply_renewals(
 
 def test_kept_token_of_a_deleted_account_is_forgotten(account: Account) -> None:
     """A token that could not be saved is not kept for an account that is gone."""
-    unsaved.keep(account.store, ACCOUNT, previous=account.token, token=account.token)
+    pending_saves.add(account.store, ACCOUNT, previous=account.token, token=account.token)
     account.store.inner.delete(ACCOUNT)
     with pytest.raises(TokenNotFoundError):
         account.auth().token()
-    assert not unsaved.is_kept(account.store, ACCOUNT)
+    assert not pending_saves.has(account.store, ACCOUNT)
 
 
 def test_store_that_hands_on_is_a_store(account: Account) -> None:

@@ -1,4 +1,4 @@
-"""What operations cost, in counts, against what they cost when somebody last looked."""
+"""What operations cost, in counts, against the stored baseline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def now() -> dict[str, int]:
 
 
 def test_the_baseline_names_what_is_measured(now: dict[str, int]) -> None:
-    """Every cost has a stored count, and none is stored that nobody measures."""
+    """Every cost has a stored count, and none is stored that is not measured."""
     assert sorted(now) == sorted(STORED), "renew tests/costs.json: make bench ARGS=baseline"
 
 

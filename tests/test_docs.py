@@ -138,9 +138,9 @@ def test_the_errors_ladder(pipedrive_sandbox: PipedriveSandbox) -> None:
     firsts = [text.split(".")[0].split(" until")[0] for text in said]
     assert firsts == [
         "Connected",
-        "You said no",
+        "You declined access",
         "That link is used up",
-        "Pipedrive does not answer right now",
+        "Pipedrive is unavailable right now",
         "That link is used up",
     ]
 

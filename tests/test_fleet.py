@@ -1,4 +1,4 @@
-"""A run renews each account that is due once, and tells what became of each."""
+"""Which accounts are due, how fast they are refreshed, and what a run reports."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipedrive_oauth_client import (
     AsyncPipedriveOAuth,
     ConfigurationError,
     CorruptTokenError,
     InvalidGrantError,
+    StoreError,
     StoreLockTimeoutError,
+    Token,
     TokenNotFoundError,
 )
-from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, due, refresh_due
+from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, RateLimiter, due, refresh_due
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore
+from tests.support.fake_time import FakeTime
 from tests.support.fleets import (
     NOW,
     OLD,
@@ -297,3 +303,301 @@ def test_no_secret_is_shown() -> None:
     secrets = (OLD_ACCESS_TOKEN, OLD_REFRESH_TOKEN, ACCESS_TOKEN, REFRESH_TOKEN, CLIENT_SECRET)
     shown = [repr(report), repr(told), *map(visible, report.errors.values())]
     assert found("\n".join(shown), secrets) == []
+
+
+# --- Which accounts are due, in stores that are asked and in stores that are read through ---
+
+
+NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY: Final = timedelta(days=1)
+
+
+def token(expires_at: datetime, *, refresh_token: str | None = "r") -> Token:
+    """Make a token of a certain age."""
+    return Token(
+        access_token="a",
+        refresh_token=refresh_token,
+        api_domain="https://acme.pipedrive.com",
+        expires_at=expires_at,
+    )
+
+
+class PlainStore:
+    """A store with the five methods and nothing else, that counts what is loaded."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token | Exception] = {}
+        self.loaded: list[str] = []
+        self.listed = 0
+
+    def load(self, account: str) -> Token | None:
+        """Give the token, or raise what is there in its place."""
+        self.loaded.append(account)
+        found = self.tokens.get(account)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def save(self, account: str, token: Token) -> None:
+        """Keep a token."""
+        self.tokens[account] = token
+
+    def delete(self, account: str) -> None:
+        """Forget a token."""
+        self.tokens.pop(account, None)
+
+    def lock(self, account: str) -> AbstractContextManager[object]:
+        """Lock nothing."""
+        return nullcontext(account)
+
+    def accounts(self) -> Iterator[str]:
+        """Give the accounts one by one, and count them."""
+        for account in list(self.tokens):
+            self.listed += 1
+            yield account
+
+
+class AskedStore(PlainStore):
+    """One that can be asked."""
+
+    def __init__(self, answer: list[str]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[datetime] = []
+
+    def due(self, before: datetime) -> list[str]:
+        """Give a list, as a careless store might."""
+        self.asked.append(before)
+        return self.answer
+
+
+def filled(store: TokenStore) -> TokenStore:
+    """Put three accounts into a store: long expired, expired at this moment, and fresh."""
+    for account, expires_at in (("old", NOON - DAY), ("edge", NOON), ("fresh", NOON + DAY)):
+        store.save(account, token(expires_at))
+    return store
+
+
+@pytest.mark.parametrize("kind", [PlainStore, MemoryTokenStore])
+def test_what_expires_before_the_time_is_due(kind: type[PlainStore | MemoryTokenStore]) -> None:
+    """What expires at that very time is not, whether the store can be asked or not."""
+    store = filled(kind())
+    assert list(due(store, NOON)) == ["old"]
+    assert set(due(store, NOON + timedelta.resolution)) == {"old", "edge"}
+    assert list(due(store, NOON - DAY)) == []
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-3, 3)), st.integers(-3, 3))
+def test_both_ways_find_the_same(ages: dict[str, int], before: int) -> None:
+    """A store that is asked and one that is read through agree."""
+    plain, memory = PlainStore(), MemoryTokenStore()
+    for account, days in ages.items():
+        plain.save(account, token(NOON + days * DAY))
+        memory.save(account, token(NOON + days * DAY))
+    expected = {account for account, days in ages.items() if days < before}
+    assert set(due(plain, NOON + before * DAY)) == expected
+    assert set(due(memory, NOON + before * DAY)) == expected
+
+
+def test_a_store_that_can_be_asked_is_asked() -> None:
+    """Nothing is listed or loaded, and whatever it gives can be taken one by one."""
+    store = AskedStore(["a", "b"])
+    filled(store)
+    found = due(store, NOON)
+    assert next(found) == "a"
+    assert list(found) == ["b"]
+    assert store.asked == [NOON]
+    assert (store.listed, store.loaded) == (0, [])
+
+
+def test_accounts_are_read_through_one_by_one() -> None:
+    """Nothing is done before the first is asked for, and nobody reads ahead."""
+    store = PlainStore()
+    for number in range(100):
+        store.save(str(number), token(NOON - DAY))
+    found = due(store, NOON)
+    assert store.listed == 0
+    assert [next(found), next(found)] == ["0", "1"]
+    assert store.listed == 2
+    assert store.loaded == ["0", "1"]
+
+
+def test_what_cannot_be_read_is_due() -> None:
+    """Somebody has to look at it, and those behind it are found all the same."""
+    store = filled(PlainStore())
+    assert isinstance(store, PlainStore)
+    store.tokens = {"broken": CorruptTokenError("It is no token."), **store.tokens}
+    assert list(due(store, NOON)) == ["broken", "old"]
+
+
+def test_what_was_deleted_meanwhile_is_not_due() -> None:
+    """Between listing and loading an account may go."""
+    store = filled(PlainStore())
+    found = due(store, NOON + 2 * DAY)
+    assert next(found) == "old"
+    store.delete("edge")
+    assert list(found) == ["fresh"]
+
+
+def test_a_token_that_cannot_be_renewed_is_due_as_any_other() -> None:
+    """So that somebody is told that the person has to authorize again."""
+    store = PlainStore()
+    store.save("once", token(NOON - DAY, refresh_token=None))
+    assert list(due(store, NOON)) == ["once"]
+
+
+def test_a_store_that_does_not_work_is_an_error() -> None:
+    """It is not passed over."""
+    store = PlainStore()
+    store.tokens["a"] = StoreError("The disk is gone.")
+    with pytest.raises(StoreError, match="disk is gone"):
+        list(due(store, NOON))
+
+
+@pytest.mark.parametrize("kind", [PlainStore, MemoryTokenStore])
+@pytest.mark.parametrize(
+    "before",
+    [None, "2026-03-01", 1772366400, date(2026, 3, 1), NOON.replace(tzinfo=None)],
+    ids=repr,
+)
+def test_a_time_without_a_zone_is_refused(
+    kind: type[PlainStore | MemoryTokenStore], before: object
+) -> None:
+    """It is refused at once, and not when the first account is asked for."""
+    with pytest.raises(ConfigurationError, match="before must be"):
+        untyped(due)(kind(), before)
+
+
+@pytest.mark.parametrize("kind", [PlainStore, MemoryTokenStore])
+def test_any_zone_will_do(kind: type[PlainStore | MemoryTokenStore]) -> None:
+    """What counts is the moment."""
+    before = NOON.astimezone(timezone(timedelta(hours=-11)))
+    assert list(due(filled(kind()), before)) == ["old"]
+
+
+def test_a_store_in_files_agrees(tmp_path: Path) -> None:
+    """Its accounts are found as those of any other store."""
+    assert list(due(filled(FileTokenStore(tmp_path / "tokens")), NOON)) == ["old"]
+
+
+# --- A pace is kept by all threads together, a pause holds all of them back, and a stop lets go ---
+
+
+def paced(time: FakeTime, seconds_between: float) -> RateLimiter:
+    """Make a pace that is kept in this time."""
+    return RateLimiter(seconds_between, time.monotonic, time.sleep)
+
+
+def test_the_first_does_not_wait() -> None:
+    """There is nobody to keep a distance from."""
+    time = FakeTime()
+    paced(time, 0.5).wait()
+    assert time.waits == []
+
+
+def test_each_further_one_keeps_its_distance() -> None:
+    """Ten in a row are let through one after the other."""
+    time = FakeTime()
+    pace = paced(time, 0.5)
+    for _ in range(10):
+        pace.wait()
+    assert time.waits == [0.5] * 9
+
+
+def test_time_that_has_passed_is_not_waited_for_again() -> None:
+    """Nor is it saved up: after a lull the distance is kept as before."""
+    time = FakeTime()
+    pace = paced(time, 0.5)
+    pace.wait()
+    time.move(0.25)
+    pace.wait()
+    time.move(60)
+    pace.wait()
+    pace.wait()
+    assert time.waits == [0.25, 0.5]
+
+
+def test_no_distance_is_no_wait() -> None:
+    """Zero stands for no limit."""
+    time = FakeTime()
+    pace = paced(time, 0)
+    for _ in range(100):
+        pace.wait()
+    assert time.waits == []
+
+
+@given(st.lists(st.floats(0, 3600), max_size=5))
+def test_a_pause_is_as_long_as_the_longest_asked_for(pauses: list[float]) -> None:
+    """A shorter one that comes later does not cut it short."""
+    time = FakeTime()
+    pace = paced(time, 0)
+    for seconds in pauses:
+        pace.pause(seconds)
+    pace.wait()
+    assert sum(time.waits) == pytest.approx(max(pauses, default=0), abs=1e-5)
+
+
+def test_after_a_pause_the_distance_is_kept() -> None:
+    """Those who waited do not come all at once."""
+    time = FakeTime()
+    pace = paced(time, 0.5)
+    pace.pause(0.75)
+    for _ in range(3):
+        pace.wait()
+    assert time.waits == [0.75, 0.5, 0.5]
+
+
+def test_a_long_wait_is_made_of_short_ones() -> None:
+    """So that a stop is heard within a second."""
+    time = FakeTime()
+    pace = paced(time, 0)
+    pace.pause(600)
+    pace.wait()
+    assert sum(time.waits) == pytest.approx(600)
+    assert max(time.waits) <= 1
+
+
+def test_a_pause_holds_back_who_has_a_turn_already() -> None:
+    """Who waited for a turn when the pause began goes after the pause, and not into it."""
+    time = FakeTime()
+
+    def sleep(seconds: float) -> None:
+        if not time.waits:
+            pace.pause(100)
+        time.sleep(seconds)
+
+    pace = RateLimiter(0.5, time.monotonic, sleep)
+    started = time.monotonic()
+    pace.wait()
+    pace.wait()
+    assert time.monotonic() - started == pytest.approx(100)
+
+
+def test_a_stop_ends_the_waits() -> None:
+    """Who waits is let go after the piece at hand, and nobody waits any more."""
+    time = FakeTime()
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if len(time.waits) == 3:
+            pace.stop()
+
+    pace = RateLimiter(1, time.monotonic, sleep)
+    pace.pause(3600)
+    pace.wait()
+    pace.wait()
+    assert time.waits == [1, 1, 1]
+
+
+def test_threads_keep_one_pace() -> None:
+    """Eight threads have a distance between any two of their turns, whoever comes first."""
+    waits: list[float] = []
+    pace = RateLimiter(
+        0.125, lambda: 1000.0, waits.append
+    )  # a clock that stands: each waits for its turn
+    threads = [threading.Thread(target=pace.wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    assert sorted(waits) == [0.125 * turn for turn in range(1, 8)]

@@ -1,7 +1,8 @@
-"""Which texts name a place that a token may go to, and what the token's own place lets in."""
+"""Which texts name an origin that a token or a secret may go to."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,13 +11,32 @@ from urllib.parse import urlsplit
 import httpx
 import httpx2
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipedrive_oauth_client import ConfigurationError, CorruptTokenError, Token
-from pipedrive_oauth_client._origins import Origin, api_origin, origin, user_origins
+from pipedrive_oauth_client import (
+    AsyncPipedriveOAuth,
+    ConfigurationError,
+    CorruptTokenError,
+    GetTokensResponse,
+    InvalidResponseError,
+    PipedriveOAuth,
+    Token,
+)
+from pipedrive_oauth_client._origins import (
+    Origin,
+    api_origin,
+    check_api_domain,
+    origin_of,
+    parse_hosts,
+    require_https,
+    require_same_base_url,
+)
 from pipedrive_oauth_client.token_source import Bearer
+from tests.support.flows import CREDENTIALS
+from tests.support.samples import SECRETS, TOKENS
 from tests.support.sweep import found, visible
+from tests.support.tls import UNTRUSTING
 from tests.support.untyped import untyped
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,22 +144,22 @@ REFUSED: Final = (
 @pytest.mark.parametrize(("text", "expected"), ACCEPTED.items(), ids=ACCEPTED)
 def test_hosts_and_origins_are_read(text: str, expected: Origin) -> None:
     """A host stands for https and the usual port, and an origin for itself."""
-    assert user_origins([text]) == {expected}
+    assert parse_hosts([text]) == {expected}
 
 
 @pytest.mark.parametrize(("text", "expected"), ACCEPTED.items(), ids=ACCEPTED)
 def test_an_origin_is_the_one_of_the_urls_that_are_requested(text: str, expected: Origin) -> None:
     """What is accepted is found again in a request of either library to it."""
     address = text if "://" in text else f"https://{text}"
-    assert origin(httpx.URL(address).join("/api/v1/users/me?x=1#y")) == expected
-    assert origin(httpx2.URL(address).join("/api/v1/users/me?x=1#y")) == expected
+    assert origin_of(httpx.URL(address).join("/api/v1/users/me?x=1#y")) == expected
+    assert origin_of(httpx2.URL(address).join("/api/v1/users/me?x=1#y")) == expected
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=ascii)
 def test_anything_else_is_refused(text: str) -> None:
     """What is no host and no origin, or would be read on the way, is an error that says so."""
     with pytest.raises(ConfigurationError, match="hosts must name hosts"):
-        user_origins(["acme.com", text])
+        parse_hosts(["acme.com", text])
 
 
 @pytest.mark.parametrize(
@@ -148,27 +168,27 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_something_else_than_a_list_of_strings_is_refused(hosts: object) -> None:
     """A single string is not taken for a list of letters, and the error names the argument."""
     with pytest.raises(ConfigurationError, match=r"^hosts must be"):
-        untyped(user_origins)(hosts)
+        untyped(parse_hosts)(hosts)
 
 
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     """What can't be encoded ends in the error of this package."""
     with pytest.raises(ConfigurationError, match="hosts is not valid Unicode"):
-        user_origins(["acme\ud800.com"])
+        parse_hosts(["acme\ud800.com"])
 
 
 def test_any_iterable_names_hosts() -> None:
     """A generator does, a set does, and none at all is fine; names of one origin are one."""
-    assert user_origins(f"{name}.com" for name in "ab") == user_origins({"a.com", "b.com"})
-    assert user_origins([]) == frozenset()
-    assert len(user_origins(["acme.com", "https://ACME.com:443/"])) == 1
+    assert parse_hosts(f"{name}.com" for name in "ab") == parse_hosts({"a.com", "b.com"})
+    assert parse_hosts([]) == frozenset()
+    assert len(parse_hosts(["acme.com", "https://ACME.com:443/"])) == 1
 
 
 @given(st.text() | st.from_regex(r"(https?://)?[a-z.:\[\]@\\/%*0-9 -]{0,20}", fullmatch=True))
 def test_whatever_is_accepted_is_a_place_on_a_safe_line(text: str) -> None:
     """No text ends in another error or in an origin with anything odd about it."""
     try:
-        ((scheme, host, port),) = user_origins([text])
+        ((scheme, host, port),) = parse_hosts([text])
     except ConfigurationError:
         return
     assert re.fullmatch(rb"[a-z0-9_.-]+|[0-9a-f:.]+", host)
@@ -198,7 +218,7 @@ def test_two_urls_are_of_one_origin_if_scheme_host_and_port_are_one(
         scheme, host, port = parts
         return httpx.URL(f"{scheme}://{host}{'' if port is None else f':{port}'}/path")
 
-    assert (origin(spelled(one)) == origin(spelled(other))) == (meant(one) == meant(other))
+    assert (origin_of(spelled(one)) == origin_of(spelled(other))) == (meant(one) == meant(other))
 
 
 ODD: Final = st.text(st.sampled_from("acme.pipedrive.com@\\/:#?%2e[]*x0 \t\u3002\uff0e\u212a"))
@@ -216,7 +236,7 @@ ODD: Final = st.text(st.sampled_from("acme.pipedrive.com@\\/:#?%2e[]*x0 \t\u3002
 def test_nothing_but_the_exact_origin_gets_the_token(before: str, behind: str, port: str) -> None:
     """However a URL is bent, an independent reader finds the token's own host in it."""
     token = Token(access_token="a", api_domain=f"https://{HOME}", expires_at=NOW)
-    bearer = Bearer.of(token, leeway=timedelta(0), now=NOW, more=frozenset())
+    bearer = Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     text = f"https://{before}{HOME}{behind}{port}"
     try:
         url = httpx.URL(text)
@@ -253,7 +273,7 @@ def test_nothing_but_the_exact_origin_gets_the_token(before: str, behind: str, p
 def test_neighbours_of_the_api_do_not_get_the_token(address: str) -> None:
     """Neither a subdomain, nor the domain above, nor another port or scheme is the same origin."""
     token = Token(access_token="a", api_domain=f"https://{HOME}", expires_at=NOW)
-    bearer = Bearer.of(token, leeway=timedelta(0), now=NOW, more=frozenset())
+    bearer = Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     assert bearer.may_go_to(httpx.URL(f"https://{HOME}/api"))
     assert not bearer.may_go_to(httpx.URL(address))
 
@@ -264,7 +284,7 @@ def test_neighbours_of_the_api_do_not_get_the_token(address: str) -> None:
 )
 def test_a_stored_api_domain_is_read(api_domain: str) -> None:
     """It is what the service sends, with a slash or without."""
-    assert api_origin(api_domain) == origin(httpx.URL(api_domain))
+    assert api_origin(api_domain) == origin_of(httpx.URL(api_domain))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +293,410 @@ def test_a_stored_api_domain_is_read(api_domain: str) -> None:
 )
 def test_a_strange_stored_api_domain_is_corrupt(api_domain: str) -> None:
     """The error says what to do and repeats nothing of what is stored."""
+    assert api_origin(api_domain) is None
+    token = Token(access_token="a", api_domain=api_domain, expires_at=NOW)
     with pytest.raises(CorruptTokenError, match="authorize the app again") as caught:
-        api_origin(api_domain)
+        Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset())
     assert found(visible(caught.value), ["api-secret-1b9d"]) == []
+
+
+# --- Where secrets may go, and the many addresses that only look like it ---
+
+
+ADDRESS: Final = "https://oauth.example"
+
+
+def response(api_domain: str | None) -> GetTokensResponse:
+    """Read an answer with an API domain, or without one."""
+    fields = {name: value for name, value in TOKENS.items() if name != "api_domain"}
+    return GetTokensResponse.from_dict(
+        fields if api_domain is None else {**fields, "api_domain": api_domain}
+    )
+
+
+def is_accepted(api_domain: str, *, any_host: bool) -> bool:
+    """Tell whether an API domain is accepted."""
+    try:
+        check_api_domain(response(api_domain), any_host=any_host)
+    except InvalidResponseError:
+        return False
+    return True
+
+
+# --- The API of a company ---
+
+
+GOOD: Final = [
+    "https://acme.pipedrive.com",
+    "https://acme.pipedrive.com/",
+    "https://acme.pipedrive.com:443",
+    "https://acme.pipedrive.com:443/",
+    "https://acme-2.eu.pipedrive.com",
+    "https://api.pipedrive.com",
+    "https://ACME.Pipedrive.COM",
+    "HTTPS://acme.pipedrive.com",
+    "https://xn--mnchen-3ya.pipedrive.com",
+]
+
+# An address of nobody, or one that is unclear; whatever the service, no token goes there.
+MALFORMED: Final = [
+    "",
+    " ",
+    "acme.pipedrive.com",
+    "//acme.pipedrive.com",
+    "https:acme.pipedrive.com",
+    "https:/acme.pipedrive.com",
+    "https:///acme.pipedrive.com",
+    "https://",
+    "https:// acme.pipedrive.com",
+    " https://acme.pipedrive.com",
+    "https://acme.pipedrive.com ",
+    "https://acme.pipedrive.com\n",
+    "https://acme.pipedrive.com\r\nX-Admin: 1",
+    "https://acme.pipedrive.com\x00.evil.example",
+    "https://acme.pipedrive.com\t",
+    "https://\tacme.pipedrive.com",
+    "http://acme.pipedrive.com",
+    "HTTP://acme.pipedrive.com",
+    "ftp://acme.pipedrive.com",
+    "file://acme.pipedrive.com/etc/passwd",
+    "javascript://acme.pipedrive.com/%0Aalert(1)",
+    "wss://acme.pipedrive.com",
+    "httpss://acme.pipedrive.com",
+    # User information
+    "https://evil.example@acme.pipedrive.com",
+    "https://user:password@acme.pipedrive.com",
+    "https://acme.pipedrive.com@evil.example",
+    "https://acme.pipedrive.com:443@evil.example",
+    "https://acme.pipedrive.com%40evil.example",
+    "https://@acme.pipedrive.com",
+    # Path, query and fragment
+    "https://acme.pipedrive.com/api",
+    "https://acme.pipedrive.com//",
+    "https://acme.pipedrive.com/..",
+    "https://acme.pipedrive.com?x=1",
+    "https://acme.pipedrive.com#x",
+    "https://evil.example?.pipedrive.com",
+    "https://evil.example#.pipedrive.com",
+    "https://evil.example/.pipedrive.com",
+    # Backslashes, which browsers take for slashes and others do not
+    "https://evil.example\\.pipedrive.com",
+    "https://evil.example\\@acme.pipedrive.com",
+    "https:\\\\acme.pipedrive.com",
+    "https://acme.pipedrive.com\\",
+    # Percent-encoding
+    "https://acme.pipedrive.com%2f.evil.example",
+    "https://acme.pipedrive.com%00",
+    "https://acme%2epipedrive.com",
+    # Ports
+    "https://acme.pipedrive.com:",
+    "https://acme.pipedrive.com:https",
+    "https://acme.pipedrive.com:-1",
+    "https://acme.pipedrive.com:443443",
+    "https://acme.pipedrive.com:٤٤٣",
+    # Letters and dots of other alphabets, some of which turn into these on the way
+    "https://acme。pipedrive.com",
+    "https://acme．pipedrive．com",
+    "https://acme.pıpedrive.com",
+    "https://acme.pİpedrive.com",
+    "https://acmeſ.pipedrive.com",
+    "https://acme\u212a.pipedrive.com",
+    "https://acme.рipedrive.com",
+    "https://ａcme.pipedrive.com",
+    "https://münchen.pipedrive.com",
+    "https://acme.pipedrive.com\u200b",
+    "https://acme\u00ad.pipedrive.com",
+    "https://evil.example／.pipedrive.com",
+    "https://evil.example？.pipedrive.com",
+    # Names that are none
+    "https://.pipedrive.com",
+    "https://acme..pipedrive.com",
+    "https://..",
+    "https://[2001:db8::1]",
+    "https://[:::]",
+    # Characters that no host name has
+    "https://acme_x.pipedrive.com",
+    "https://*.pipedrive.com",
+    "https://acme,evil.example.pipedrive.com",
+    "https://[::1].pipedrive.com",
+    "https://acme.pipedrive.com,https://evil.example",
+    "https://acme.pipedrive.com https://evil.example",
+]
+
+# A host that is somebody's, and not Pipedrive's.
+FOREIGN: Final = [
+    "https://evil.example",
+    "https://evilpipedrive.com",
+    "https://evil-pipedrive.com",
+    "https://acme.evilpipedrive.com",
+    "https://pipedrive.com.evil.example",
+    "https://acme.pipedrive.com.evil.example",
+    "https://acme.pipedrive.com-evil.example",
+    "https://acme.pipedrive.comevil.example",
+    "https://pipedrive.comm",
+    "https://acme.pipedrive.co",
+    "https://acme.pipedrive.org",
+    "https://acmepipedrive.com",
+    "https://acme.pipedrive-com",
+    "https://xn--ppedrive-vkb.com",
+    "https://acme.xn--ppedrive-vkb.com",
+    "https://pipedrive.com",
+    "https://127.0.0.1",
+    "https://localhost",
+    # Pipedrive's, in a form that it never sends
+    "https://acme.pipedrive.com.",
+    "https://acme.pipedrive.com:8443",
+]
+
+
+@pytest.mark.parametrize("domain", GOOD)
+def test_a_host_of_pipedrive_is_accepted(domain: str) -> None:
+    """A company's own host over TLS, and nothing more than that."""
+    assert is_accepted(domain, any_host=False)
+    assert is_accepted(domain, any_host=True)
+
+
+@pytest.mark.parametrize("any_host", [False, True])
+def test_an_answer_need_not_name_a_host(any_host: bool) -> None:
+    """One of Pipedrive's pages shows an answer without it."""
+    check_api_domain(response(None), any_host=any_host)
+
+
+@pytest.mark.parametrize("domain", [*MALFORMED, *FOREIGN], ids=ascii)
+def test_a_forged_host_is_refused(domain: str) -> None:
+    """No token goes to a host that an answer names; the error names the field and no host."""
+    with pytest.raises(InvalidResponseError, match="api_domain") as caught:
+        check_api_domain(response(domain), any_host=False)
+    assert caught.value.field == "api_domain"
+    assert "under pipedrive.com" in str(caught.value)
+    assert found(visible(caught.value), [*SECRETS, "evil", "acme"]) == []
+
+
+@pytest.mark.parametrize("domain", FOREIGN)
+def test_another_service_has_other_hosts(domain: str) -> None:
+    """A flow that talks to a gateway or a sandbox takes the host that it is given, over TLS."""
+    assert is_accepted(domain, any_host=True)
+
+
+@pytest.mark.parametrize("domain", MALFORMED, ids=ascii)
+def test_another_service_can_not_have_any_address(domain: str) -> None:
+    """What is malformed or in the clear is refused there as well."""
+    with pytest.raises(InvalidResponseError, match="not an https address") as caught:
+        check_api_domain(response(domain), any_host=True)
+    assert caught.value.field == "api_domain"
+    assert found(visible(caught.value), [*SECRETS, "evil", "acme"]) == []
+
+
+LOCAL: Final = [
+    "localhost",
+    "LocalHost",
+    "127.0.0.1",
+    "127.1.2.3",
+    "127.255.255.254",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+]
+NOT_LOCAL: Final = [
+    "0.0.0.0",  # noqa: S104 - it has to be refused
+    "[::]",
+    "10.0.0.1",
+    "192.168.0.1",
+    "169.254.169.254",
+    "128.0.0.1",
+    "126.255.255.255",
+    "[fe80::1]",
+    "[::2]",
+    "[::ffff:10.0.0.1]",
+    "oauth.pipedrive.com",
+    "host.docker.internal",
+    "127.evil.example",
+    "127.0.0.1.evil.example",
+    "127.0.0.1.nip.io",
+    "localhost.evil.example",
+    "evil-localhost",
+    "evil.localhost",
+    "localhost.localdomain",
+    "localhost.",
+    # Spellings of 127.0.0.1 that not everybody reads alike
+    "127.1",
+    "127.0.1",
+    "2130706433",
+    "0x7f.0.0.1",
+]
+NO_ADDRESSES: Final = ["0177.0.0.1", "127.0.0.01", "127.0.0.256", "127.0.0.-1"]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+@pytest.mark.parametrize("port", ["", ":80", ":8765", ":65535"])
+def test_this_machine_may_speak_in_the_clear(host: str, port: str) -> None:
+    """A sandbox on the loopback has no certificate, and what goes there doesn't leave."""
+    for end in ("", "/"):
+        assert is_accepted(f"http://{host}{port}{end}", any_host=True)
+        assert is_accepted(f"https://{host}{port}{end}", any_host=True)
+        require_https(f"http://{host}{port}{end}")
+    assert not is_accepted(f"http://{host}{port}", any_host=False)
+
+
+@pytest.mark.parametrize("host", [*NOT_LOCAL, *NO_ADDRESSES])
+def test_no_api_on_another_machine_may_speak_in_the_clear(host: str) -> None:
+    """A name that begins like the loopback's is any name."""
+    assert not is_accepted(f"http://{host}", any_host=True)
+    assert not is_accepted(f"http://{host}:8765/", any_host=True)
+
+
+@pytest.mark.parametrize("host", NOT_LOCAL)
+def test_no_service_on_another_machine_may_speak_in_the_clear(host: str) -> None:
+    """The client's secret would be read by everybody on the way."""
+    for base_url in (f"http://{host}", f"http://{host}:8765/path"):
+        with pytest.raises(ConfigurationError, match=r"base_url must begin with https://"):
+            require_https(base_url)
+
+
+@pytest.mark.parametrize("kind", [PipedriveOAuth, AsyncPipedriveOAuth])
+def test_a_flow_refuses_to_send_secrets_in_the_clear(
+    kind: type[PipedriveOAuth | AsyncPipedriveOAuth],
+) -> None:
+    """It is refused where the flow is made, so that nothing is ever sent."""
+    for host in (*NOT_LOCAL, *NO_ADDRESSES):
+        with pytest.raises(ConfigurationError, match="base_url") as caught:
+            kind(CREDENTIALS, base_url=f"http://{host}", retry=None)
+        assert CREDENTIALS.client_secret not in visible(caught.value)
+    for base_url in ("HTTP://oauth.pipedrive.com", "http://oauth.pipedrive.com:443"):
+        with pytest.raises(ConfigurationError, match="base_url"):
+            kind(CREDENTIALS, base_url=base_url, retry=None)
+    for base_url in ("HTTPS://OAUTH.pipedrive.com", "https://0.0.0.0", "http://LOCALHOST:1"):
+        assert kind(CREDENTIALS, base_url=base_url, retry=None).base_url == base_url
+
+
+PIECES: Final = [
+    "https://",
+    "http://",
+    "acme",
+    "evil.example",
+    ".pipedrive.com",
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    ".",
+    "-",
+    "/",
+    "\\",
+    "@",
+    ":",
+    ":443",
+    ":8443",
+    "?",
+    "#",
+    "%2e",
+    "\u3002",
+    "ı",
+    "ſ",
+    "\n",
+]
+# Half of the time nothing odd, so that some of the addresses are good ones.
+odd = st.lists(st.sampled_from(PIECES) | st.characters(exclude_categories=["Cs"]), max_size=4)
+addresses = st.tuples(
+    st.sampled_from(["https://", "http://", "HTTPS://", ""]),
+    st.just("") | odd.map("".join),
+    st.sampled_from(["acme", "127.0.0.1", "localhost", ""]),
+    st.sampled_from([".pipedrive.com", ".example", ""]),
+    st.sampled_from(["", "/", ":443", ":8443/"]) | odd.map("".join),
+).map("".join)
+
+
+@given(addresses)
+@settings(deadline=None, max_examples=300)
+def test_whatever_is_accepted_leads_to_pipedrive(domain: str) -> None:
+    """Two parsers that disagree about much read every address that is let through alike."""
+    if not is_accepted(domain, any_host=False):
+        return
+    url, parts = httpx.URL(domain), urlsplit(domain)
+    assert (url.scheme, url.userinfo, url.path, url.query, url.fragment) == (
+        "https",
+        b"",
+        "/",
+        b"",
+        "",
+    )
+    assert url.host.endswith(".pipedrive.com")
+    assert (parts.scheme, parts.hostname, parts.username) == ("https", url.host, None)
+    assert {url.port, parts.port} <= {None, 443}
+
+
+@given(addresses)
+@settings(deadline=None, max_examples=300)
+def test_whatever_is_accepted_is_encrypted_or_stays_here(domain: str) -> None:
+    """For another service than Pipedrive's the host is free, and the rest is not."""
+    if not is_accepted(domain, any_host=True):
+        return
+    try:
+        url, parts = httpx.URL(domain), urlsplit(domain)
+    except httpx.InvalidURL:
+        return  # an address such as 127.0.0.999, to which nothing can be sent
+    assert (url.userinfo, url.path, url.query, url.fragment) == (b"", "/", b"", "")
+    assert (parts.scheme, parts.hostname, parts.username) == (url.scheme, url.host, None)
+    if url.scheme != "https":
+        assert url.host == "localhost" or ipaddress.ip_address(url.host).is_loopback
+
+
+# --- An httpx client of one's own ---
+
+
+def client_of(base_url: str, kind: str) -> httpx.Client | httpx.AsyncClient:
+    """Make an httpx client with a root of its own."""
+    if kind == "sync":
+        return httpx.Client(base_url=base_url, verify=UNTRUSTING)
+    return httpx.AsyncClient(base_url=base_url, verify=UNTRUSTING)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("own", "base_url"),
+    [
+        ("", ADDRESS),
+        (ADDRESS, ADDRESS),
+        (f"{ADDRESS}/", ADDRESS),
+        ("https://OAUTH.example", ADDRESS),
+        ("https://oauth.example:443", ADDRESS),
+        (ADDRESS, "https://OAuth.Example"),
+        (ADDRESS, "https://oauth.example:443"),
+        (f"{ADDRESS}/gateway/", f"{ADDRESS}/gateway"),
+        ("http://127.0.0.1:8765", "http://127.0.0.1:8765"),
+    ],
+)
+def test_a_client_with_no_other_root_is_taken(kind: str, own: str, base_url: str) -> None:
+    """The same root, however it is spelled, leads nowhere else."""
+    require_same_base_url(client_of(own, kind), base_url)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "https://evil.example",
+        "http://oauth.example",
+        "https://oauth.example:8443",
+        "https://oauth.example/gateway",
+        "https://oauth.example.evil.example",
+        "https://user@oauth.example",
+        "/oauth",
+    ],
+)
+def test_a_client_with_another_root_is_refused(kind: str, own: str) -> None:
+    """Requests would go to the client's own root in place of the flow's."""
+    with pytest.raises(ConfigurationError, match="base_url of its own") as caught:
+        require_same_base_url(client_of(own, kind), ADDRESS)
+    assert "evil" not in visible(caught.value)
+
+
+@pytest.mark.parametrize("own", ["https://evil.example", "https://oauth.pipedrive.com/v1"])
+def test_a_flow_looks_at_the_client_that_it_is_given(own: str) -> None:
+    """It is refused where the flow is made, so that nothing is ever sent."""
+    with pytest.raises(ConfigurationError, match="base_url of its own"):
+        PipedriveOAuth(
+            CREDENTIALS, client=httpx.Client(base_url=own, verify=UNTRUSTING), retry=None
+        )
+    with pytest.raises(ConfigurationError, match="base_url of its own"):
+        AsyncPipedriveOAuth(
+            CREDENTIALS, client=httpx.AsyncClient(base_url=own, verify=UNTRUSTING), retry=None
+        )

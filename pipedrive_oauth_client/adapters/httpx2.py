@@ -22,7 +22,7 @@ class PipedriveHttpx2Auth(httpx2.Auth):
     """Sends a valid access token with every request of an httpx2 client, sync or async.
 
     Args:
-        auth: Gives the token; see there for what is sent where, and when it is renewed.
+        auth: Gives the token; see there for what is sent where, and when it is refreshed.
 
     Raises:
         ConfigurationError: `auth` is something else.
@@ -43,7 +43,7 @@ class PipedriveHttpx2Auth(httpx2.Auth):
         Yields:
             The request, once or twice.
         """
-        # Requests and answers of both libraries have in common all that is asked of them.
+        # The requests and responses of both libraries have all that is used of them in common.
         flow: Any = self._auth.sync_auth_flow(_alike(request))
         yield from flow
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 
-from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.generated.encode import argument
@@ -25,7 +24,7 @@ class PipedriveRequestsAuth(AuthBase):
     """Sends a valid access token with the requests of a session, or with a single one.
 
     Args:
-        auth: Gives the token; see there for what is sent where, and when it is renewed.
+        auth: Gives the token; see there for what is sent where, and when it is refreshed.
 
     Raises:
         ConfigurationError: `auth` is something else.
@@ -33,6 +32,7 @@ class PipedriveRequestsAuth(AuthBase):
 
     def __init__(self, auth: PipedriveAuth) -> None:
         self._auth = argument("auth", auth, PipedriveAuth)
+        self._source = auth.token_source
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._auth!r})"
@@ -47,34 +47,34 @@ class PipedriveRequestsAuth(AuthBase):
             The same request.
 
         Raises:
-            PipedriveOAuthError: There is no valid token to be had.
+            PipedriveOAuthError: No valid token can be obtained.
         """
-        bearer = self._auth.bearer()
+        bearer = self._source.cached() or self._source.get()
         if _may_go_to(bearer, request):
             request.headers["Authorization"] = bearer.header
             start = _position(request.body)
 
-            def answered(response: Response, **settings: Any) -> Response:
-                return self._answered(response, bearer, start, settings)
+            def replay(response: Response, **settings: Any) -> Response:
+                return self._replayed(response, bearer, start, settings)
 
             add_hook: Any = getattr(request, "register_hook")  # noqa: B009 - it has no types
-            add_hook("response", answered)
+            add_hook("response", replay)
         return request
 
-    def _answered(
+    def _replayed(
         self, response: Response, bearer: Bearer, start: int | None, settings: dict[str, Any]
     ) -> Response:
+        """Give the response, or the one to the same request with another token."""
         request = response.request
-        now = read_clock(self._auth.clock)
         if (
             response.status_code != 401
-            # A redirect took it off, or led to somebody who was not shown it.
-            or request.headers.get("Authorization") != bearer.header
+            # A redirect may have removed the token, or led to a host that may not have it.
             or not _may_go_to(bearer, request)
-            or self._auth.rest.is_on(now)
+            or not self._source.should_refresh(bearer, request.headers.get("Authorization"))
         ):
             return response
-        following = self._auth.bearer(rejected=bearer.token)
+        rejected = bearer.token
+        following = self._source.cached(rejected) or self._source.get(rejected)
         if not _may_go_to(following, request) or not _rewound(request.body, start):
             return response
         _ = response.content  # all of it, so that the connection can be used again
@@ -86,7 +86,7 @@ class PipedriveRequestsAuth(AuthBase):
         second.history.append(response)
         second.request = again
         if second.status_code == 401:
-            self._auth.rest.begin(now)
+            self._source.note_second_rejection(following, again.headers["Authorization"])
         return second
 
 
@@ -98,7 +98,7 @@ def _may_go_to(bearer: Bearer, request: PreparedRequest) -> bool:
 
 
 def _rewound(body: Any, start: int | None) -> bool:
-    # A redirect may have taken the body off.
+    # A redirect may have removed the body.
     if body is None or isinstance(body, str | bytes):
         return True
     if start is None:

@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from pipedrive_oauth_client import _renewal as unsaved
 from pipedrive_oauth_client._checks import utc_now
-from pipedrive_oauth_client._renewal import under_way
+from pipedrive_oauth_client._renewal import in_progress, pending_saves
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import console, one_line, say, write, write_json
@@ -92,7 +91,7 @@ def finishing_refresh(tell: Callable[[str], object]) -> Generator[None]:
     except Exception:
         raise
     except BaseException:
-        pending = under_way()
+        pending = in_progress()
         if pending:
             tell("A renewal is under way, and is seen through first. Ctrl-C again gives up.")
             wait(pending, _PATIENCE_SECONDS)
@@ -133,7 +132,7 @@ def refresh_all(
                 per_second=per_second,
                 progress=progress,
             ),
-            lambda: unsaved.is_any_kept(store),
+            lambda: pending_saves.has_any(store),
             say,
         )
 
@@ -217,7 +216,7 @@ def valid_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token
     """
     auth = PipedriveAuth(oauth, store, account)
     with finishing_refresh(say):
-        return retry_save(auth.token, lambda: unsaved.is_kept(store, account), say)
+        return retry_save(auth.token, lambda: pending_saves.has(store, account), say)
 
 
 def refreshed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
@@ -240,7 +239,7 @@ def refreshed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> T
     before = store.load(account)
     with finishing_refresh(say):
         return retry_save(
-            lambda: auth.token(rejected=before), lambda: unsaved.is_kept(store, account), say
+            lambda: auth.token(rejected=before), lambda: pending_saves.has(store, account), say
         )
 
 

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from pipedrive_oauth_client._origins import is_this_machine
+from pipedrive_oauth_client._origins import is_loopback
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.errors import PipedriveOAuthError, StateMismatchError
 
@@ -121,7 +121,7 @@ def loopback_of(redirect_uri: str) -> Loopback | None:
     """
     parts = urlsplit(redirect_uri)
     host = (parts.hostname or "").lower()
-    if parts.scheme.lower() != "http" or not is_this_machine(host):
+    if parts.scheme.lower() != "http" or not is_loopback(host):
         return None
     return Loopback(host, parts.port or 80, parts.path or "/")
 

@@ -28,7 +28,7 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
 from pipedrive_oauth_client.tokens import Token
-from pipedrive_oauth_client.users import PipedriveUser, ask
+from pipedrive_oauth_client.users import PipedriveUser, fetch_current_user
 
 __all__ = [
     "CallbackSource",
@@ -311,7 +311,7 @@ class Login:
 
     def _owner(self, token: Token) -> PipedriveUser | None:
         try:
-            return ask(token, None, self.oauth.clock)
+            return fetch_current_user(token, None, self.oauth.clock)
         except PipedriveOAuthError as error:
             # With a name at hand, or somebody to give one, it is not needed.
             if self.account is None and self.ask is None:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from pipedrive_oauth_client.users import account_key, whole_number
+from pipedrive_oauth_client.users import account_key, parse_id
 
 __all__ = ["MOST_BYTES", "NoticeError", "UninstallNotice", "is_from_service", "read_notice"]
 
@@ -72,7 +72,7 @@ def read_notice(body: bytes, client_id: str) -> UninstallNotice:
     fields = _fields(body)
     if fields.get("client_id") != client_id:
         raise NoticeError("The notice is for another app: its client_id is not this one's.")
-    numbers = {name: whole_number(fields.get(name)) for name in ("company_id", "user_id")}
+    numbers = {name: parse_id(fields.get(name)) for name in ("company_id", "user_id")}
     for name, number in numbers.items():
         if number is None:
             raise NoticeError(f"The notice has no {name}, or one that is no whole number above 0.")

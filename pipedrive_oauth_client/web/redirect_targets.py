@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pipedrive_oauth_client._origins import user_origins
+from pipedrive_oauth_client._origins import parse_hosts
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
@@ -37,7 +37,7 @@ class RedirectTargets:
         if isinstance(origins, str | bytes):
             raise ConfigurationError("return_origins must be a list of strings.")
         self._origins = tuple(argument("return_origins", each, str).rstrip("/") for each in origins)
-        user_origins(self._origins)
+        parse_hosts(self._origins)
         if not all("://" in each for each in self._origins):
             raise ConfigurationError(
                 "return_origins must name origins with their scheme: https://app.example.com."

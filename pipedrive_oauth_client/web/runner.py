@@ -19,7 +19,7 @@ from attrs import field, frozen
 from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.users import ask, ask_async
+from pipedrive_oauth_client.users import fetch_current_user, fetch_current_user_async
 from pipedrive_oauth_client.web.messages import WebResponse
 
 __all__ = [
@@ -61,7 +61,7 @@ class StepRunner:
             return self.oauth.exchange(*step.arguments)
         if step.name == "identify":
             (token,) = step.arguments
-            return ask(token, self.api_client, self.oauth.clock)
+            return fetch_current_user(token, self.api_client, self.oauth.clock)
         if step.name in ("save", "delete"):
             return getattr(self.store, step.name)(*step.arguments)
         function, *arguments = step.arguments
@@ -89,7 +89,7 @@ class AsyncStepRunner:
             return await self.oauth.exchange(*step.arguments)
         if step.name == "identify":
             (token,) = step.arguments
-            return await ask_async(token, self.api_client, self.oauth.clock)
+            return await fetch_current_user_async(token, self.api_client, self.oauth.clock)
         if step.name in ("save", "delete"):
             work = getattr(self.store, step.name)
             return await anyio.to_thread.run_sync(work, *step.arguments)

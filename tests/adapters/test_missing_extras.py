@@ -1,4 +1,4 @@
-"""What is said where the library of an adapter is not installed."""
+"""The error of an adapter whose library is not installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from pipedrive_oauth_client import ConfigurationError
 from pipedrive_oauth_client._lazy import raise_missing_extra
+from pipedrive_oauth_client.errors import MissingExtraError
 
 NAMES = {"requests": "PipedriveRequestsAuth", "httpx2": "PipedriveHttpx2Auth"}
 
@@ -24,8 +25,11 @@ def without(package: str, adapter: str, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("library", NAMES)
 def test_missing_library_names_its_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says which extra brings the library, and keeps the cause."""
-    with pytest.raises(ConfigurationError, match=rf"client\[{library}\]") as caught:
+    with pytest.raises(MissingExtraError, match=rf"client\[{library}\]") as caught:
         without(library, library, monkeypatch)
+    assert isinstance(caught.value, ConfigurationError)
+    assert isinstance(caught.value, ImportError)
+    assert caught.value.name == library
     assert NAMES[library] in str(caught.value)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 

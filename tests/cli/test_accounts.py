@@ -191,7 +191,7 @@ def test_grant_is_over(run: Run, store: FileTokenStore, granted: Grant, command:
     store.save("acme", token)
     ran = run(command)
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err.startswith("Error: refresh_tokens was refused with status 400 (invalid_grant).")
+    assert ran.err.startswith("Error: Pipedrive rejected the refresh token (status 400")
     assert "worth-nothing" not in ran.err
     assert store.load("acme") == token
 
@@ -313,7 +313,7 @@ def test_refresh_all_names_what_failed(
     assert ran.code == 11
     assert ran.out == "2 renewed, 1 failed.\n"
     first, last = ran.err.splitlines()
-    assert first.startswith("over: refresh_tokens was refused with status 400 (invalid_grant)")
+    assert first.startswith("over: Pipedrive rejected the refresh token (status 400")
     assert last == "Error: 1 of the accounts that are due were not renewed: over."
     assert "planted" not in ran.err
     assert store.load("young") == young

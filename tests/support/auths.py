@@ -20,9 +20,14 @@ import anyio
 import httpx
 from attrs import evolve, field, frozen
 
-from pipedrive_oauth_client import NO_STATE, PipedriveAuth, PipedriveOAuth, Token, sandbox
-from pipedrive_oauth_client import _renewal as flights
-from pipedrive_oauth_client import token_source as waiting
+from pipedrive_oauth_client import (
+    NO_STATE,
+    PipedriveAuth,
+    PipedriveOAuth,
+    Token,
+    _renewal,
+    sandbox,
+)
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import User
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore
@@ -297,7 +302,7 @@ class Program:
 _START: Final = """
 import asyncio, atexit, os, signal, ssl, sys, threading, time
 import httpx
-from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, flights
+from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, _renewal
 from pipedrive_oauth_client.stores import FileTokenStore
 
 # A shell that starts the tests in the background has them, and so this, ignore Ctrl-C.
@@ -362,10 +367,9 @@ def program(account: Account, code: str, *, has_client: bool = True) -> Generato
 def wait_for_passengers(*, threads: int = 0, tasks: int = 0) -> None:
     """Wait until so many wait for the only renewal that is under way, so that none comes late."""
     for _ in range(PATIENCE_SECONDS * 200):
-        futures = [flight.future for flight in list(flights._flights.under_way.values())]
+        futures = [flight.future for flight in list(_renewal._single_flight.flights.values())]
         for future in futures:
-            events = list(waiting._waits.events.get(future, {}).values())
-            in_loops = sum(event.statistics().tasks_waiting for event in events)
+            in_loops = len(future._done_callbacks)  # type: ignore[attr-defined]
             known = len(future._condition._waiters), in_loops  # type: ignore[attr-defined]
             if known == (threads, tasks):
                 return

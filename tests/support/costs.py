@@ -274,7 +274,7 @@ IMPORTS: Final[Mapping[str, str]] = {
     "import PipedriveOAuth": "from pipedrive_oauth_client import PipedriveOAuth",
     "import PipedriveAuth": "from pipedrive_oauth_client import PipedriveAuth",
 }
-# Dear to import, and needed by few. What httpx brings itself is not counted.
+# Expensive to import, and rarely needed. What httpx brings itself is not counted.
 HEAVY: Final = ("anyio", "asyncio", "concurrent", "dateutil", "httpx", "tenacity", "uuid")
 
 
@@ -288,7 +288,7 @@ def _modules() -> dict[str, int]:
         beyond = {each.partition(".")[0] for each in modules - known}
         ours = [each for each in modules if each.partition(".")[0] == "pipedrive_oauth_client"]
         found[f"{name}: modules of ours"] = len(ours)
-        found[f"{name}: dear packages ({', '.join(HEAVY)})"] = len(beyond & set(HEAVY))
+        found[f"{name}: expensive packages ({', '.join(HEAVY)})"] = len(beyond & set(HEAVY))
     return found
 
 
@@ -307,4 +307,4 @@ def _imported(code: str) -> set[str]:
 
 if __name__ == "__main__":
     BASELINE.write_text(json.dumps(measured(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{BASELINE} is written anew.")  # noqa: T201 - for whoever has run this
+    print(f"{BASELINE} is written.")  # noqa: T201 - for whoever has run this

@@ -34,7 +34,7 @@ from pipedrive_oauth_client.web import flask as web_flask
 from pipedrive_oauth_client.web.django import configuration
 from tests.web.conftest import CLIENT, PREFIXED_CLIENT
 from tests.web.sites import HOST, KEY, OTHER_KEY, Build, Site, made
-from tests.web.test_uninstalling import FIELDS, RIGHT
+from tests.web.test_disconnecting import FIELDS, RIGHT
 
 ACCOUNT = DEFAULT_USER.account
 

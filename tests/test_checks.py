@@ -32,9 +32,9 @@ def test_any_zone_will_do(zone: timezone) -> None:
     ("clock", "told"),
     [
         (lambda: datetime(2026, 1, 1), "aware"),  # noqa: DTZ001 - what is refused
-        (lambda: date(2026, 1, 1), "What clock returns"),
-        (lambda: 1_767_225_600.0, "What clock returns"),
-        (lambda: None, "What clock returns"),
+        (lambda: date(2026, 1, 1), "clock must return a datetime"),
+        (lambda: 1_767_225_600.0, "clock must return a datetime"),
+        (lambda: None, "clock must return a datetime"),
         (datetime(2026, 1, 1, tzinfo=UTC), "callable"),
         (None, "callable"),
     ],

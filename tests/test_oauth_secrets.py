@@ -110,7 +110,7 @@ def test_the_log_tells_of_a_success(mode: str, step: Step) -> None:
         with_flow(mode, wire.url, step.take)
     ((level, message),) = records.own
     assert level == "DEBUG"
-    pattern = rf"{step.name}, attempt 1: answered with status 200 after \d+\.\d{{3}} s"
+    pattern = rf"{step.name}, attempt 1: response with status 200 after \d+\.\d{{3}} s"
     assert re.fullmatch(pattern, message)
     assert found(wire.received.decode("ascii"), SENT) != [], "secrets were sent"
     assert found(records.text, ALL) == []
@@ -126,9 +126,9 @@ def test_the_log_tells_of_each_attempt(mode: str, step: Step) -> None:
         with_flow(mode, wire.url, step.take, retry=time.policy())
     messages = [re.sub(r"\d+\.\d{3}", "N", message) for _, message in records.own]
     assert messages == [
-        f"{step.name}, attempt 1: answered with status 503 after N s",
+        f"{step.name}, attempt 1: response with status 503 after N s",
         f"{step.name}: attempt 1 failed (ServerError); the next one follows in 3.0 s",
-        f"{step.name}, attempt 2: answered with status 200 after N s",
+        f"{step.name}, attempt 2: response with status 200 after N s",
     ]
     assert [level for level, _ in records.own] == ["DEBUG", "WARNING", "DEBUG"]
     assert found(records.text, ALL) == []

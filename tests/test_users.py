@@ -22,7 +22,12 @@ from pipedrive_oauth_client import (
 )
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
-from pipedrive_oauth_client.users import PipedriveUser, ask, ask_async, whole_number
+from pipedrive_oauth_client.users import (
+    PipedriveUser,
+    fetch_current_user,
+    fetch_current_user_async,
+    parse_id,
+)
 from tests.support.driver import MODES, run
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -47,15 +52,15 @@ def asked(
     settings: Any = {"transport": transport, "follow_redirects": True, "base_url": base_url}
     if mode == "sync":
         if transport is None:
-            return ask(token, None, lambda: NOW)
+            return fetch_current_user(token, None, lambda: NOW)
         with httpx.Client(**settings) as client:
-            return ask(token, client, lambda: NOW)
+            return fetch_current_user(token, client, lambda: NOW)
 
     async def main() -> PipedriveUser:
         if transport is None:
-            return await ask_async(token, None, lambda: NOW)
+            return await fetch_current_user_async(token, None, lambda: NOW)
         async with httpx.AsyncClient(**settings) as client:
-            return await ask_async(token, client, lambda: NOW)
+            return await fetch_current_user_async(token, client, lambda: NOW)
 
     return run(mode, main)
 
@@ -174,4 +179,4 @@ def test_client_that_leads_elsewhere(mode: str) -> None:
 )
 def test_whole_numbers(value: Any, number: int | None) -> None:
     """Numbers of companies and users are whole and above zero, as they stand or as digits."""
-    assert whole_number(value) == number
+    assert parse_id(value) == number

@@ -74,7 +74,7 @@ async def _walk_through(server: sandbox.SandboxServer, call: Call) -> None:
         state = secrets.token_urlsafe(32)
         query = {"client_id": app.client_id, "redirect_uri": app.redirect_uri, "state": state}
         page = await call(authorize, client=client, **query)
-        _expect(page.status_code == 200 and b"<form" in page.content, "the response is not a consent page")
+        _expect(page.status_code == 200 and b"<form" in page.content, "got no consent page")
         _report("authorize", page.status_code, f"the consent page, {len(page.content)} bytes")
 
         url = httpx.URL(f"{server.base_url}/oauth/authorize", params=query)

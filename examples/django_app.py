@@ -4,7 +4,7 @@
 
 Then open http://127.0.0.1:8123/. Without `--sandbox` it uses the real service, and the three
 environment variables of `AppCredentials.from_env` identify the app. A real project has
-settings, URLs and views in separate files; here they are in one file, so that you can read it at once.
+settings, URLs and views in separate files; here one file contains them all.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ FRAMEWORK = "FastAPI"
 
 async def remember(request: Request, connection: Connection) -> None:
     """Bind the session to the connected account."""
-    request.session.clear()  # this user gets nothing of the user before
+    request.session.clear()  # drop the previous user's session
     request.session["account"] = connection.account
     request.session["form_secret"] = secrets.token_urlsafe(32)
 

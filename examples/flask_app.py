@@ -28,7 +28,7 @@ FRAMEWORK = "Flask"
 
 def remember(_request: Request, connection: Connection) -> None:
     """Bind the session to the connected account."""
-    session.clear()  # this user gets nothing of the user before
+    session.clear()  # drop the previous user's session
     session["account"] = connection.account
     session["form_secret"] = secrets.token_urlsafe(32)
 

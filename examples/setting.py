@@ -55,8 +55,8 @@ def setting(name: str, arguments: Sequence[str] | None = None) -> Generator[Sett
     """Read the command line, start a sandbox if requested, and yield the app's settings."""
     parser = argparse.ArgumentParser(description=f"Connect Pipedrive accounts, with {name}.")
     parser.add_argument("--sandbox", action="store_true", help="use a sandbox; needs no account")
-    parser.add_argument("--port", type=int, default=8123, help="the port to listen on with a sandbox")
-    parser.add_argument("--store", default="", help="a database or redis:// URL; the default is in memory")
+    parser.add_argument("--port", type=int, default=8123, help="the app's port with a sandbox")
+    parser.add_argument("--store", default="", help="a database or redis:// URL, else in memory")
     options = parser.parse_args(arguments)
     # All workers of an app need the same key.
     secret_key = os.environ.get("APP_SECRET_KEY") or secrets.token_urlsafe(32)

@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the app at its redirect URI until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Connect Pipedrive accounts in a browser.")
     parser.add_argument("--sandbox", action="store_true", help="use a sandbox; needs no account")
-    parser.add_argument("--port", type=int, default=8123, help="the port to listen on with a sandbox")
+    parser.add_argument("--port", type=int, default=8123, help="the app's port with a sandbox")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         if options.sandbox:

@@ -171,7 +171,7 @@ def test_keeping_a_token(capsys: pytest.CaptureFixture[str]) -> None:
 def test_keeping_dormant_accounts_alive(
     pipedrive_sandbox: PipedriveSandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The job refreshes what is due, reports its progress, and names what could not be refreshed."""
+    """The job refreshes what is due, reports its progress, and names the accounts that failed."""
     box = pipedrive_sandbox
     keep_alive = run(FLEET[1])["keep_alive"]
     store = MemoryTokenStore()
@@ -202,7 +202,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 
 def test_encryption() -> None:
-    """The store that the page makes keeps tokens, and no token can be read in the store underneath."""
+    """The store of the page returns tokens, and the store underneath holds none in the clear."""
     names = run(KEEPING[2])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)

@@ -1,1 +1,1 @@
-"""Programs that show the package at work; each of them runs in the tests."""
+"""Example programs that use the package; the tests run each of them."""

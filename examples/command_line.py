@@ -5,9 +5,9 @@
     python -m examples.command_line
 
 The redirect URI is the callback URL of the app in Pipedrive's Developer Hub. If it is an `http://`
-address of this machine, the script waits there for the browser to come back; otherwise it asks for
-the address that the browser ended up at. `--sandbox` needs no account: the sandbox stands in for
-the service, and for the person who says yes. No token and no code is printed.
+address of this machine, the script waits there for the callback; otherwise it asks for the last
+address in the browser. `--sandbox` needs no account: the sandbox replaces the service and the user
+who approves. The script prints no token and no code.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ from pipedrive_oauth_client import (
 )
 
 
-def connect(oauth: PipedriveOAuth, person: Callable[[str], str]) -> Token:
-    """Go through the whole flow.
+def connect(oauth: PipedriveOAuth, ask_user: Callable[[str], str]) -> Token:
+    """Run the whole flow.
 
     Args:
-        oauth: The flow of the app.
-        person: Is given the address of the consent page, and gives the callback that follows.
+        oauth: The client of the app.
+        ask_user: Called with the address of the consent page; returns the callback URL.
 
     Returns:
         The token after one refresh. A real app stores it, encrypted, by company and user.
     """
     request = oauth.authorization_url()
-    code = oauth.read_callback(person(request.url), request.state)
+    code = oauth.read_callback(ask_user(request.url), request.state)
     token = oauth.exchange(code)
-    print(f"Connected: {who_is_it(token)}, until {token.expires_at:%H:%M} UTC.")
+    print(f"Connected: {describe_user(token)}, until {token.expires_at:%H:%M} UTC.")
     token = oauth.refresh(token)
-    print(f"Refreshed: {who_is_it(token)}, until {token.expires_at:%H:%M} UTC.")
+    print(f"Refreshed: {describe_user(token)}, until {token.expires_at:%H:%M} UTC.")
     return token
 
 
-def who_is_it(token: Token) -> str:
-    """Ask Pipedrive's API whose token this is."""
+def describe_user(token: Token) -> str:
+    """Fetch the token's user from Pipedrive's API."""
     headers = {"Authorization": f"Bearer {token.access_token}"}
     response = httpx.get(f"{token.api_domain}/api/v1/users/me", headers=headers)
     user = response.raise_for_status().json()["data"]
     return f"{user['name']} of {user['company_name']}"
 
 
-def catch(url: str, redirect_uri: str) -> str:
-    """Send the person to the page, and wait at the redirect URI until the browser comes back."""
+def wait_for_callback(url: str, redirect_uri: str) -> str:
+    """Send the user to the consent page, and wait for the callback at the redirect URI."""
     parts = urlsplit(redirect_uri)
-    caught: list[str] = []
+    callbacks: list[str] = []
 
     class Callback(BaseHTTPRequestHandler):
         timeout = 2  # seconds; browsers open connections in advance, and some send nothing
@@ -68,24 +68,24 @@ def catch(url: str, redirect_uri: str) -> str:
             expected = urlsplit(self.path).path == (parts.path or "/")
             self.send_response(200 if expected else 404)
             self.end_headers()
-            if expected:  # and not the browser's wish for an icon
-                caught.append(self.path)
+            if expected:  # and not the browser's request for an icon
+                callbacks.append(self.path)
                 self.wfile.write(b"You can close this page and go back to the terminal.")
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            """Say nothing: the line would hold the code."""
+            """Log nothing: the line would contain the code."""
 
     with HTTPServer((parts.hostname or "", parts.port or 80), Callback) as server:
         print(f"Open this address in a browser:\n\n  {url}\n", flush=True)
-        while not caught:
+        while not callbacks:
             server.handle_request()
-    return caught[0]
+    return callbacks[0]
 
 
-def paste(url: str) -> str:
-    """Send the person to the page, and ask where the browser ended up."""
+def paste_callback(url: str) -> str:
+    """Send the user to the consent page, and read the pasted callback URL."""
     print(f"Open this address in a browser:\n\n  {url}\n")
-    print("The address that the browser shows afterwards: ", end="", flush=True)
+    print("Paste the address that the browser shows afterwards: ", end="", flush=True)
     return sys.stdin.readline().strip()
 
 
@@ -105,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             uri = urlsplit(credentials.redirect_uri)
             local = uri.scheme == "http" and uri.hostname in ("127.0.0.1", "localhost")
             with PipedriveOAuth(credentials) as oauth:
-                connect(oauth, lambda url: catch(url, uri.geturl()) if local else paste(url))
+                if local:
+                    connect(oauth, lambda url: wait_for_callback(url, uri.geturl()))
+                else:
+                    connect(oauth, paste_callback)
     except (PipedriveOAuthError, httpx.HTTPError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,9 +2,9 @@
 
     python -m examples.django_app --sandbox
 
-Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
-environment variables of `AppCredentials.from_env` say which app it is. A real project has
-settings, URLs and views in files of their own; here they are in one, to be read at a glance.
+Then open http://127.0.0.1:8123/. Without `--sandbox` it uses the real service, and the three
+environment variables of `AppCredentials.from_env` identify the app. A real project has
+settings, URLs and views in separate files; here one file contains them all.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from pipedrive_oauth_client.web.django import auth_for, disconnect
 FRAMEWORK = "Django"
 
 
-def configure(place: Setting) -> None:
-    """Do what a project's settings do."""
+def configure(config: Setting) -> None:
+    """Configure Django as a project's settings do."""
     settings.configure(
         ALLOWED_HOSTS=["127.0.0.1", "localhost"],
         INSTALLED_APPS=["django.contrib.sessions", "pipedrive_oauth_client.web.django"],
@@ -43,41 +43,41 @@ def configure(place: Setting) -> None:
             "django.middleware.security.SecurityMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",
-            "examples.django_app.begin_again",
+            "examples.django_app.connect_again",
         ],
         PIPEDRIVE_OAUTH={
-            "CLIENT_ID": place.credentials.client_id,
-            "CLIENT_SECRET": place.credentials.client_secret,
-            "REDIRECT_URI": place.credentials.redirect_uri,
-            "BASE_URL": place.base_url,
-            "STORE": place.store,
+            "CLIENT_ID": config.credentials.client_id,
+            "CLIENT_SECRET": config.credentials.client_secret,
+            "REDIRECT_URI": config.credentials.redirect_uri,
+            "BASE_URL": config.base_url,
+            "STORE": config.store,
             "AFTER_CONNECT": "/deals",
             "CONNECTED": "examples.django_app.remember",
         },
         ROOT_URLCONF="examples.django_app",
-        SECRET_KEY=place.secret_key,
+        SECRET_KEY=config.secret_key,
         SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-        SESSION_COOKIE_SECURE=place.is_https,
-        CSRF_COOKIE_SECURE=place.is_https,
+        SESSION_COOKIE_SECURE=config.is_https,
+        CSRF_COOKIE_SECURE=config.is_https,
     )
     django.setup()
     call_command("check")
 
 
 def remember(request: HttpRequest, connection: Connection) -> None:
-    """Let the session be that of the account which was connected."""
-    request.session.flush()  # a key that somebody planted before is worth nothing
+    """Bind the session to the connected account."""
+    request.session.flush()  # makes a key planted before useless
     request.session["account"] = connection.account
 
 
 def home(_request: HttpRequest) -> HttpResponse:
-    """Show the page of a person who has not connected."""
+    """Show the page of a user who has not connected."""
     return HttpResponse(welcome(FRAMEWORK, reverse("pipedrive:connect") + "?next=/deals"))
 
 
 @never_cache
 def deals(request: HttpRequest) -> HttpResponseBase:
-    """Show the person's deals."""
+    """Show the user's deals."""
     account = request.session.get("account")
     if account is None:
         return redirect("home")
@@ -94,7 +94,7 @@ def deals(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 def end(request: HttpRequest) -> HttpResponseBase:
-    """Disconnect; Django's middleware has made sure that the form is ours."""
+    """Disconnect; Django's middleware has checked that the form is from this app."""
     account = request.session.get("account")
     if account is not None:
         disconnect(account)
@@ -102,13 +102,13 @@ def end(request: HttpRequest) -> HttpResponseBase:
     return redirect("home")
 
 
-def begin_again(
+def connect_again(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Offer to connect again where a connection is over; a middleware."""
+    """Middleware: offer to connect again where a connection has ended."""
 
     class Middleware:
-        """Answers when a view has found no living connection."""
+        """Handles the errors of views that found no active connection."""
 
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
             return get_response(request)
@@ -116,9 +116,9 @@ def begin_again(
         def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
             if not isinstance(error, TokenNotFoundError | InvalidGrantError):
                 return None
-            words = "Your account is not connected any more."
-            again = reverse("pipedrive:connect") + "?next=/deals"
-            return HttpResponse(welcome(FRAMEWORK, again, words))
+            message = "Your account is not connected any more."
+            url = reverse("pipedrive:connect") + "?next=/deals"
+            return HttpResponse(welcome(FRAMEWORK, url, message))
 
     return Middleware()
 
@@ -133,13 +133,13 @@ urlpatterns = [
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the app until Ctrl-C."""
-    with setting(FRAMEWORK, arguments) as place:
-        configure(place)
-        # No log of addresses: those of callbacks hold codes.
+    with setting(FRAMEWORK, arguments) as config:
+        configure(config)
+        # No access log: the addresses of callbacks contain codes.
         uvicorn.run(
             get_asgi_application(),
             host="127.0.0.1",
-            port=place.port,
+            port=config.port,
             access_log=False,
             log_level="warning",
         )

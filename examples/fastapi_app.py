@@ -2,8 +2,8 @@
 
     python -m examples.fastapi_app --sandbox
 
-Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
-environment variables of `AppCredentials.from_env` say which app it is.
+Then open http://127.0.0.1:8123/. Without `--sandbox` it uses the real service, and the three
+environment variables of `AppCredentials.from_env` identify the app.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ FRAMEWORK = "FastAPI"
 
 
 async def remember(request: Request, connection: Connection) -> None:
-    """Let the session be that of the account which was connected."""
-    request.session.clear()  # nothing of the person before is this person's
+    """Bind the session to the connected account."""
+    request.session.clear()  # drop the previous user's session
     request.session["account"] = connection.account
     request.session["form_secret"] = secrets.token_urlsafe(32)
 
 
-def create_app(place: Setting) -> FastAPI:
-    """Make the app."""
-    oauth = AsyncPipedriveOAuth(place.credentials, base_url=place.base_url)
+def create_app(config: Setting) -> FastAPI:
+    """Create the app."""
+    oauth = AsyncPipedriveOAuth(config.credentials, base_url=config.base_url)
 
     pipedrive = PipedriveWeb(
         oauth,
-        place.store,
-        secret_keys=[place.secret_key],
+        config.store,
+        secret_keys=[config.secret_key],
         after_connect="/deals",
         connected=remember,
     )
@@ -56,7 +56,7 @@ def create_app(place: Setting) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/pipedrive", pipedrive.router)
     app.add_middleware(
-        SessionMiddleware, secret_key=place.secret_key, https_only=place.is_https, same_site="lax"
+        SessionMiddleware, secret_key=config.secret_key, https_only=config.is_https, same_site="lax"
     )
 
     @app.get("/")
@@ -69,7 +69,7 @@ def create_app(place: Setting) -> FastAPI:
         if account is None:
             return RedirectResponse("/", 303)
         auth = pipedrive.auth_for(account)
-        async with httpx.AsyncClient(auth=auth, trust_env=place.is_https) as api:
+        async with httpx.AsyncClient(auth=auth, trust_env=config.is_https) as api:
             domain = (await auth.atoken()).api_domain
             user = (await api.get(f"{domain}/api/v1/users/me")).raise_for_status().json()["data"]
             found = (await api.get(f"{domain}/api/v2/deals")).raise_for_status().json()["data"]
@@ -83,28 +83,28 @@ def create_app(place: Setting) -> FastAPI:
         given = form.get("form_secret", [""])[0]
         expected = request.session.get("form_secret", "")
         if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
-            return HTMLResponse("This form is not of this session.", 403)
+            return HTMLResponse("This form does not belong to this session.", 403)
         await pipedrive.disconnect(request.session["account"])
         request.session.clear()
         return RedirectResponse("/", 303)
 
-    async def again(_request: Request, _error: Exception) -> Response:
-        words = "Your account is not connected any more."
-        return HTMLResponse(welcome(FRAMEWORK, "/pipedrive/connect?next=/deals", words))
+    async def connect_again(_request: Request, _error: Exception) -> Response:
+        message = "Your account is not connected any more."
+        return HTMLResponse(welcome(FRAMEWORK, "/pipedrive/connect?next=/deals", message))
 
-    app.add_exception_handler(TokenNotFoundError, again)
-    app.add_exception_handler(InvalidGrantError, again)
+    app.add_exception_handler(TokenNotFoundError, connect_again)
+    app.add_exception_handler(InvalidGrantError, connect_again)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the app until Ctrl-C."""
-    with setting(FRAMEWORK, arguments) as place:
-        # No log of addresses: those of callbacks hold codes.
+    with setting(FRAMEWORK, arguments) as config:
+        # No access log: the addresses of callbacks contain codes.
         uvicorn.run(
-            create_app(place),
+            create_app(config),
             host="127.0.0.1",
-            port=place.port,
+            port=config.port,
             access_log=False,
             log_level="warning",
         )

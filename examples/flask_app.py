@@ -2,8 +2,8 @@
 
     python -m examples.flask_app --sandbox
 
-Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
-environment variables of `AppCredentials.from_env` say which app it is.
+Then open http://127.0.0.1:8123/. Without `--sandbox` it uses the real service, and the three
+environment variables of `AppCredentials.from_env` identify the app.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FRAMEWORK = "Flask"
 
 
 def remember(_request: Request, connection: Connection) -> None:
-    """Let the session be that of the account which was connected."""
-    session.clear()  # nothing of the person before is this person's
+    """Bind the session to the connected account."""
+    session.clear()  # drop the previous user's session
     session["account"] = connection.account
     session["form_secret"] = secrets.token_urlsafe(32)
 
@@ -36,14 +36,14 @@ def remember(_request: Request, connection: Connection) -> None:
 pipedrive = PipedriveWeb(after_connect="/deals", connected=remember)
 
 
-def create_app(place: Setting) -> Flask:
-    """Make the app."""
+def create_app(config: Setting) -> Flask:
+    """Create the app."""
     app = Flask(__name__)
-    app.secret_key = place.secret_key
+    app.secret_key = config.secret_key
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
-    app.config["SESSION_COOKIE_SECURE"] = place.is_https
-    oauth = PipedriveOAuth(place.credentials, base_url=place.base_url)
-    pipedrive.init_app(app, store=place.store, oauth=oauth)
+    app.config["SESSION_COOKIE_SECURE"] = config.is_https
+    oauth = PipedriveOAuth(config.credentials, base_url=config.base_url)
+    pipedrive.init_app(app, store=config.store, oauth=oauth)
 
     @app.get("/")
     def home() -> str:
@@ -55,7 +55,7 @@ def create_app(place: Setting) -> Flask:
         if account is None:
             return redirect(url_for("home"))
         auth = pipedrive.auth_for(account)
-        with httpx.Client(auth=auth, trust_env=place.is_https) as api:
+        with httpx.Client(auth=auth, trust_env=config.is_https) as api:
             domain = auth.token().api_domain
             user = api.get(f"{domain}/api/v1/users/me").raise_for_status().json()["data"]
             found = api.get(f"{domain}/api/v2/deals").raise_for_status().json()["data"]
@@ -74,19 +74,19 @@ def create_app(place: Setting) -> Flask:
 
     @app.errorhandler(TokenNotFoundError)
     @app.errorhandler(InvalidGrantError)
-    def again(_error: Exception) -> str:
-        words = "Your account is not connected any more."
-        return welcome(FRAMEWORK, url_for("pipedrive.connect", next="/deals"), words)
+    def connect_again(_error: Exception) -> str:
+        message = "Your account is not connected any more."
+        return welcome(FRAMEWORK, url_for("pipedrive.connect", next="/deals"), message)
 
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the app until Ctrl-C."""
-    # No log of addresses: those of callbacks hold codes.
+    # No access log: the addresses of callbacks contain codes.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    with setting(FRAMEWORK, arguments) as place:
-        create_app(place).run("127.0.0.1", place.port, threaded=True)
+    with setting(FRAMEWORK, arguments) as config:
+        create_app(config).run("127.0.0.1", config.port, threaded=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two pages of the web apps here: before a person has connected, and after."""
+"""The two pages of the example web apps: before a user has connected, and after."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ li span { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--
 """
 
 
-def welcome(framework: str, connect: str, words: str = "") -> str:
-    """Give the page of a person who has not connected."""
-    lead = words or "Connect your Pipedrive account, and your deals are shown here."
+def welcome(framework: str, connect: str, message: str = "") -> str:
+    """Return the page of a user who has not connected."""
+    lead = message or "Connect your Pipedrive account to see your deals here."
     return _page(
         framework,
         '<section class="hero"><h1>See your deals</h1>'
@@ -61,10 +61,10 @@ def deals_page(
     disconnect: str,
     csrf: tuple[str, str],
 ) -> str:
-    """Give the page of a person who has connected.
+    """Return the page of a user who has connected.
 
-    The button that disconnects sends a form with a secret of the person's session, so that a
-    stranger's page can't press it.
+    The button that disconnects sends a form with a secret of the user's session, so that another
+    site's page can't send the form.
     """
     rows = "".join(
         f"<li>{escape(str(deal['title']))}"

@@ -1,6 +1,6 @@
-"""What the web apps here have in common, and which a real app has in its own settings.
+"""The settings that the example web apps share; a real app has its own.
 
-Where the service is, where tokens are kept, the key of the sessions, and the port to listen at.
+The address of the service, the token store, the key of the sessions, and the port to listen on.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ REAL_SERVICE: Final = "https://oauth.pipedrive.com"
 
 @frozen
 class Setting:
-    """Where an app is and what it works with.
+    """The settings of an app.
 
     Attributes:
-        credentials: The app at the service.
-        base_url: The service.
-        store: Where tokens are kept.
+        credentials: The credentials of the app at the service.
+        base_url: The address of the service.
+        store: Stores the tokens.
         secret_key: Signs the app's cookies.
-        port: Where to listen on this machine.
+        port: The port to listen on.
     """
 
     credentials: AppCredentials
@@ -46,19 +46,19 @@ class Setting:
 
     @property
     def is_https(self) -> bool:
-        """Whether browsers reach the app by https, perhaps through a proxy in front of it."""
+        """Whether browsers reach the app over HTTPS, possibly through a proxy in front of it."""
         return self.credentials.redirect_uri.startswith("https:")
 
 
 @contextmanager
 def setting(name: str, arguments: Sequence[str] | None = None) -> Generator[Setting]:
-    """Read the command line, start a sandbox where asked to, and say where the app is."""
+    """Read the command line, start a sandbox if requested, and yield the app's settings."""
     parser = argparse.ArgumentParser(description=f"Connect Pipedrive accounts, with {name}.")
     parser.add_argument("--sandbox", action="store_true", help="use a sandbox; needs no account")
-    parser.add_argument("--port", type=int, default=8123, help="where to listen with a sandbox")
-    parser.add_argument("--store", default="", help="a database or redis:// URL; else in memory")
+    parser.add_argument("--port", type=int, default=8123, help="the app's port with a sandbox")
+    parser.add_argument("--store", default="", help="a database or redis:// URL, else in memory")
     options = parser.parse_args(arguments)
-    # All workers of an app need the same one.
+    # All workers of an app need the same key.
     secret_key = os.environ.get("APP_SECRET_KEY") or secrets.token_urlsafe(32)
     store = _store(options.store)
     if not options.sandbox:
@@ -70,8 +70,8 @@ def setting(name: str, arguments: Sequence[str] | None = None) -> Generator[Sett
     uri = f"http://127.0.0.1:{options.port}/pipedrive/callback"
     app = evolve(sandbox.DEFAULT_APP, name=f"An app with {name}", redirect_uri=uri)
     with sandbox.run(sandbox.create_app(apps=[app])) as server:
-        print(f"Open http://127.0.0.1:{options.port}/ in a browser; Ctrl-C stops.")
-        print(f"The sandbox is at {server.base_url}/ and shows what happens.", flush=True)
+        print(f"Open http://127.0.0.1:{options.port}/ in a browser. Press Ctrl-C to stop.")
+        print(f"The sandbox at {server.base_url}/ shows the requests.", flush=True)
         credentials = AppCredentials(app.client_id, app.client_secret, uri)
         yield Setting(credentials, server.base_url, store, secret_key, options.port)
 

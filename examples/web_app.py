@@ -2,9 +2,9 @@
 
     python -m examples.web_app --sandbox
 
-Then open http://127.0.0.1:8123/. Without `--sandbox` it is the real service, and the three
-environment variables of `AppCredentials.from_env` say which app it is; the app listens on this
-machine, at the port of its redirect URI or else at 8123, for a proxy that speaks TLS in front.
+Then open http://127.0.0.1:8123/. Without `--sandbox` it uses the real service, and the three
+environment variables of `AppCredentials.from_env` identify the app; the app listens on this
+machine, on the port of its redirect URI or else on 8123, behind a proxy that terminates TLS.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from pipedrive_oauth_client import (
 
 @define
 class Session:
-    """What is known of a browser. It stays at the server; the cookie is only its key."""
+    """The session of a browser. It stays on the server; the cookie is only its key."""
 
     state: str | None = None
     token: Token | None = None
-    renewing: anyio.Lock = field(factory=anyio.Lock)
+    refresh_lock: anyio.Lock = field(factory=anyio.Lock)
 
 
 def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
-    """Make the web app of a flow. A real one would keep the sessions in a database."""
+    """Create the web app of a client. A real one would keep the sessions in a database."""
     sessions: dict[str, Session] = {}
 
     def with_new_session(request: Request, response: Response, session: Session) -> Response:
-        # A new key each time: one that somebody planted in the browser before is worth nothing.
+        # A new key each time, so that a key planted in the browser before is useless.
         sessions.pop(request.cookies.get("session", ""), None)
         key = secrets.token_urlsafe(32)
         sessions[key] = session
-        # Lax: sent when Pipedrive redirects the browser back here, but with no form of a stranger.
+        # Lax: sent when Pipedrive redirects the browser here, but not with another site's form.
         secure = request.url.scheme == "https"
         response.set_cookie("session", key, httponly=True, samesite="lax", secure=secure)
         return response
@@ -62,7 +62,7 @@ def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
         session = sessions.get(request.cookies.get("session", ""))
         if session is None or session.token is None:
             return HTMLResponse('<a href="/connect">Connect with Pipedrive</a>')
-        async with session.renewing:  # a refresh token works once, and there may be two tabs
+        async with session.refresh_lock:  # a refresh token works once, and there may be two tabs
             if session.token.is_stale():
                 session.token = await oauth.refresh(session.token)
         token = session.token
@@ -79,14 +79,14 @@ def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
     async def callback(request: Request) -> Response:
         session = sessions.get(request.cookies.get("session", ""))
         if session is None or session.state is None:
-            raise StateMismatchError("This browser has not begun to connect. Begin at /connect.")
-        state, session.state = session.state, None  # good for one callback
+            raise StateMismatchError("This browser has not started to connect. Start at /connect.")
+        state, session.state = session.state, None  # valid for one callback
         code = oauth.read_callback(request.query_params, state)
         token = await oauth.exchange(code)
         return with_new_session(request, RedirectResponse("/", 303), Session(token=token))
 
     async def failed(_request: Request, error: Exception) -> Response:
-        return HTMLResponse(f'{escape(str(error))} <a href="/connect">Begin again</a>', 400)
+        return HTMLResponse(f'{escape(str(error))} <a href="/connect">Start again</a>', 400)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the app at its redirect URI until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Connect Pipedrive accounts in a browser.")
     parser.add_argument("--sandbox", action="store_true", help="use a sandbox; needs no account")
-    parser.add_argument("--port", type=int, default=8123, help="where to listen with a sandbox")
+    parser.add_argument("--port", type=int, default=8123, help="the app's port with a sandbox")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         if options.sandbox:
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             oauth = AsyncPipedriveOAuth(AppCredentials.from_env())
         port = urlsplit(oauth.credentials.redirect_uri).port or 8123
-        # No log of addresses: those of callbacks hold codes.
+        # No access log: the addresses of callbacks contain codes.
         uvicorn.run(create_app(oauth), host="127.0.0.1", port=port, access_log=False)
 
 

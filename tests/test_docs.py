@@ -171,7 +171,7 @@ def test_keeping_a_token(capsys: pytest.CaptureFixture[str]) -> None:
 def test_keeping_dormant_accounts_alive(
     pipedrive_sandbox: PipedriveSandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The job renews what is due, tells how far it is, and names what could not be renewed."""
+    """The job refreshes what is due, reports its progress, and names the accounts that failed."""
     box = pipedrive_sandbox
     keep_alive = run(FLEET[1])["keep_alive"]
     store = MemoryTokenStore()
@@ -186,7 +186,7 @@ def test_keeping_dormant_accounts_alive(
     assert list(report.errors) == ["gone"]
     assert store.load("busy") == token
     printed = capsys.readouterr().out
-    assert "1 renewed, 1 failed" in printed
+    assert "1 refreshed, 1 failed" in printed
     assert "gone InvalidGrantError" in printed
 
 
@@ -202,7 +202,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 
 def test_encryption() -> None:
-    """The store that the page makes keeps tokens, and nobody reads them underneath."""
+    """The store of the page returns tokens, and the store underneath holds none in the clear."""
     names = run(KEEPING[2])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
@@ -219,7 +219,7 @@ def test_encryption() -> None:
     assert isinstance(names["store"], stores.EncryptedTokenStore)
 
 
-def test_somebody_elses_test_passes(tmp_path: Path) -> None:
+def test_the_test_of_the_page_passes(tmp_path: Path) -> None:
     """The test of the page passes in another project's folder, and is short."""
     (block,) = blocks("testing-your-app.md")
     body = block[block.index("def test_") :]

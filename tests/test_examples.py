@@ -63,7 +63,7 @@ def credentials(server: SandboxServer) -> AppCredentials:
 
 
 def free_port() -> int:
-    """Find a port that nobody uses."""
+    """Find a free port."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
 
@@ -87,7 +87,7 @@ def test_the_demo_walks_through_both_journeys() -> None:
         "refresh_tokens",
     ]
     assert steps == journey * 2
-    assert done.stdout.count("the old one is refused: Invalid grant") == 2
+    assert done.stdout.count("the old one is rejected: Invalid grant") == 2
     assert SECRETS.search(done.stdout) is None
 
 

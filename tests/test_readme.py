@@ -37,7 +37,7 @@ def test_there_are_as_many_examples_as_are_tested() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS[:2], ids=["sync", "async"])
 def test_the_quick_start_runs_as_it_stands(block: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each quick start gets a token, uses it, renews it, and shows none; it is short, too."""
+    """Each quick start gets a token, uses it, refreshes it, and shows none; it is short as well."""
     token = _run(block)["token"]
     printed = capsys.readouterr().out
     assert isinstance(token, Token)
@@ -48,8 +48,8 @@ def test_the_quick_start_runs_as_it_stands(block: str, capsys: pytest.CaptureFix
 
 
 def test_the_generated_functions_are_used_as_shown() -> None:
-    """The last example renews tokens, and raises when that is refused."""
-    renew = _run(BLOCKS[3])["renew"]
+    """The last example refreshes tokens, and raises when the service rejects that."""
+    refresh = _run(BLOCKS[3])["refresh"]
     with sandbox.run() as server:
         app = server.app
         credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
@@ -59,9 +59,9 @@ def test_the_generated_functions_are_used_as_shown() -> None:
             token = oauth.exchange(oauth.read_callback(callback, request.state))
         with Client(base_url=server.base_url) as client:
             arguments = (client, app.client_id, app.client_secret, token.refresh_token)
-            assert renew(*arguments) != token.access_token
+            assert refresh(*arguments) != token.access_token
             with pytest.raises(RuntimeError, match=r"status 400: .*invalid_grant"):
-                renew(*arguments)
+                refresh(*arguments)
 
 
 def test_the_table_of_errors_names_errors() -> None:
@@ -74,7 +74,7 @@ def test_the_table_of_errors_names_errors() -> None:
 
 
 def test_the_table_of_endpoints_is_the_specs() -> None:
-    """Every operation of the spec is in the table, with request, arguments and answer."""
+    """Every operation of the spec is in the table, with request, arguments and result."""
     spec = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
     rows = re.findall(r"^\| `(\w+)` \| `(\w+ \S+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
     table = {module: (request, takes, gives) for module, request, takes, gives in rows}

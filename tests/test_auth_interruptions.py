@@ -284,17 +284,17 @@ needs_fork: Final = pytest.mark.skipif(not hasattr(os, "fork"), reason="there ar
 
 
 @pytest.fixture
-def gate() -> Gate:
+def own_gate() -> Gate:
     """Hold the late answers of the sandbox."""
     return Gate()
 
 
 @pytest.fixture(params=[True], ids=["rotating"])
-def on_disk(request: pytest.FixtureRequest, tmp_path: Path, gate: Gate) -> Iterator[Account]:
+def on_disk(request: pytest.FixtureRequest, tmp_path: Path, own_gate: Gate) -> Iterator[Account]:
     """Connect an account whose token is in a file, and have the next refresh's answer held."""
     store = WatchedStore(FileTokenStore(tmp_path / "tokens"))
     with (
-        served(gate, rotate_refresh_tokens=request.param) as box,
+        served(own_gate, rotate_refresh_tokens=request.param) as box,
         connected(box, store=store) as account,
     ):
         box.faults.add(REFRESH_PATH, Fault.latency(1))
@@ -325,13 +325,13 @@ say("leaving")
 
 
 @pytest.mark.parametrize("way", EXITS)
-def test_exit_waits_for_the_renewal(way: str, on_disk: Account, gate: Gate) -> None:
+def test_exit_waits_for_the_renewal(way: str, on_disk: Account, own_gate: Gate) -> None:
     """A program that ends in the middle of a renewal ends when the token is saved."""
     with program(on_disk, EXITS[way]) as running:
-        gate.wait()
+        own_gate.wait()
         running.tell()
         running.hear("leaving")
-        gate.open()
+        own_gate.open()
         assert running.end() == 0, running.said
     assert [line.strip() for line in running.said] == ["leaving"]
     assert on_disk.stored() != on_disk.token
@@ -355,13 +355,13 @@ say("status " + str(os.waitpid(child, 0)[1]))
 
 
 @needs_fork
-def test_fork_during_a_renewal(on_disk: Account, gate: Gate) -> None:
+def test_fork_during_a_renewal(on_disk: Account, own_gate: Gate) -> None:
     """A child that is forked in the middle waits for the parent's lock, and finds its token."""
     with program(on_disk, FORK, has_client=False) as running:
-        gate.wait()
+        own_gate.wait()
         running.tell()
         running.hear("child asks")
-        gate.open()
+        own_gate.open()
         assert running.end() == 0, running.said
     token = on_disk.stored().access_token
     said = [line.strip() for line in running.said]
@@ -374,7 +374,7 @@ def test_fork_during_a_renewal(on_disk: Account, gate: Gate) -> None:
 
 @needs_fork
 @pytest.mark.parametrize("on_disk", [False], ids=["same_refresh_token"], indirect=True)
-def test_fork_with_a_memory_of_its_own(on_disk: Account, gate: Gate) -> None:
+def test_fork_with_a_memory_of_its_own(on_disk: Account, own_gate: Gate) -> None:
     """A child whose store is its own memory renews for itself, and waits for nobody."""
     code = f"""
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -384,10 +384,10 @@ auth = PipedriveAuth(oauth, memory, "acme:ada")
 {FORK}
 """
     with program(on_disk, code, has_client=False) as running:
-        gate.wait()
+        own_gate.wait()
         running.tell()
         running.hear("child got ")  # while the answer to the parent is held
-        gate.open()
+        own_gate.open()
         assert running.end() == 0, running.said
     said = [line.strip() for line in running.said]
     assert "status 0" in said
@@ -395,9 +395,9 @@ auth = PipedriveAuth(oauth, memory, "acme:ada")
 
 
 @needs_fork
-def test_fork_of_an_idle_parent(on_disk: Account, gate: Gate) -> None:
+def test_fork_of_an_idle_parent(on_disk: Account, own_gate: Gate) -> None:
     """Children of a parent that has renewed before renew once for all, on their own connections."""
-    gate.open()
+    own_gate.open()
     code = """
 from datetime import UTC, datetime
 from attrs import evolve

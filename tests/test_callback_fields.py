@@ -188,7 +188,7 @@ NO_UTF_8: Final = ["%ff", "%c3", "%c3%28", "%ed%a0%80", "%f8%88%80%80%80", "%c0%
 @pytest.mark.parametrize("place", ["code={}", "{}=1", f"{QUERY}&x={{}}", "https://a.example/?c={}"])
 def test_what_is_not_utf_8_is_refused(written: str, place: str) -> None:
     """A replacement character would stand for any byte, so that none is put in."""
-    with pytest.raises(CallbackError, match="no URL or query") as caught:
+    with pytest.raises(CallbackError, match="not a URL or query") as caught:
         fields(place.format(written))
     assert found(visible(caught.value), [CODE, "codec"]) == []
 
@@ -224,7 +224,7 @@ def test_an_encoded_control_character_is_a_character() -> None:
 )
 def test_an_address_that_is_none_is_refused(callback: str) -> None:
     """What can't be taken apart is refused, and not repeated."""
-    with pytest.raises(CallbackError, match="no URL or query") as caught:
+    with pytest.raises(CallbackError, match="not a URL or query") as caught:
         fields(callback)
     assert found(visible(caught.value), [CODE]) == []
 
@@ -240,9 +240,9 @@ def test_a_long_callback_is_read_up_to_a_limit() -> None:
 def test_many_fields_are_read_up_to_a_limit() -> None:
     """A hundred fields are more than any callback has."""
     assert len(fields("&".join(f"f{number}=1" for number in range(100)))) == 100
-    with pytest.raises(CallbackError, match="no URL or query"):
+    with pytest.raises(CallbackError, match="not a URL or query"):
         fields("&".join(f"f{number}=1" for number in range(101)))
-    with pytest.raises(CallbackError, match="no URL or query"):
+    with pytest.raises(CallbackError, match="not a URL or query"):
         fields("&" * 100)
 
 

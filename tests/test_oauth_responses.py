@@ -417,7 +417,7 @@ def refusals(
             with pytest.raises(TokenRequestError) as caught:
                 await step.take(flow)
             assert caught.value.status_code == status, body
-            assert f"(status {status})" in str(caught.value)
+            assert f" (status {status}" in str(caught.value)
             errors.append(caught.value)
 
     headers = {"Retry-After": retry_after}
@@ -466,7 +466,7 @@ def test_the_error_code_comes_first(mode: str, step: Step) -> None:
         assert type(error) is expected, code
         assert (error.error, error.description) == (code, "Why.")
         assert error.retry_after == timedelta(seconds=7)
-        assert f"({code}). Why. " in str(error)
+        assert f", {code}): Why. " in str(error)
 
 
 BY_MESSAGE: Final[dict[tuple[int, str], type[TokenRequestError]]] = {

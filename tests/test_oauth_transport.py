@@ -762,7 +762,7 @@ def test_the_answer_after_the_redirect_is_read_as_any_other(mode: str) -> None:
     with Wire(in_turn(moved("/oauth/token"), no)) as wire:
         error = failure(mode, wire.url, REFRESH)
     assert isinstance(error, InvalidGrantError)
-    assert "refresh_tokens" in str(error)
+    assert "the refresh token" in str(error)
 
 
 # --- Anywhere else ---

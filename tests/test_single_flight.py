@@ -48,7 +48,7 @@ from tests.support.auths import (
     WatchedStore,
     connected,
     served,
-    wait_for_passengers,
+    wait_for_callers,
 )
 from tests.support.driver import ASYNC_MODES, run
 from tests.support.tls import UNTRUSTING
@@ -591,7 +591,7 @@ def _errors(auth: PipedriveAuth, gate: Gate, kind: type[PipedriveOAuthError]) ->
             await gate.await_()
             with ThreadPoolExecutor(10) as pool:
                 waiting = [pool.submit(blocking) for _ in range(10)]
-                wait_for_passengers(threads=10, tasks=20)
+                wait_for_callers(threads=10, tasks=20)
                 gate.open()
             assert [each.result() for each in waiting] == [None] * 10
 

@@ -38,7 +38,7 @@ from tests.support.auths import (
     Account,
     AnyClient,
     PlainStore,
-    wait_for_passengers,
+    wait_for_callers,
     with_client,
 )
 from tests.support.auths import served as serve_sandbox
@@ -141,7 +141,7 @@ def test_flight_of_another_s_brings_the_rejected_token(account: Account) -> None
 
         def someone_joins() -> None:
             answers.append(pool.submit(rejecting.token, rejected=token))
-            wait_for_passengers(threads=2)
+            wait_for_callers(threads=2)
 
         account.store.at("load", someone_joins)
         assert pool.submit(looking.token).result(PATIENCE_SECONDS) == token

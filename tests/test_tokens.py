@@ -600,7 +600,7 @@ def test_a_stored_token_that_lacks_something_is_refused(name: str) -> None:
 )
 def test_what_is_no_object_is_no_stored_token(wrong: object) -> None:
     """The error names the type of what was found instead, and nothing of its content."""
-    with pytest.raises(CorruptTokenError, match="no object but") as caught:
+    with pytest.raises(CorruptTokenError, match="not an object but") as caught:
         untyped(Token.from_dict)(wrong)
     assert found(visible(caught.value), SECRETS) == []
 

@@ -364,7 +364,7 @@ def program(account: Account, code: str, *, has_client: bool = True) -> Generato
         guard.join()
 
 
-def wait_for_passengers(*, threads: int = 0, tasks: int = 0) -> None:
+def wait_for_callers(*, threads: int = 0, tasks: int = 0) -> None:
     """Wait until so many wait for the only renewal that is under way, so that none comes late."""
     for _ in range(PATIENCE_SECONDS * 200):
         futures = [flight.future for flight in list(_renewal._single_flight.flights.values())]

@@ -165,7 +165,7 @@ def test_server_is_that_of_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     package = package_of(MINIMAL, tmp_path, monkeypatch)
     assert package.module("client").Client().base_url == "https://minimal.example"
     other = render_other(tmp_path, "https://minimal.example", "https://other.example:8443/base/")
-    assert 'DEFAULT_BASE_URL: Final = "https://other.example:8443/base"' in other["client.py"]
+    assert 'DEFAULT_BASE_URL: Final = "https://other.example:8443/base"' in other["__init__.py"]
 
 
 def render_other(folder: Path, old: str, new: str) -> dict[str, str]:

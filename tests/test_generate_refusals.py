@@ -240,31 +240,34 @@ def template(name: str, old: str, new: str) -> Change:
     return lambda root: edit(root / "generator-templates" / f"{name}.jinja", old, new)
 
 
+def runtime(old: str, new: str) -> Change:
+    """Return a change of a module that is copied as it is."""
+    return lambda root: edit(root / "generator-templates/runtime/types.py", old, new)
+
+
 BROKEN_TEMPLATES: dict[str, tuple[Change, str]] = {
-    "syntax": (template("types.py", "class Unset:", "{% if %}class Unset:"), "template"),
-    "an undefined name": (template("types.py", "class Unset:", "{{ nothing }}"), "nothing"),
-    "an undefined attribute": (template("client.py", "spec.server_url", "spec.nothing"), "nothing"),
-    "an undefined name in own files": (
-        template("decode.py", "def _parse_int", "{{ nothing }}"),
+    "syntax": (template("model.py", "@define", "{% if %}@define"), "template"),
+    "an undefined name": (template("model.py", "@define", "{{ nothing }}"), "nothing"),
+    "an undefined attribute": (
+        template("package_init.py", "spec.server_url", "spec.nothing"),
         "nothing",
     ),
-    "an undefined filter": (template("errors.py", "class Tr", "{{ 1 | nothing }}"), "nothing"),
-    "an error in an expression": (
-        template("types.py", "class Unset:", "{{ 1 + 'a' }}"),
-        "template",
+    "an undefined filter": (template("model.py", "@define", "{{ 1 | nothing }}"), "nothing"),
+    "an error in an expression": (template("model.py", "@define", "{{ 1 + 'a' }}"), "template"),
+    "not Python": (template("model.py", "@define", "@define @"), "thing.py"),
+    "Python that cannot be compiled": (
+        template("model.py", "@define", "return\n@define"),
+        "thing.py",
     ),
-    "not Python": (template("types.py", "class Unset:", "class Unset"), "types.py"),
-    "Python that can't be compiled": (
-        template("types.py", "class Unset:", "return\nclass Unset:"),
+    "without header": (template("model.py", '{% include "_header.jinja" %}', ""), "thing.py"),
+    "missing": (lambda root: (root / "generator-templates/model.py.jinja").unlink(), "model.py"),
+    "a runtime module that is not Python": (runtime("class Unset:", "class Unset"), "types.py"),
+    "a runtime module that cannot be compiled": (
+        runtime("class Unset:", "return\nclass Unset:"),
         "types.py",
     ),
-    "without header": (template("types.py", '{% include "_header.jinja" %}', ""), "types.py"),
-    "missing": (
-        lambda root: (root / "generator-templates/model.py.jinja").unlink(),
-        "template",
-    ),
-    "missing among own files": (
-        lambda root: (root / "generator-templates/decode.py.jinja").unlink(),
+    "a missing runtime module": (
+        lambda root: (root / "generator-templates/runtime/decode.py").unlink(),
         "decode.py",
     ),
 }

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import httpx
 from attrs import define, evolve, field
 
+from . import DEFAULT_BASE_URL
 from .answer import RawAnswer
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
@@ -29,9 +30,6 @@ from .settings import (
     checked_timeout,
     merged,
 )
-
-DEFAULT_BASE_URL: Final = "https://oauth.pipedrive.com"
-"""The server that the spec names."""
 
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 """Seconds to wait for a connection (10), and for each further step of a request (30)."""
@@ -576,3 +574,12 @@ def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> P
         error = type(error)("The details are withheld: they may hold a secret.")
     failure.__cause__ = error
     return failure
+
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_MAX_RESPONSE_BYTES",
+    "DEFAULT_TIMEOUT",
+    "AuthenticatedClient",
+    "Client",
+]

@@ -4,17 +4,16 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
+from . import DEFAULT_BASE_URL
 from .encode import header
 from .errors import ConfigurationError
 
 # RFC 9110, section 5.6.2.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-_EXAMPLE: Final = "https://oauth.pipedrive.com"
 
 
 def checked_base_url(value: str) -> str:
@@ -32,7 +31,7 @@ def checked_base_url(value: str) -> str:
     problem = _problem_of_url(value)
     if problem:
         raise ConfigurationError(
-            f"base_url {problem}. Give the server's root, for example {_EXAMPLE}."
+            f"base_url {problem}. Give the server's root, for example {DEFAULT_BASE_URL}."
         )
     return value.rstrip("/")
 

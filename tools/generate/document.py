@@ -5,31 +5,40 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from attrs import define, field
 from openapi_python_client.parser.openapi import Endpoint
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 
 class GenerationError(Exception):
-    """The spec, the configuration or a template can't be turned into code."""
+    """The spec, the configuration or a template cannot be turned into code."""
 
 
 def refuse(message: str) -> NoReturn:
-    """Stop the generation from inside a template.
-
-    Args:
-        message: What can't be generated.
-    """
+    """Stop the generation from inside a template."""
     raise GenerationError(message)
 
 
-def with_text_keys(node: Any) -> Any:
-    """Give what was read from YAML with every key as text: `200:` is the same as `'200':`.
+def load_yaml(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Read a YAML file that holds a mapping: its bytes, and its content with text keys."""
+    try:
+        text = path.read_bytes()
+        content = with_text_keys(YAML(typ="safe").load(text))
+    except OSError as error:
+        raise GenerationError(f"Cannot read {path}: {error.strerror}.") from error
+    except (YAMLError, RecursionError) as error:
+        raise GenerationError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise GenerationError(f"{path} holds no mapping (openapi.yaml: no OpenAPI document).")
+    return text, content
 
-    Args:
-        node: A value of YAML.
-    """
+
+def with_text_keys(node: Any) -> Any:
+    """Return a value of YAML with every key as text: `200:` is the same as `'200':`."""
     if isinstance(node, Mapping):
         return {str(key): with_text_keys(value) for key, value in node.items()}
     return [with_text_keys(each) for each in node] if isinstance(node, list) else node
@@ -46,7 +55,7 @@ class Document:
 
     Raises:
         GenerationError: The spec does not name exactly one server for everything, or a reference
-            leads nowhere.
+            has no target.
     """
 
     content: Mapping[str, Any]
@@ -55,18 +64,7 @@ class Document:
 
     @classmethod
     def read(cls, text: bytes, content: Mapping[str, Any]) -> Document:
-        """Take in a spec.
-
-        Args:
-            text: The spec's bytes.
-            content: The same, parsed.
-
-        Returns:
-            The document.
-
-        Raises:
-            GenerationError: As the class says.
-        """
+        """Make a document of a spec's bytes and of what was parsed from them."""
         return cls(content, hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest())
 
     def __attrs_post_init__(self) -> None:
@@ -89,17 +87,7 @@ class Document:
             self.resolve(reference)
 
     def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Follow a `$ref` inside the document.
-
-        Args:
-            node: An object of the document that may be a reference.
-
-        Returns:
-            The object that it stands for.
-
-        Raises:
-            GenerationError: The reference leads nowhere.
-        """
+        """Follow the `$ref` of an object, where it has one, as far as references lead."""
         reference = ""
         for _ in range(20):
             if "$ref" not in node:
@@ -114,15 +102,11 @@ class Document:
                 )
             node = target
             if not node:
-                raise GenerationError(f"The spec has no {reference}, which a $ref of it names.")
-        raise GenerationError(f"{reference} leads in a circle.")
+                raise GenerationError(f"The spec has no {reference}, which a $ref names.")
+        raise GenerationError(f"{reference} is a circular reference.")
 
     def operation(self, endpoint: Endpoint) -> Mapping[str, Any]:
-        """Find the operation object of an endpoint.
-
-        Args:
-            endpoint: The generator's endpoint.
-        """
+        """Return the operation object of one of the generator's endpoints."""
         wanted = str(endpoint.name)
         for item in self.content["paths"].values():
             for operation in _operations(item):

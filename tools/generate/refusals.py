@@ -1,4 +1,4 @@
-"""What the templates would render wrongly, and therefore refuse."""
+"""What the templates would write wrongly, and therefore reject."""
 
 from __future__ import annotations
 
@@ -16,75 +16,37 @@ _PARAMETERS = {
     "DateTimeProperty", "UuidProperty", "EnumProperty", "ListProperty",
 }  # fmt: skip
 
-# Names that the templates use where those of the spec stand.
+# Names that the templates use in the scope of the spec's own names.
 _ARGUMENTS = {
-    "body",
-    "headers",
-    "params",
-    "address",
-    "argument",
-    "document",
-    "form",
-    "header",
-    "plain",
-    "segment",
-    "word",
-    "quote",
-    "client",
-}
+    "body", "headers", "params", "address", "argument", "document", "form", "header", "plain",
+    "segment", "word", "quote", "client",
+}  # fmt: skip
 _FIELD_NAMES = {
-    "field",
-    "hidden",
-    "counted",
-    "to_dict",
-    "from_dict",
-    "additional_properties",
+    "field", "hidden", "counted", "to_dict", "from_dict", "additional_properties",
     "additional_keys",
-}
+}  # fmt: skip
 _CLASS_NAMES = {
-    "Response",
-    "Unset",
-    "UNSET",
-    "Any",
-    "Client",
-    "AuthenticatedClient",
-    "RawAnswer",
+    "Response", "Unset", "UNSET", "Any", "Client", "AuthenticatedClient", "RawAnswer",
     "UnexpectedStatus",
-}
+}  # fmt: skip
 
 
 def check_class(prop: ModelProperty | EnumProperty | LiteralEnumProperty) -> None:
-    """Refuse names that the templates need for themselves.
-
-    Args:
-        prop: A model or an enumeration.
-
-    Raises:
-        GenerationError: The class or one of its fields has such a name.
-    """
+    """Reject a class or a field with a name that the templates need for themselves."""
     name = prop.class_info.name
     if name in _CLASS_NAMES:
-        raise GenerationError(f"A schema can't be called {name}: the templates use the name.")
+        raise GenerationError(f"A schema cannot be called {name}: the templates use the name.")
     if not isinstance(prop, ModelProperty):
         return
     for field_ in [*(prop.required_properties or []), *(prop.optional_properties or [])]:
         if field_.python_name in _FIELD_NAMES:
             raise GenerationError(
-                f"{name}: a field can't be called {field_.python_name}: the templates use it."
+                f"{name}: a field cannot be called {field_.python_name}: the templates use it."
             )
 
 
 def check_endpoint(document: Document, endpoint: Endpoint) -> None:
-    """Refuse what the endpoint template would render wrongly.
-
-    Args:
-        document: The spec.
-        endpoint: The endpoint.
-
-    Raises:
-        GenerationError: The endpoint has cookies, several kinds of body, an optional body or
-            one of another kind.
-    """
+    """Reject cookies, several kinds of body, an optional body, and unknown kinds of either."""
     _check_parameters(document, endpoint)
     if endpoint.cookie_parameters:
         raise GenerationError(f"{endpoint.name}: the templates send no cookie parameters.")
@@ -108,10 +70,10 @@ def _check_parameters(document: Document, endpoint: Endpoint) -> None:
     for prop in endpoint.list_all_parameters():
         kind = prop.__class__.__name__
         if prop.name != "body" and kind not in _PARAMETERS:
-            raise GenerationError(f"{endpoint.name}: {prop.python_name} can't be a {kind}.")
+            raise GenerationError(f"{endpoint.name}: {prop.python_name} cannot be a {kind}.")
     for _where, prop in endpoint.iter_all_parameters():
         if prop.python_name in _ARGUMENTS:
             raise GenerationError(
-                f"{endpoint.name}: a parameter can't be called {prop.python_name}: the"
+                f"{endpoint.name}: a parameter cannot be called {prop.python_name}: the"
                 " templates use the name."
             )

@@ -1,4 +1,4 @@
-"""From spec, configuration and templates to the bytes of every generated file."""
+"""From spec, configuration, templates and runtime modules to the bytes of every generated file."""
 
 from __future__ import annotations
 
@@ -13,31 +13,44 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attrs import define
-from jinja2 import BytecodeCache, StrictUndefined, TemplateError
+from jinja2 import (
+    BytecodeCache,
+    ChoiceLoader,
+    DictLoader,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+)
 from jinja2.bccache import Bucket
 from openapi_python_client import Project
-from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import ValidationError
 
 from tools.generate import prose
-from tools.generate.document import Document, GenerationError, refuse, with_text_keys
-from tools.generate.facts import SpecFacts
+from tools.generate.document import Document, GenerationError, load_yaml, refuse
+from tools.generate.facts import SchemaFacts, SpecFacts
 from tools.generate.refusals import check_class, check_endpoint
-from tools.generate.schemas import SchemaFacts
-from tools.generate.settings import load_settings
 
 LINE_LENGTH = 100
 
-# Files that openapi-python-client has no notion of.
-_OWN_FILES = ("answer.py", "body.py", "decode.py", "encode.py", "settings.py")
+# Files that are the same for every spec: copied from the folder `runtime` of the templates.
+RUNTIME = (
+    "answer.py", "body.py", "client.py", "decode.py", "encode.py", "errors.py", "settings.py",
+    "types.py",
+)  # fmt: skip
+
+# The settings of openapi-python-client that this project's templates honor.
+SETTINGS = {
+    "class_overrides", "content_type_overrides", "field_prefix", "generate_all_tags",
+    "http_timeout", "post_hooks", "use_path_prefixes_for_title_model_names",
+}  # fmt: skip
 
 
 @define(frozen=True)
 class Sources:
-    """Where everything that generated code depends on stands.
+    """The paths of everything that generated code depends on.
 
     Attributes:
         spec: The OpenAPI document.
@@ -51,7 +64,7 @@ class Sources:
 
 
 class _Compiled(BytecodeCache):
-    """Templates that were compiled, by their text; half of a run's time goes into compiling."""
+    """Compiled templates, by their text; half of a run's time is for compiling."""
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], bytes] = {}
@@ -69,52 +82,57 @@ _COMPILED = _Compiled()
 
 
 def render(sources: Sources) -> dict[PurePosixPath, bytes]:
-    """Generate the package.
-
-    Args:
-        sources: Spec, configuration and templates.
-
-    Returns:
-        The content of each file by its path inside the package.
+    """Generate the package: the content of each file by its path inside the package.
 
     Raises:
         GenerationError: The generator has an error or a warning, a template meets something it
-            can't write, or the formatter fails.
+            cannot write, or the formatter fails.
     """
-    text, document = _load_spec(sources.spec)
+    text, content = load_yaml(sources.spec)
     config = load_settings(sources.config)
     with tempfile.TemporaryDirectory(prefix="generate-") as folder:
         package = Path(folder, "generated")
-        _build(text, document, config, sources, package)
+        header = _build(text, content, config, sources, package)
         _format(package)
         files = {
             PurePosixPath(path.relative_to(package).as_posix()): path.read_bytes()
-            for path in sorted(package.rglob("*"))
-            if path.is_file()
+            for path in sorted(package.rglob("*.py"))
         }
-    for path, content in files.items():
-        _compile(path, content)
-        if not content.startswith(b"# @generated "):
+    for name in RUNTIME:
+        try:
+            code = (sources.templates / "runtime" / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise GenerationError(f"Cannot read runtime/{name}: {error.strerror}.") from error
+        files[PurePosixPath(name)] = (header + code).encode()
+    for path, written in files.items():
+        _compile(path, written)
+        if not written.startswith(b"# @generated "):
             raise GenerationError(f"The template of {path} does not begin with _header.jinja.")
-    return files
+    return dict(sorted(files.items()))
 
 
-def _load_spec(path: Path) -> tuple[bytes, dict[str, Any]]:
+def load_settings(path: Path) -> ConfigFile:
+    """Read generator-config.yml; reject settings that do not exist or have no effect here."""
+    settings = load_yaml(path)[1]
+    # The generator ignores what it does not know, a misspelled setting included.
+    unknown = sorted(settings.keys() - SETTINGS)
+    overrides = settings.get("class_overrides")
+    for override in overrides.values() if isinstance(overrides, dict) else ():
+        unknown += sorted(dict(override or {}).keys() - ClassOverride.model_fields.keys())
+    if unknown:
+        raise GenerationError(
+            f"{path} has settings that do not exist or have no effect here: {', '.join(unknown)}."
+        )
     try:
-        text = path.read_bytes()
-        document = with_text_keys(YAML(typ="safe").load(text))
-    except OSError as error:
-        raise GenerationError(f"{path} can't be read: {error.strerror}.") from error
-    except (YAMLError, RecursionError) as error:
-        raise GenerationError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise GenerationError(f"{path} holds no OpenAPI document.")
-    return text, document
+        return ConfigFile.model_validate(settings)
+    except ValidationError as error:
+        raise GenerationError(f"{path} has settings that are not valid: {error}") from error
 
 
 def _build(
-    text: bytes, document: dict[str, Any], settings: ConfigFile, sources: Sources, package: Path
-) -> None:
+    text: bytes, content: dict[str, Any], settings: ConfigFile, sources: Sources, package: Path
+) -> str:
+    """Write what depends on the spec, and return the first line of every file."""
     config = Config.from_sources(
         settings,
         MetaType.NONE,
@@ -123,16 +141,24 @@ def _build(
         overwrite=False,
         output_path=package,
     )
-    parsed = GeneratorData.from_dict(document, config=config)
+    parsed = GeneratorData.from_dict(content, config=config)
     if isinstance(parsed, GeneratorError):
         raise GenerationError(_words(parsed))
-    spec = Document.read(text, document)
+    spec = Document.read(text, content)
     for model in [*parsed.models, *parsed.enums]:
         check_class(model)
     for collection in parsed.endpoint_collections_by_tag.values():
         for endpoint in collection.endpoints:
             check_endpoint(spec, endpoint)
-    project = Project(openapi=parsed, config=config, custom_template_path=sources.templates)
+    project = Project(openapi=parsed, config=config)
+    # The generator asks for these; those in RUNTIME replace what it writes.
+    unused = ("client.py", "errors.py", "types.py", "literal_enum.py")
+    project.env.loader = ChoiceLoader(
+        [
+            DictLoader({f"{name}.jinja": "" for name in unused}),
+            FileSystemLoader(sources.templates),
+        ]
+    )
     project.env.undefined = StrictUndefined
     project.env.bytecode_cache = _COMPILED
     project.env.filters["literal"] = repr
@@ -149,17 +175,16 @@ def _build(
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             problems = project.build()
-        for name in _OWN_FILES:
-            content = project.env.get_template(f"{name}.jinja").render()
-            (package / name).write_text(content, encoding="utf-8", newline="\n")
+        header = project.env.get_template("_header.jinja").render()
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise GenerationError(f"A template can't be rendered: {error!r}") from error
+        raise GenerationError(f"A template cannot be rendered: {error!r}") from error
     if problems:
         raise GenerationError("\n".join(_words(problem) for problem in problems))
+    return header
 
 
 def _compile(path: PurePosixPath, content: bytes) -> None:
-    """Refuse what the formatter lets through and Python does not."""
+    """Reject what the formatter accepts and Python does not."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

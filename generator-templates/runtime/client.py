@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """The client that the endpoint functions send through: a thin, typed holder of `httpx` clients."""
 
 import os
@@ -15,17 +14,21 @@ from weakref import WeakKeyDictionary
 import httpx
 from attrs import define, evolve, field
 
+from . import DEFAULT_BASE_URL
+from .answer import RawAnswer
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
 from .errors import ConfigurationError, PipedriveOAuthError, TransportError
 from .settings import (
-    checked_base_url, checked_cookies, checked_header_name, checked_headers, checked_size,
-    checked_switch, checked_timeout, merged,
+    checked_base_url,
+    checked_cookies,
+    checked_header_name,
+    checked_headers,
+    checked_size,
+    checked_switch,
+    checked_timeout,
+    merged,
 )
-from .answer import RawAnswer
-
-DEFAULT_BASE_URL: Final = "{{ spec.server_url | in_double_quote_literal }}"
-"""The server that the spec names."""
 
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 """Seconds to wait for a connection (10), and for each further step of a request (30)."""
@@ -80,12 +83,16 @@ class Client:
     _follow_redirects: bool = field(
         default=False, converter=checked_switch, kw_only=True, alias="follow_redirects"
     )
-    _httpx_args: Mapping[str, Any] = field(factory=dict, kw_only=True, repr=False, alias="httpx_args")
+    _httpx_args: Mapping[str, Any] = field(
+        factory=dict, kw_only=True, repr=False, alias="httpx_args"
+    )
     _given: httpx.Client | None = field(default=None, init=False, repr=False)
     _given_async: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
     _made: httpx.Client | None = field(default=None, init=False, repr=False)
     # By event loop, since a connection dies with the loop that opened it.
-    _made_async: WeakKeyDictionary[Any, httpx.AsyncClient] = field(factory=WeakKeyDictionary, init=False, repr=False)
+    _made_async: WeakKeyDictionary[Any, httpx.AsyncClient] = field(
+        factory=WeakKeyDictionary, init=False, repr=False
+    )
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _process: int = field(factory=os.getpid, init=False, repr=False)
 
@@ -533,9 +540,7 @@ def _not_sendable(operation: str, name: str) -> ConfigurationError:
     )
 
 
-def _typed(
-    operation: str, error: Exception, answer: httpx.Response | None
-) -> PipedriveOAuthError:
+def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> PipedriveOAuthError:
     """Make the package's own error of a failure.
 
     It is raised outside the `except` block: a failure whose text repeats what was to be sent must
@@ -568,3 +573,12 @@ def _typed(
         error = type(error)("The details are withheld: they may hold a secret.")
     failure.__cause__ = error
     return failure
+
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_MAX_RESPONSE_BYTES",
+    "DEFAULT_TIMEOUT",
+    "AuthenticatedClient",
+    "Client",
+]

@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """What the models share: how a value that was not given, or must not be shown, appears."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Any, Final, Literal, Self
 class Unset:
     """The type of `UNSET`, which stands where an optional value was not given."""
 
-    _only: "Unset | None" = None
+    _only: Unset | None = None
 
     def __new__(cls) -> Self:
         """Give the one object of this type."""

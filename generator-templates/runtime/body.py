@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """Reading a body to its end: unpacked, complete, and never larger than allowed."""
 
 from __future__ import annotations

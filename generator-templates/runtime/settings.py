@@ -1,20 +1,18 @@
-{% include "_header.jinja" %}
 """Checks of what a client is made with. No error here repeats a value."""
 
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
+from . import DEFAULT_BASE_URL
 from .encode import header
 from .errors import ConfigurationError
 
 # RFC 9110, section 5.6.2.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-_EXAMPLE: Final = "{{ spec.server_url | in_double_quote_literal }}"
 
 
 def checked_base_url(value: str) -> str:
@@ -32,7 +30,7 @@ def checked_base_url(value: str) -> str:
     problem = _problem_of_url(value)
     if problem:
         raise ConfigurationError(
-            f"base_url {problem}. Give the server's root, for example {_EXAMPLE}."
+            f"base_url {problem}. Give the server's root, for example {DEFAULT_BASE_URL}."
         )
     return value.rstrip("/")
 
@@ -136,7 +134,9 @@ def checked_cookies(value: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ConfigurationError: A name or a value can't go over the wire.
     """
-    cookies = {_checked_name("cookie", name): header("a cookie", text) for name, text in _items(value)}
+    cookies = {
+        _checked_name("cookie", name): header("a cookie", text) for name, text in _items(value)
+    }
     if any(";" in text for text in cookies.values()):
         raise ConfigurationError("A cookie must not hold a semicolon.")
     return cookies
@@ -168,7 +168,9 @@ def merged(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str
         All of them.
     """
     replaced = {name.lower() for name in more}
-    return {name: text for name, text in headers.items() if name.lower() not in replaced} | dict(more)
+    return {name: text for name, text in headers.items() if name.lower() not in replaced} | dict(
+        more
+    )
 
 
 def _items(value: Any) -> list[tuple[Any, Any]]:

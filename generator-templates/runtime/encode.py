@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """What goes into a request, checked before anything is sent. No error here repeats a value."""
 
 import datetime
@@ -58,7 +57,9 @@ def argument(name: str, value: T, expected: type | UnionType) -> T:
         ConfigurationError: It is of another type, or a string that can't be encoded as UTF-8.
     """
     if not isinstance(value, expected):
-        raise ConfigurationError(f"{name} must be {getattr(expected, "__name__", expected)}, not {type(value).__name__}.")
+        raise ConfigurationError(
+            f"{name} must be {getattr(expected, '__name__', expected)}, not {type(value).__name__}."
+        )
     if isinstance(value, str) and not _encodable(value):
         raise ConfigurationError(f"{name} is not valid Unicode: it holds half of a surrogate pair.")
     return value
@@ -117,7 +118,9 @@ def segment(name: str, value: object, expected: type | UnionType) -> str:
     """
     written = word(argument(name, value, expected))
     if written in ("", ".", ".."):
-        raise ConfigurationError(f"{name} must not be empty or dots only: it is a part of the path.")
+        raise ConfigurationError(
+            f"{name} must not be empty or dots only: it is a part of the path."
+        )
     return quote(written, safe="")
 
 
@@ -186,10 +189,7 @@ def form(name: str, body: object, expected: type) -> bytes:
     fields: Mapping[str, Any] = plain(body)
     return urlencode(
         [
-            (
-                argument(f"a field name of {name}", key, str),
-                _form_value(f"{key} of {name}", value),
-            )
+            (argument(f"a field name of {name}", key, str), _form_value(f"{key} of {name}", value))
             for key, value in fields.items()
             if not isinstance(value, Unset)
         ]
@@ -202,7 +202,9 @@ def _form_value(name: str, value: object) -> str:
     if isinstance(value, int | float) and abs(value) < 1e18:
         return str(value)
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a string or a number below 10**18, not {type(value).__name__}.")
+        raise ConfigurationError(
+            f"{name} must be a string or a number below 10**18, not {type(value).__name__}."
+        )
     return argument(name, value, str)
 
 

@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """An answer as it came, and with what was read from it."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """Strict reading of answers: of the type that the spec says, or an error that names the field.
 
 A decoder is a function of a decoded JSON value and the field it stands in, for the error. There is
@@ -44,12 +43,13 @@ _JSON_NAMES: dict[type[object], str] = {
 }
 
 
-
 def _refuse(field: str, wanted: str, value: object) -> NoReturn:
     found = _JSON_NAMES.get(type(value), "a number of too many digits")
     if isinstance(value, float) and not math.isfinite(value):
         found = "a number that JSON does not have"
-    raise InvalidResponseError(f"{_place(field)} must be {wanted}, not {found}", field=field or None)
+    raise InvalidResponseError(
+        f"{_place(field)} must be {wanted}, not {found}", field=field or None
+    )
 
 
 def _place(field: str) -> str:
@@ -74,9 +74,13 @@ def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
         if not isinstance(value, str):
             _refuse(field, "a string", value)
         if len(value) < min_length:
-            raise InvalidResponseError(f"{_place(field)} is shorter than {min_length}", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} is shorter than {min_length}", field=field or None
+            )
         if matches is not None and matches(value) is None:
-            raise InvalidResponseError(f"{_place(field)} has characters that may not be in it", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} has characters that may not be in it", field=field or None
+            )
         if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
             raise InvalidResponseError(f"{_place(field)} is not valid Unicode", field=field or None)
         return value
@@ -97,14 +101,23 @@ def integer(*, minimum: int | None = None) -> Decoder[int]:
     """
 
     def decode(value: object, field: str) -> int:
-        if isinstance(value, str) and 0 < len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal():
+        if (
+            isinstance(value, str)
+            and 0 < len(value) <= _MAX_DIGITS
+            and value.isascii()
+            and value.isdecimal()
+        ):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             _refuse(field, "an integer", value)
         if abs(value) >= 10**_MAX_DIGITS:
-            raise InvalidResponseError(f"{_place(field)} has more than {_MAX_DIGITS} digits", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} has more than {_MAX_DIGITS} digits", field=field or None
+            )
         if minimum is not None and value < minimum:
-            raise InvalidResponseError(f"{_place(field)} is less than {minimum}", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} is less than {minimum}", field=field or None
+            )
         return value
 
     return decode
@@ -125,9 +138,13 @@ def number(*, minimum: float | None = None) -> Decoder[float]:
         if not isinstance(value, int | float) or isinstance(value, bool):
             _refuse(field, "a number", value)
         if not abs(value) < float("inf"):
-            raise InvalidResponseError(f"{_place(field)} is not a finite number", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} is not a finite number", field=field or None
+            )
         if minimum is not None and value < minimum:
-            raise InvalidResponseError(f"{_place(field)} is less than {minimum}", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} is less than {minimum}", field=field or None
+            )
         return float(value)
 
     return decode
@@ -161,7 +178,9 @@ def timestamp(value: object, field: str) -> datetime.datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise InvalidResponseError(f"{_place(field)} is no ISO 8601 time with an offset", field=field or None)
+        raise InvalidResponseError(
+            f"{_place(field)} is no ISO 8601 time with an offset", field=field or None
+        )
     return moment
 
 
@@ -201,7 +220,9 @@ def enumeration(members: type[E]) -> Decoder[E]:
     def decode(value: object, field: str) -> E:
         known = isinstance(value, str | int) and (type(value), value) in by_value
         if not known:
-            raise InvalidResponseError(f"{_place(field)} is none of the values that the spec names", field=field or None)
+            raise InvalidResponseError(
+                f"{_place(field)} is none of the values that the spec names", field=field or None
+            )
         return by_value[type(value), value]
 
     return decode
@@ -267,7 +288,9 @@ def one_of(*decoders: Decoder[Any]) -> Decoder[Any]:
                 return decoder(value, field)
             except InvalidResponseError:
                 continue
-        raise InvalidResponseError(f"{_place(field)} is of none of the types that the spec allows", field=field or None)
+        raise InvalidResponseError(
+            f"{_place(field)} is of none of the types that the spec allows", field=field or None
+        )
 
     return decode
 
@@ -337,9 +360,7 @@ def json_body(answer: RawAnswer, decoder: Decoder[T]) -> T:
     if problem == _NO_NUMBER:
         _decode(parsed, answer, decoder)  # to name the field, where the spec has one
     raise InvalidResponseError(
-        f"the body is not JSON ({problem})",
-        status_code=answer.status_code,
-        headers=answer.headers,
+        f"the body is not JSON ({problem})", status_code=answer.status_code, headers=answer.headers
     )
 
 
@@ -411,8 +432,5 @@ def _decode(parsed: object, answer: RawAnswer, decoder: Decoder[T]) -> T:
         return decoder(parsed, "")
     except InvalidResponseError as error:
         raise InvalidResponseError(
-            error.problem,
-            field=error.field,
-            status_code=answer.status_code,
-            headers=answer.headers,
+            error.problem, field=error.field, status_code=answer.status_code, headers=answer.headers
         ) from None

@@ -1,4 +1,3 @@
-{% include "_header.jinja" %}
 """Errors that the endpoint functions raise.
 
 They are the root of the package's error tree; the rest of it stands in
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
     import httpx
 
 
-def _restore(error_class: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+def _restore(
+    error_class: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
     error = error_class.__new__(error_class)
     error.args = args
     error.__dict__.update(state)
@@ -106,5 +107,10 @@ class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own
         )
 
 
-__all__ = ["ConfigurationError", "InvalidResponseError", "PipedriveOAuthError", "TransportError",
-"UnexpectedStatus"]
+__all__ = [
+    "ConfigurationError",
+    "InvalidResponseError",
+    "PipedriveOAuthError",
+    "TransportError",
+    "UnexpectedStatus",
+]

@@ -15,8 +15,8 @@ from benchmarks.results import Table
 from benchmarks.rivals import OPENAPI_GENERATOR, STOCK, generated
 from benchmarks.token_server import ANSWER
 from pipedrive_oauth_client import GetTokensResponse, Token
-from pipedrive_oauth_client.generated.answer import RawAnswer
 from pipedrive_oauth_client.generated.decode import json_body, model
+from pipedrive_oauth_client.generated.response import RawResponse
 
 ROUNDS, REPETITIONS = 20, 1_000
 BODY = json.dumps({**ANSWER, "refresh_token": "1:1:" + "0" * 60}).encode()
@@ -40,7 +40,7 @@ def _ways() -> list[tuple[str, Callable[[], object]]]:
     authlib = importlib.import_module("authlib.oauth2.rfc6749").OAuth2Token
     oauthlib = importlib.import_module("oauthlib.oauth2.rfc6749.parameters").parse_token_response
     text = BODY.decode()
-    raw = RawAnswer(200, httpx.Headers(), BODY)
+    raw = RawResponse(200, httpx.Headers(), BODY)
     now = datetime.now(UTC)
 
     def ours() -> GetTokensResponse:

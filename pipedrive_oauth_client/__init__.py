@@ -39,7 +39,6 @@ if TYPE_CHECKING:
         UnexpectedStatus,
     )
     from pipedrive_oauth_client.flow import PipedriveOAuth
-    from pipedrive_oauth_client.generated.answer import Response
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
         get_tokens,
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
         RefreshTokensRequest,
         RevokeTokensRequest,
     )
+    from pipedrive_oauth_client.generated.response import Response
     from pipedrive_oauth_client.generated.types import UNSET, Unset
     from pipedrive_oauth_client.retries import RetryPolicy
     from pipedrive_oauth_client.tokens import Token
@@ -121,7 +121,7 @@ _NAMES = {
         "RefreshTokensRequest",
         "RevokeTokensRequest",
     ),
-    "generated.answer": ("Response",),
+    "generated.response": ("Response",),
     "generated.types": ("UNSET", "Unset"),
     "retries": ("RetryPolicy",),
     "tokens": ("Token",),

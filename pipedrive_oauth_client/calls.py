@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.client import Client
+from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.retries import RetryPolicy
 
 __all__ = ["Call", "Operation", "Plan", "make", "make_async"]

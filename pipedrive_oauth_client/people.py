@@ -20,7 +20,7 @@ from pipedrive_oauth_client.errors import (
     ServerError,
     TokenRequestError,
 )
-from pipedrive_oauth_client.generated.answer import RawAnswer
+from pipedrive_oauth_client.generated.response import RawResponse
 from pipedrive_oauth_client.retry_after import read_retry_after
 
 __all__ = ["ME_PATH", "PipedriveUser", "account_key", "read_user", "whole_number"]
@@ -66,7 +66,7 @@ def account_key(company_id: int, user_id: int) -> str:
     return f"{company_id}:{user_id}"
 
 
-def read_user(answer: RawAnswer, *, now: datetime) -> PipedriveUser:
+def read_user(answer: RawResponse, *, now: datetime) -> PipedriveUser:
     """Read what the API answers.
 
     Args:
@@ -131,7 +131,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _refusal(answer: RawAnswer, now: datetime) -> PipedriveOAuthError:
+def _refusal(answer: RawResponse, now: datetime) -> PipedriveOAuthError:
     status = answer.status_code
     if status < 400:
         return InvalidResponseError(

@@ -21,7 +21,6 @@ from pipedrive_oauth_client.clock import read
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.destinations import refuse_plain_http, refuse_strange_api_domain
 from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
-from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
 from pipedrive_oauth_client.generated.encode import argument
@@ -31,6 +30,7 @@ from pipedrive_oauth_client.generated.models import (
     RefreshTokensRequest,
     RevokeTokensRequest,
 )
+from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.retries import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 

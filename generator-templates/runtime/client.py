@@ -15,10 +15,10 @@ import httpx
 from attrs import define, evolve, field
 
 from . import DEFAULT_BASE_URL
-from .answer import RawAnswer
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
 from .errors import ConfigurationError, PipedriveOAuthError, TransportError
+from .response import RawResponse
 from .settings import (
     checked_base_url,
     checked_cookies,
@@ -276,7 +276,7 @@ class Client:
         headers: Mapping[str, str],
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         **kwargs: Any,
-    ) -> RawAnswer:
+    ) -> RawResponse:
         """Send a request and read its answer.
 
         The endpoint functions do this.
@@ -313,7 +313,7 @@ class Client:
                     body.add(chunk)
                     if body.failure is not None:
                         break
-                return RawAnswer(answer.status_code, answer.headers, body.finish())
+                return RawResponse(answer.status_code, answer.headers, body.finish())
         except _FAILURES as error:
             failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
         raise failure
@@ -326,7 +326,7 @@ class Client:
         headers: Mapping[str, str],
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         **kwargs: Any,
-    ) -> RawAnswer:
+    ) -> RawResponse:
         """Send a request and read its answer without blocking.
 
         The endpoint functions do this.
@@ -368,7 +368,7 @@ class Client:
                         body.add(chunk)
                         if body.failure is not None:
                             reading.cancel()
-                return RawAnswer(answer.status_code, answer.headers, body.finish())
+                return RawResponse(answer.status_code, answer.headers, body.finish())
         except _FAILURES as error:
             failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
         raise failure
@@ -520,10 +520,10 @@ def _is_closed(loop: Any) -> bool:
     return bool(loop.is_closed()) if hasattr(loop, "is_closed") else False
 
 
-def _already_read(answer: httpx.Response, max_bytes: int) -> RawAnswer:
+def _already_read(answer: httpx.Response, max_bytes: int) -> RawResponse:
     if len(answer.content) > max_bytes:
         raise unusable(answer, "the body is larger than max_response_bytes")
-    return RawAnswer(answer.status_code, answer.headers, answer.content)
+    return RawResponse(answer.status_code, answer.headers, answer.content)
 
 
 # Not httpx.HTTPError: a hook of the user's may raise an httpx.HTTPStatusError, which is theirs.

@@ -23,7 +23,7 @@ from .types import UNSET, Unset
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from .answer import RawAnswer
+    from .response import RawResponse
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -342,7 +342,7 @@ def fields_of(source: object) -> dict[str, Any]:
     return dict(source)
 
 
-def json_body(answer: RawAnswer, decoder: Decoder[T]) -> T:
+def json_body(answer: RawResponse, decoder: Decoder[T]) -> T:
     """Read the body of a successful answer.
 
     Args:
@@ -365,7 +365,7 @@ def json_body(answer: RawAnswer, decoder: Decoder[T]) -> T:
     )
 
 
-def json_error_body(answer: RawAnswer, decoder: Decoder[T]) -> T | None:
+def json_error_body(answer: RawResponse, decoder: Decoder[T]) -> T | None:
     """Read the body of an error answer, which may be a page of some server on the way.
 
     Args:
@@ -428,7 +428,7 @@ _STRICT = json.JSONDecoder(parse_int=_parse_int, parse_constant=_refuse_constant
 _LENIENT = json.JSONDecoder(parse_int=_parse_int)
 
 
-def _decode(parsed: object, answer: RawAnswer, decoder: Decoder[T]) -> T:
+def _decode(parsed: object, answer: RawResponse, decoder: Decoder[T]) -> T:
     try:
         return decoder(parsed, "")
     except InvalidResponseError as error:

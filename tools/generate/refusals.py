@@ -26,7 +26,7 @@ _FIELD_NAMES = {
     "additional_keys",
 }  # fmt: skip
 _CLASS_NAMES = {
-    "Response", "Unset", "UNSET", "Any", "Client", "AuthenticatedClient", "RawAnswer",
+    "Response", "Unset", "UNSET", "Any", "Client", "AuthenticatedClient", "RawResponse",
     "UnexpectedStatus",
 }  # fmt: skip
 

@@ -37,8 +37,8 @@ LINE_LENGTH = 100
 
 # Files that are the same for every spec: copied from the folder `runtime` of the templates.
 RUNTIME = (
-    "answer.py", "body.py", "client.py", "decode.py", "encode.py", "errors.py", "settings.py",
-    "types.py",
+    "body.py", "client.py", "decode.py", "encode.py", "errors.py", "settings.py",
+    "response.py", "types.py",
 )  # fmt: skip
 
 # The settings of openapi-python-client that this project's templates honor.

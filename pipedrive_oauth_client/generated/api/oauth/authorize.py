@@ -6,12 +6,12 @@
 
 from typing import Any
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
 from ...encode import address, argument, plain
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
+from ...response import RawResponse, Response
 from ...types import UNSET, Unset
 
 
@@ -69,7 +69,7 @@ def _get_kwargs(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> OAuthErrorResponse | None:
     status_code = answer.status_code
     if status_code == 200:
@@ -86,7 +86,7 @@ def _parse_response(
 
 
 def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> Response[OAuthErrorResponse | None]:
     return Response(
         status_code=answer.status_code,

@@ -6,7 +6,6 @@
 
 from typing import Any
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_body, json_error_body, model
 from ...encode import address, argument, form, header, word
@@ -14,6 +13,7 @@ from ...errors import UnexpectedStatus
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.refresh_tokens_request import RefreshTokensRequest
+from ...response import RawResponse, Response
 
 
 def _path() -> str:
@@ -55,7 +55,7 @@ def _get_kwargs(*, body: RefreshTokensRequest, authorization: str) -> dict[str, 
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> GetTokensResponse | OAuthErrorResponse | None:
     status_code = answer.status_code
     if status_code == 200:
@@ -74,7 +74,7 @@ def _parse_response(
 
 
 def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> Response[GetTokensResponse | OAuthErrorResponse | None]:
     return Response(
         status_code=answer.status_code,

@@ -6,13 +6,13 @@
 
 from typing import Any
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
 from ...decode import json_error_body, model
 from ...encode import address, argument, form, header, word
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.revoke_tokens_request import RevokeTokensRequest
+from ...response import RawResponse, Response
 
 
 def _path() -> str:
@@ -54,7 +54,7 @@ def _get_kwargs(*, body: RevokeTokensRequest, authorization: str) -> dict[str, A
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> OAuthErrorResponse | None:
     status_code = answer.status_code
     if status_code == 200:
@@ -73,7 +73,7 @@ def _parse_response(
 
 
 def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, answer: RawResponse
 ) -> Response[OAuthErrorResponse | None]:
     return Response(
         status_code=answer.status_code,

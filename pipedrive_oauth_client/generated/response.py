@@ -11,7 +11,7 @@ from attrs import define, field
 from .types import counted
 
 
-class RawAnswer(NamedTuple):
+class RawResponse(NamedTuple):
     """An answer as it came over the wire, decompressed and complete."""
 
     status_code: int
@@ -19,7 +19,7 @@ class RawAnswer(NamedTuple):
     content: bytes
 
     def __repr__(self) -> str:
-        return f"RawAnswer(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
+        return f"RawResponse(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
 
 
 T = TypeVar("T")
@@ -42,4 +42,4 @@ class Response(Generic[T]):
     parsed: T | None
 
 
-__all__ = ["RawAnswer", "Response"]
+__all__ = ["RawResponse", "Response"]

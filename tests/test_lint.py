@@ -44,8 +44,8 @@ FAULTS: dict[str, tuple[str, str]] = {
     "no-invalid-parameter-examples": ("example: 3f9a1c07d2b84e65", "example: 5"),
     "no-invalid-media-type-examples": ("expires_in: 3599", "expires_in: soon"),
     "operation-description": (
-        "      description: |\n        Makes a token worthless.",
-        "      x-description: |\n        Makes a token worthless.",
+        "      description: |\n        Makes a token invalid.",
+        "      x-description: |\n        Makes a token invalid.",
     ),
     "operation-operationId-unique": ("operationId: revoke_tokens", "operationId: get_tokens"),
     "operation-singular-tag": ("tags: [Oauth]", "tags: [Oauth, Other]"),
@@ -69,11 +69,11 @@ FAULTS: dict[str, tuple[str, str]] = {
     "rule/no-slash-at-the-end-of-a-path": ("  /oauth/revoke:", "  /oauth/revoke/:"),
     "rule/request-body-description": ("        description: The token to revoke, as a form.\n", ""),
     "rule/response-description": (
-        "description: The token is worth nothing now, or was not known. There is no body to read.",
+        "description: The token is invalid now, or was not known. There is no body to read.",
         "description: ''",
     ),
     "rule/header-description": (
-        "          description: The scheme that the service wants, `Basic`.\n",
+        "          description: The scheme that the service requires, `Basic`.\n",
         "",
     ),
     "rule/schema-description": ("      description: The form of a refresh token grant.\n", ""),

@@ -1,4 +1,4 @@
-"""Reading a body to its end: unpacked, complete, and never larger than allowed."""
+"""Reading a body to its end: decompressed, complete, and never larger than allowed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import httpx
 from .errors import InvalidResponseError
 
 ACCEPT_ENCODING: Final = "gzip, deflate"
-"""The codings that are asked for: those that can be unpacked step by step, to a bounded size."""
+"""The requested codings: those that can be decompressed step by step, to a bounded size."""
 
 
-class _Unpacker(Protocol):
-    """What zlib gives no public name to."""
+class _Decompressor(Protocol):
+    """A type of zlib that has no public name."""
 
     @property
     def eof(self) -> bool: ...
@@ -25,88 +25,73 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def unusable(answer: httpx.Response | None, problem: str) -> InvalidResponseError:
-    """Make the error of an answer whose body can't be read.
-
-    Args:
-        answer: The answer, if it got that far.
-        problem: What is wrong with the body.
-
-    Returns:
-        The error, not raised yet.
-    """
-    if answer is None:
+def unusable(response: httpx.Response | None, problem: str) -> InvalidResponseError:
+    """Make the error of a response whose body cannot be read."""
+    if response is None:
         return InvalidResponseError(problem)
-    return InvalidResponseError(problem, status_code=answer.status_code, headers=answer.headers)
+    return InvalidResponseError(problem, status_code=response.status_code, headers=response.headers)
 
 
 class Body:
-    """Collects the body of an answer as it arrives.
+    """Collects the body of a response as it arrives.
 
-    httpx unpacks whatever has arrived in one go, and a few kilobytes can unpack to gigabytes. Here
-    unpacking stops where the largest size is reached. One member of gzip or one stream of zlib is
-    read, which is what servers send.
+    httpx decompresses whatever has arrived in one go, and a few kilobytes can become gigabytes.
+    Here decompression stops at the largest allowed size. One member of gzip or one stream of zlib
+    is read, which is what servers send.
 
     Attributes:
-        failure: Why the rest need not be read any more, once that is so.
+        failure: Why the rest need not be read.
     """
 
-    def __init__(self, answer: httpx.Response, max_bytes: int) -> None:
+    def __init__(self, response: httpx.Response, max_bytes: int) -> None:
         self.failure: InvalidResponseError | None = None
-        self._answer = answer
+        self._response = response
         self._room = max_bytes
         self._chunks: list[bytes] = []
-        self._unpackers: list[_Unpacker] = []
-        for coding in reversed(answer.headers.get("Content-Encoding", "").lower().split(",")):
+        self._decompressors: list[_Decompressor] = []
+        for coding in reversed(response.headers.get("Content-Encoding", "").lower().split(",")):
             if coding.strip() in ("gzip", "x-gzip", "deflate"):
                 # Tells gzip from zlib by how the data begins.
-                self._unpackers.append(zlib.decompressobj(zlib.MAX_WBITS | 32))
+                self._decompressors.append(zlib.decompressobj(zlib.MAX_WBITS | 32))
             elif coding.strip() not in ("", "identity"):
-                self._fail("the body is packed in a way that was not asked for")
+                self._fail("the body has a content coding that was not requested")
 
-    def add(self, packed: bytes) -> None:
-        """Take what has arrived, unless there is a failure already.
-
-        Args:
-            packed: Bytes as they came over the wire.
-        """
-        for unpacker in self._unpackers:
+    def add(self, data: bytes) -> None:
+        """Add bytes as they came over the wire, unless there is a failure already."""
+        for decompressor in self._decompressors:
             if self.failure is None:
-                packed = self._unpack(unpacker, packed)
-        self._room -= len(packed)
+                data = self._decompress(decompressor, data)
+        self._room -= len(data)
         if self._room < 0:
             self._fail("the body is larger than max_response_bytes")
         if self.failure is None:
-            self._chunks.append(packed)
+            self._chunks.append(data)
 
     def finish(self) -> bytes:
-        """Give the whole body once all of it has arrived.
-
-        Returns:
-            The body, unpacked.
+        """Return the whole body once all of it has arrived.
 
         Raises:
-            InvalidResponseError: The body is too large, can't be unpacked, or ends too early.
+            InvalidResponseError: The body is too large, cannot be decompressed, or ends too early.
         """
-        if any(self._chunks) and not all(unpacker.eof for unpacker in self._unpackers):
-            self._fail("the body can't be decompressed: it is cut short")
+        if any(self._chunks) and not all(decompressor.eof for decompressor in self._decompressors):
+            self._fail("the body cannot be decompressed: it is cut short")
         if self.failure is not None:
             raise self.failure
         return b"".join(self._chunks)
 
-    def _unpack(self, unpacker: _Unpacker, packed: bytes) -> bytes:
+    def _decompress(self, decompressor: _Decompressor, data: bytes) -> bytes:
         # One byte more than there is room for is enough to know that there is too much.
-        unpacked = b""
+        decompressed = b""
         try:
-            unpacked = unpacker.decompress(packed, self._room + 1)
+            decompressed = decompressor.decompress(data, self._room + 1)
         except zlib.error:
-            self._fail("the body can't be decompressed")
-        if unpacker.unconsumed_tail:
+            self._fail("the body cannot be decompressed")
+        if decompressor.unconsumed_tail:
             self._fail("the body is larger than max_response_bytes")
-        if unpacker.unused_data:
-            self._fail("the body can't be decompressed: something follows it")
-        return unpacked
+        if decompressor.unused_data:
+            self._fail("the body cannot be decompressed: more data follows it")
+        return decompressed
 
     def _fail(self, problem: str) -> None:
         if self.failure is None:
-            self.failure = unusable(self._answer, problem)
+            self.failure = unusable(self._response, problem)

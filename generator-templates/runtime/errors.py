@@ -1,7 +1,7 @@
 """Errors that the endpoint functions raise.
 
-They are the root of the package's error tree; the rest of it stands in
-`pipedrive_oauth_client.errors`. No text of theirs ever contains a request, a response body, or a
+They are the root of the package's error tree; the rest of the tree is in
+`pipedrive_oauth_client.errors`. Their messages never contain a request, a response body or a
 header.
 """
 
@@ -28,27 +28,27 @@ class PipedriveOAuthError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
         # By default an exception is unpickled by calling its class with `args`, which fails where
-        # the constructor takes anything else; errors have to survive the way back from a worker
+        # the constructor takes anything else; errors must survive the way back from a worker
         # process.
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
 class ConfigurationError(PipedriveOAuthError):
-    """An argument or a setting can't be right, so nothing was sent.
+    """An argument or a setting is not valid, so nothing was sent.
 
-    The message names the argument and says what it has to be.
+    The message names the argument and says what it must be.
     """
 
 
 class TransportError(PipedriveOAuthError):
-    """No complete answer arrived.
+    """No complete response arrived.
 
-    The service could not be reached, was too slow, or the connection broke off on the way. The
+    The service could not be reached or was too slow, or the connection failed on the way. The
     `httpx` exception is the `__cause__`.
 
     Attributes:
-        maybe_sent: False where the request never left, so that it can be repeated without harm;
-            True where the service may have acted on it.
+        maybe_sent: False if the request was never sent, so that it can be repeated without harm;
+            True if the service may have acted on it.
     """
 
     def __init__(self, message: str, *, maybe_sent: bool) -> None:
@@ -57,14 +57,14 @@ class TransportError(PipedriveOAuthError):
 
 
 class InvalidResponseError(PipedriveOAuthError):
-    """An answer arrived but is not what the spec describes.
+    """A response arrived but is not what the spec describes.
 
     Attributes:
         problem: What is wrong with it, without its content.
-        field: The field at fault as the service spells it, for example `expires_in`; None where it
-            is the whole body.
-        status_code: The HTTP status of the answer; None where a plain dictionary was read.
-        headers: The headers of the answer, looked up without regard to case; None likewise.
+        field: The invalid field as the service spells it, for example `expires_in`; None for the
+            whole body.
+        status_code: The HTTP status of the response; None where a plain dictionary was read.
+        headers: The headers of the response, looked up without regard to case; None likewise.
     """
 
     def __init__(
@@ -79,20 +79,20 @@ class InvalidResponseError(PipedriveOAuthError):
         self.field = field
         self.status_code = status_code
         self.headers = headers
-        source = "This data" if status_code is None else f"The answer with status {status_code}"
+        source = "this data" if status_code is None else f"the response with status {status_code}"
         super().__init__(
-            f"{source} can't be used: {problem}. A proxy or another service may have answered in"
-            " place of the real one: check base_url and the network, then try again."
+            f"Cannot use {source}: {problem}. A proxy or another service may have responded instead"
+            " of the expected one: check base_url and the network, then try again."
         )
 
 
 class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own name for it
-    """The status of the answer is not in the spec, and `raise_on_unexpected_status` is set.
+    """The status of the response is not in the spec, and `raise_on_unexpected_status` is set.
 
     Attributes:
-        status_code: The HTTP status of the answer.
+        status_code: The HTTP status of the response.
         content: The body; it may hold secrets, so it is not part of the message.
-        headers: The headers of the answer, looked up without regard to case.
+        headers: The headers of the response, looked up without regard to case.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own
         self.content = content
         self.headers = headers
         super().__init__(
-            f"The service answered with status {status_code}, which the spec does not describe."
-            " Look at `content` of this error, with care for secrets, and at base_url."
+            f"The service responded with status {status_code}, which the spec does not describe."
+            " Check base_url, and look at `content` of this error, which may hold secrets."
         )
 
 

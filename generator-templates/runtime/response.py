@@ -1,4 +1,4 @@
-"""An answer as it came, and with what was read from it."""
+"""A response as it came, and with what was read from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .types import counted
 
 
 class RawResponse(NamedTuple):
-    """An answer as it came over the wire, decompressed and complete."""
+    """A response as it came over the wire, decompressed and complete."""
 
     status_code: int
     headers: httpx.Headers
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 @define
 class Response(Generic[T]):
-    """An answer as it came, beside what was read from it.
+    """A response as it came, with what was read from it.
 
     Attributes:
         status_code: The HTTP status, any number that a server may send.
-        content: The body; hidden in `repr`, since a token answer is nothing but secrets.
-        headers: The headers, looked up without regard to case; hidden in `repr` likewise.
+        content: The body; hidden in `repr`, since the body of a token response is all secrets.
+        headers: The headers, looked up without regard to case; also hidden in `repr`.
         parsed: The model that the spec gives for this status, or None.
     """
 

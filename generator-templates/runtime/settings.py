@@ -1,4 +1,4 @@
-"""Checks of what a client is made with. No error here repeats a value."""
+"""Checks of the arguments of a client. No error here repeats a value."""
 
 import math
 import re
@@ -16,17 +16,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def checked_base_url(value: str) -> str:
-    """Check the root of the server.
-
-    Args:
-        value: An `http://` or `https://` URL of a host, perhaps with a path.
-
-    Returns:
-        The URL without a slash at its end.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return the root of the server, an http(s) URL of a host, without a slash at its end."""
     problem = _problem_of_url(value)
     if problem:
         raise ConfigurationError(
@@ -39,101 +29,51 @@ def _problem_of_url(value: object) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
     if not value.isprintable() or any(each in value for each in " \\?#@"):
-        return "must not hold a blank, a line break, a backslash, a user, a query or a fragment"
+        return "must not hold a space, a line break, a backslash, a user, a query or a fragment"
     try:
         url = httpx.URL(value)
         scheme, host, port = url.scheme, url.host, url.port
     except (httpx.InvalidURL, UnicodeError):
-        return "is no URL"
+        return "is not a URL"
     if scheme not in ("http", "https"):
         return "must begin with https:// (or http:// for a local server)"
     if value.count("[") != value.count("]") or not all(host.removesuffix(".").split(".")):
         return "must name a host"
-    return None if port is None or 0 < port < 65536 else "must name a port that can be"
+    return None if port is None or 0 < port < 65536 else "must name a valid port"
 
 
 def checked_timeout(value: httpx.Timeout | float | None) -> httpx.Timeout | float | None:
-    """Check a timeout.
-
-    Args:
-        value: Seconds above zero, an `httpx.Timeout`, or None for no limit.
-
-    Returns:
-        The timeout.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return a timeout: seconds above zero, an `httpx.Timeout`, or None for no limit."""
     if value is None or isinstance(value, httpx.Timeout):
         return value
     if type(value) not in (int, float):
         raise ConfigurationError("timeout must be seconds, an httpx.Timeout, or None.")
     if not math.isfinite(value) or value <= 0:
-        raise ConfigurationError("timeout must be above zero seconds; None is for no limit.")
+        raise ConfigurationError("timeout must be above zero seconds; None means no limit.")
     return value
 
 
 def checked_switch(value: bool) -> bool:
-    """Check what is either on or off.
-
-    Args:
-        value: True or False; a word like "no" would count as on.
-
-    Returns:
-        The same.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return a bool; a word like "no" would count as true."""
     if not isinstance(value, bool):
-        raise ConfigurationError("follow_redirects and raise_on_unexpected_status take a bool.")
+        raise ConfigurationError("follow_redirects and raise_on_unexpected_status must be a bool.")
     return value
 
 
 def checked_size(value: int) -> int:
-    """Check the largest size of a body.
-
-    Args:
-        value: Bytes, at least 1.
-
-    Returns:
-        The size.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return the largest size of a body in bytes, at least 1."""
     if type(value) is not int or value < 1:
         raise ConfigurationError("max_response_bytes must be a whole number of at least 1.")
     return value
 
 
 def checked_headers(value: Mapping[str, str]) -> dict[str, str]:
-    """Check headers.
-
-    Args:
-        value: The headers by name.
-
-    Returns:
-        The headers.
-
-    Raises:
-        ConfigurationError: A name or a value can't go over the wire.
-    """
+    """Return headers whose names and values HTTP allows."""
     return {_checked_name("header", name): header("a header", text) for name, text in _items(value)}
 
 
 def checked_cookies(value: Mapping[str, str]) -> dict[str, str]:
-    """Check cookies.
-
-    Args:
-        value: The cookies by name.
-
-    Returns:
-        The cookies.
-
-    Raises:
-        ConfigurationError: A name or a value can't go over the wire.
-    """
+    """Return cookies whose names and values HTTP allows."""
     cookies = {
         _checked_name("cookie", name): header("a cookie", text) for name, text in _items(value)
     }
@@ -143,34 +83,15 @@ def checked_cookies(value: Mapping[str, str]) -> dict[str, str]:
 
 
 def checked_header_name(value: str) -> str:
-    """Check the name of a header.
-
-    Args:
-        value: The name.
-
-    Returns:
-        The name.
-
-    Raises:
-        ConfigurationError: It can't go over the wire.
-    """
+    """Return the name of a header that HTTP allows."""
     return _checked_name("header", value)
 
 
 def merged(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Add headers to others, in place of those of the same name in whatever case.
-
-    Args:
-        headers: The headers there are.
-        more: The headers to add.
-
-    Returns:
-        All of them.
-    """
+    """Add headers to others; they replace those of the same name in any case."""
     replaced = {name.lower() for name in more}
-    return {name: text for name, text in headers.items() if name.lower() not in replaced} | dict(
-        more
-    )
+    kept = {name: text for name, text in headers.items() if name.lower() not in replaced}
+    return kept | dict(more)
 
 
 def _items(value: Any) -> list[tuple[Any, Any]]:
@@ -182,6 +103,6 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
 def _checked_name(kind: str, name: object) -> str:
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ConfigurationError(
-            f"The name of a {kind} must be a string of ASCII letters, digits and the like."
+            f"The name of a {kind} must be a string of ASCII letters, digits and hyphens."
         )
     return name

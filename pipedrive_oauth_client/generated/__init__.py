@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL: Final = "https://oauth.pipedrive.com"
 """The server that the spec names."""
 
-SPEC_SHA256: Final = "839b781353d829703bdc2e821af157900e2661151136c24fcb36bd84caddedd0"
+SPEC_SHA256: Final = "bc670f3c1ede0ad20ce575fcca7c1e570c8865c27bc5a87ff92eac004f51689a"
 """SHA-256 of the openapi.yaml (line ends as LF) that this package was generated from."""
 
 __all__ = ("DEFAULT_BASE_URL", "SPEC_SHA256", "AuthenticatedClient", "Client")

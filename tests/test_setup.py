@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tools import bootstrap, noskips, once
-from tools.lint.__main__ import NPM_TROUBLE, new_enough
 from tools.lock.check import entries, faults_of
 
 if TYPE_CHECKING:
@@ -263,16 +262,6 @@ def test_failed_step_says_what_to_do(
     assert printed in capsys.readouterr().err
 
 
-def test_every_advice_about_npm_is_found(tmp_path: Path) -> None:
-    """Each sign of trouble with npm is a regular expression that finds itself."""
-    for sign, advice in NPM_TROUBLE.items():
-        for word in sign.split("|"):
-            command = [sys.executable, "-c", f"import sys; sys.exit('npm error code {word}')"]
-            with once.held(tmp_path / "lock") as lock, pytest.raises(once.SetupError) as told:
-                once.run_logged(command, log=tmp_path / "log", lock=lock, trouble=NPM_TROUBLE)
-            assert str(told.value) == advice
-
-
 def test_callers_settings_do_not_lead_pip_astray(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,21 +420,6 @@ def test_linter_is_locked_without_addresses() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", package["version"]), name
         assert package["integrity"].startswith("sha512-"), name
     assert "://" not in text
-
-
-@pytest.mark.parametrize(
-    ("version", "fits"),
-    [
-        ("v22.12.0\n", True),
-        ("v24.1.0\n", True),
-        ("v22.11.0\n", False),
-        ("v9.99.0", False),
-        ("", False),
-    ],
-)
-def test_node_is_taken_from_the_machine_if_new_enough(version: str, fits: bool) -> None:
-    """The linter's own minimum decides, not the order of characters."""
-    assert new_enough(version) is fits
 
 
 @pytest.mark.parametrize(

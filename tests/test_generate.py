@@ -129,8 +129,8 @@ def test_models_require_what_the_spec_requires(name: str) -> None:
 
 
 @for_each_operation
-def test_accept_names_the_types_of_the_successful_answers(operation: Operation) -> None:
-    """The `Accept` header is what the spec's 2xx answers come as."""
+def test_accept_names_the_types_of_the_successful_responses(operation: Operation) -> None:
+    """The `Accept` header is what the spec's 2xx responses come as."""
     wanted = [
         kind
         for status, node in operation.node["responses"].items()

@@ -1,4 +1,4 @@
-"""The same spec gives the same bytes, whoever generates, where, and with which settings."""
+"""The same spec gives the same bytes, in every folder, environment and locale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can't be generated is refused in words, before anything is written."""
+"""What can't be generated is rejected in words, before anything is written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def refused(project: Path, change: Change, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Check that a changed project is refused with words that help, and that nothing is written."""
+def rejected(project: Path, change: Change, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that a changed project is rejected with a helpful message and writes nothing."""
     change(project)
     before = snapshot(project)
     assert generate(project) == 2
@@ -98,7 +98,7 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
     "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/nothing"),
     "a schema nowhere": (swap("schemas/Thing'}", "schemas/Thong'}"), "Thong"),
     "a field nowhere": (field("{$ref: '#/components/schemas/Thong'}"), "Thong"),
-    "an answer nowhere": (
+    "a response nowhere": (
         swap(
             "        '200':\n",
             "        '404': {$ref: '#/components/responses/No'}\n        '200':\n",
@@ -137,14 +137,14 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
         "make_thing",
     ),
     "an optional body": (swap("        required: true\n", ""), "make_thing"),
-    "an answer of text": (
+    "a response of text": (
         swap(
             "            application/json:\n              schema: {$ref: '#/comp",
             "            text/plain:\n              schema: {$ref: '#/comp",
         ),
         "response.text",
     ),
-    "an answer of an unknown kind": (
+    "a response of an unknown kind": (
         swap("            application/json:", "            image/png:"),
         "image/png",
     ),
@@ -190,11 +190,11 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize(("change", "words"), BROKEN_SPECS.values(), ids=BROKEN_SPECS.keys())
-def test_broken_spec_is_refused(
+def test_broken_spec_is_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """A spec that can't become strict code ends with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)
 
 
 def config(content: str) -> Change:
@@ -228,11 +228,11 @@ BROKEN_SETTINGS: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize(("change", "words"), BROKEN_SETTINGS.values(), ids=BROKEN_SETTINGS.keys())
-def test_broken_settings_are_refused(
+def test_broken_settings_are_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """Settings that are wrong or without effect end with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)
 
 
 def template(name: str, old: str, new: str) -> Change:
@@ -276,8 +276,8 @@ BROKEN_TEMPLATES: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize(
     ("change", "words"), BROKEN_TEMPLATES.values(), ids=BROKEN_TEMPLATES.keys()
 )
-def test_broken_template_is_refused(
+def test_broken_template_is_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """A template that can't be rendered, or renders no code, ends with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)

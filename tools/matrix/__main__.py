@@ -42,7 +42,7 @@ LEFT_OUT = (
     "tests/test_generate.py",
     "tests/test_generate_kitchen_sink.py",
     "tests/test_generate_names.py",
-    "tests/test_generate_refusals.py",
+    "tests/test_generate_rejections.py",
     "tests/test_generate_repeatable.py",
     "tests/test_generate_requests.py",
     "tests/test_lint.py",

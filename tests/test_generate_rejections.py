@@ -95,7 +95,7 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
     "servers of another shape": (swap(SERVERS, "servers: [https://minimal.example]\n"), "server"),
     "paths of another shape": (spec(MINIMAL.split("paths:")[0] + "paths: [a]\n"), "paths"),
     "no paths": (spec(MINIMAL.split("paths:")[0]), "paths"),
-    "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/nothing"),
+    "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/paths/~1nothing"),
     "a schema nowhere": (swap("schemas/Thing'}", "schemas/Thong'}"), "Thong"),
     "a field nowhere": (field("{$ref: '#/components/schemas/Thong'}"), "Thong"),
     "a response nowhere": (
@@ -118,15 +118,15 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
     "no operationId": (swap("      operationId: make_thing\n", ""), "operationId"),
     "operationId in another style": (swap("make_thing", "makeThing"), "operationId"),
     "operationId of a keyword": (swap("make_thing", "import"), "operationId"),
-    "a multipart body": (swap("application/json", "multipart/form-data"), "make_thing"),
+    "a multipart body": (swap("application/json", "multipart/form-data"), "multipart"),
     "a body of bytes": (
         swap(
             "application/json:\n            schema: {$ref: '#/components/schemas/Thing'}",
             "application/octet-stream:\n            schema: {type: string, format: binary}",
         ),
-        "make_thing",
+        "files",
     ),
-    "a body of text": (swap("application/json", "text/plain"), "text/plain"),
+    "a body of text": (swap("application/json", "text/plain"), "text~1plain"),
     "two kinds of body": (
         swap(
             "          application/json:\n",
@@ -134,19 +134,19 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
             "            schema: {$ref: '#/components/schemas/Thing'}\n"
             "          application/json:\n",
         ),
-        "make_thing",
+        "exactly one media type",
     ),
-    "an optional body": (swap("        required: true\n", ""), "make_thing"),
+    "an optional body": (swap("        required: true\n", ""), "`required: true`"),
     "a response of text": (
         swap(
             "            application/json:\n              schema: {$ref: '#/comp",
             "            text/plain:\n              schema: {$ref: '#/comp",
         ),
-        "response.text",
+        "only JSON has a schema",
     ),
     "a response of an unknown kind": (
         swap("            application/json:", "            image/png:"),
-        "image/png",
+        "only JSON has a schema",
     ),
     "a cookie": (parameter("{name: jar, in: cookie, schema: {type: string}}"), "cookie"),
     "a parameter at the path": (
@@ -154,23 +154,23 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
             "  /things:\n",
             "  /things:\n    parameters: [{name: deep, in: query, schema: {type: string}}]\n",
         ),
-        "deep",
+        "each operation",
     ),
     "a parameter with content": (
         parameter(
             "{name: filter, in: query, content: {application/json: {schema: {type: object}}}}"
         ),
-        "filter",
+        "`schema`",
     ),
     "a parameter that is an object": (
         parameter("{name: filter, in: query, schema: {$ref: '#/components/schemas/Thing'}}"),
-        "filter",
+        "a parameter must be",
     ),
     "a parameter in another style": (
         parameter(
             "{name: all, in: query, explode: false, schema: {type: array, items: {type: string}}}"
         ),
-        "all",
+        "explode",
     ),
     "a pattern without end": (field("{type: string, pattern: '^a'}"), "anchored"),
     "a pattern without start": (field("{type: string, pattern: 'a$'}"), "anchored"),
@@ -182,8 +182,8 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
         field("{type: array, minItems: 1, items: {type: string}}"),
         "minItems",
     ),
-    "a file": (field("{type: string, format: binary}"), "File"),
-    "a constant": (field("{const: 5}"), "Const"),
+    "a file": (field("{type: string, format: binary}"), "files"),
+    "a constant": (field("{const: 5}"), "`enum` of one value"),
     "an unknown type": (field("{type: thing}"), "type"),
     "half of a surrogate pair": (field('{type: string, description: "\\ud800"}'), "Unicode"),
 }

@@ -135,11 +135,11 @@ def test_form_and_hostile_names_are_sent(package: Package, models: Any) -> None:
     server = Server(package, item(201, 5))
     order = models.Order(count=3, urgent=True, share=0.5, pin="0000")
     read = server.call(
-        "for_import.send_form", "p", True, id_query="q", class_="c", with_space="s", body=order
+        "for_import.send_form", "p", True, idmore="q", class_="c", with_space="s", body=order
     )
     sent = server.requests[0]
     assert sent.url.path == "/base/twice/p/true"
-    assert dict(sent.url.params) == {"id": "q", "class": "c", "with space": "s"}
+    assert dict(sent.url.params) == {"id&more": "q", "class": "c", "with space": "s"}
     assert sent.content == b"count=3&urgent=true&share=0.5&pin=0000"
     assert read == 5
 
@@ -186,7 +186,7 @@ def test_limits_of_a_whole_response_hold(package: Package, models: Any) -> None:
     """A limit that stands at the response itself, outside of any model, is enforced, too."""
     with pytest.raises(package.module("errors").InvalidResponseError):
         Server(package, item(201, 0)).call(
-            "for_import.send_form", "p", True, id_query="q", body=models.Order(count=1)
+            "for_import.send_form", "p", True, idmore="q", body=models.Order(count=1)
         )
 
 

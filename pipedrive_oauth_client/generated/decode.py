@@ -63,7 +63,7 @@ def _name(field: str) -> str:
 @cache
 def text(*, pattern: str | None = None, min_length: int = 0) -> Decoder[str]:
     """Make a decoder of strings that UTF-8 can encode (JSON allows half of a surrogate pair)."""
-    matches = re.compile(pattern).fullmatch if pattern is not None else None
+    matches = re.compile(pattern, re.ASCII).fullmatch if pattern is not None else None
 
     def decode(value: object, field: str) -> str:
         if not isinstance(value, str):
@@ -116,7 +116,8 @@ def number(*, minimum: float | None = None) -> Decoder[float]:
             _reject(field, "is not a finite number")
         if minimum is not None and value < minimum:
             _reject(field, f"is less than {minimum}")
-        return float(value)
+        # An integer stays one: as a float it may be another number (2**53 + 1).
+        return value
 
     return decode
 

@@ -69,14 +69,32 @@ def word(value: object) -> str:
     return str(given)
 
 
-def segment(name: str, value: object, expected: type | UnionType) -> str:
-    """Turn an argument into a percent-encoded part of the path, which cannot change the rest."""
-    written = word(argument(name, value, expected))
-    if written in ("", ".", ".."):
+def day(name: str, value: T) -> T:
+    """Return a date that is no datetime, whose time would be lost."""
+    if isinstance(value, datetime.datetime):
+        raise ConfigurationError(f"{name} must be a date, not a datetime: use .date().")
+    return argument(name, value, datetime.date)
+
+
+def moment(name: str, value: T) -> T:
+    """Return a datetime with a time zone; without one it would mean another time elsewhere."""
+    argument(name, value, datetime.datetime)
+    if isinstance(value, datetime.datetime) and value.utcoffset() is None:
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, such as UTC.")
+    return value
+
+
+def segment(name: str, value: object) -> str:
+    """Turn an argument into a percent-encoded part of the path, which cannot change the rest.
+
+    The items of a list are separated by commas (style `simple`).
+    """
+    words = [word(each) for each in value] if isinstance(value, list) else [word(value)]
+    if not words or not all(words) or words in (["."], [".."]):
         raise ConfigurationError(
             f"{name} must not be empty or dots only: it is a part of the path."
         )
-    return quote(written, safe="")
+    return ",".join(quote(each, safe="") for each in words)
 
 
 def address(url: str, params: Mapping[str, Any]) -> str:

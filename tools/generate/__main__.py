@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         root / "openapi.yaml", root / "generator-config.yml", root / "generator-templates"
     )
     try:
-        wanted = render(sources)
+        # `--check` compares with what was proven when it was written.
+        wanted = render(sources, proven=not arguments.check)
     except GenerationError as error:
         print(f"Nothing was generated.\n{error}", file=sys.stderr)
         return 2

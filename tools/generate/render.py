@@ -11,6 +11,7 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unittest import mock
 
 from attrs import define
 from jinja2 import (
@@ -26,12 +27,25 @@ from openapi_python_client import Project
 from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
+from openapi_python_client.parser.properties import EnumProperty
 from pydantic import ValidationError
 
 from tools.generate import prose
-from tools.generate.document import Document, GenerationError, load_yaml, refuse
+from tools.generate.constructs import check_document, check_values
+from tools.generate.document import (
+    ConstructError,
+    Document,
+    GenerationError,
+    load_yaml,
+    located,
+    one_line,
+    read_bytes,
+    refuse,
+    with_text_keys,
+)
 from tools.generate.facts import SchemaFacts, SpecFacts
-from tools.generate.refusals import check_class, check_endpoint
+from tools.generate.names import Names, values_for_template
+from tools.generate.prove import prove
 
 LINE_LENGTH = 100
 
@@ -81,18 +95,43 @@ class _Compiled(BytecodeCache):
 _COMPILED = _Compiled()
 
 
-def render(sources: Sources) -> dict[PurePosixPath, bytes]:
+def render(sources: Sources, *, proven: bool = False) -> dict[PurePosixPath, bytes]:
     """Generate the package: the content of each file by its path inside the package.
 
+    Args:
+        sources: What to generate from.
+        proven: Whether to import and try out what was generated.
+
     Raises:
-        GenerationError: The generator has an error or a warning, a template meets something it
-            cannot write, or the formatter fails.
+        GenerationError: The spec holds what the templates cannot write, or the generator, a
+            template, the formatter or the proof fails.
     """
-    text, content = load_yaml(sources.spec)
-    config = load_settings(sources.config)
+    config = Config.from_sources(
+        load_settings(sources.config),
+        MetaType.NONE,
+        document_source=sources.spec,
+        file_encoding="utf-8",
+        overwrite=False,
+        output_path=None,
+    )
+    text = read_bytes(sources.spec)
+    try:
+        document, names = load_spec(sources.spec, text, config)
+        files = _render(document, names, config, sources)
+        if proven:
+            prove(files, document, names)
+    except ConstructError as error:
+        raise located(sources.spec, text, error) from error
+    return files
+
+
+def _render(
+    document: Document, names: Names, config: Config, sources: Sources
+) -> dict[PurePosixPath, bytes]:
     with tempfile.TemporaryDirectory(prefix="generate-") as folder:
         package = Path(folder, "generated")
-        header = _build(text, content, config, sources, package)
+        config.output_path = package
+        header = _build(document, names, config, sources)
         _format(package)
         files = {
             PurePosixPath(path.relative_to(package).as_posix()): path.read_bytes()
@@ -113,7 +152,7 @@ def render(sources: Sources) -> dict[PurePosixPath, bytes]:
 
 def load_settings(path: Path) -> ConfigFile:
     """Read generator-config.yml; reject settings that do not exist or have no effect here."""
-    settings = load_yaml(path)[1]
+    settings = load_yaml(path, read_bytes(path))
     # The generator ignores what it does not know, a misspelled setting included.
     unknown = sorted(settings.keys() - SETTINGS)
     overrides = settings.get("class_overrides")
@@ -126,31 +165,51 @@ def load_settings(path: Path) -> ConfigFile:
     try:
         return ConfigFile.model_validate(settings)
     except ValidationError as error:
-        raise GenerationError(f"{path} has settings that are not valid: {error}") from error
+        raise GenerationError(
+            f"{path} has settings that are not valid: {one_line(str(error))}"
+        ) from error
 
 
-def _build(
-    text: bytes, content: dict[str, Any], settings: ConfigFile, sources: Sources, package: Path
-) -> str:
-    """Write what depends on the spec, and return the first line of every file."""
-    config = Config.from_sources(
-        settings,
-        MetaType.NONE,
-        document_source=sources.spec,
-        file_encoding="utf-8",
-        overwrite=False,
-        output_path=package,
-    )
-    parsed = GeneratorData.from_dict(content, config=config)
+def load_spec(path: Path, text: bytes, config: Config) -> tuple[Document, Names]:
+    """Parse a spec, and reject whatever the templates are not known to write correctly."""
+    content = load_yaml(path, text)
+    check_values(content)
+    document = Document.read(text, with_text_keys(content))
+    check_document(document)
+    names = Names(document, config)
+    names.check()
+    return document, names
+
+
+def _parse(document: Document, names: Names, config: Config) -> GeneratorData:
+    """Let the generator parse the spec; whatever it raises becomes one line."""
+    try:
+        with mock.patch.object(EnumProperty, "values_from_list", values_for_template):
+            parsed = GeneratorData.from_dict(dict(document.content), config=config)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise GenerationError(f"The generator cannot parse the spec: {_cause(error)}") from error
     if isinstance(parsed, GeneratorError):
         raise GenerationError(_words(parsed))
-    spec = Document.read(text, content)
-    for model in [*parsed.models, *parsed.enums]:
-        check_class(model)
-    for collection in parsed.endpoint_collections_by_tag.values():
-        for endpoint in collection.endpoints:
-            check_endpoint(spec, endpoint)
-    project = Project(openapi=parsed, config=config)
+    problems = [
+        *parsed.errors,
+        *(
+            error
+            for collection in parsed.endpoint_collections_by_tag.values()
+            for error in collection.parse_errors
+        ),
+    ]
+    if problems:
+        raise GenerationError("\n".join(_words(problem) for problem in problems))
+    made = {str(each.class_info.name) for each in [*parsed.models, *parsed.enums]}
+    if made != set(names.classes):
+        different = ", ".join(sorted(made ^ set(names.classes)))
+        raise GenerationError(f"The generator gives other classes than the spec has: {different}.")
+    return parsed
+
+
+def _build(document: Document, names: Names, config: Config, sources: Sources) -> str:
+    """Write what depends on the spec, and return the first line of every file."""
+    project = Project(openapi=_parse(document, names, config), config=config)
     # The generator asks for these; those in RUNTIME replace what it writes.
     unused = ("client.py", "errors.py", "types.py", "literal_enum.py")
     project.env.loader = ChoiceLoader(
@@ -164,8 +223,8 @@ def _build(
     project.env.filters["literal"] = repr
     for_templates: dict[str, Any] = project.env.globals
     for_templates.update(
-        spec=SpecFacts(spec),
-        schemas=SchemaFacts(spec),
+        spec=SpecFacts(document),
+        schemas=SchemaFacts(document),
         generator=f"openapi-python-client {version('openapi-python-client')}",
         refuse=refuse,
         doc=prose.doc,
@@ -177,7 +236,7 @@ def _build(
             problems = project.build()
         header = project.env.get_template("_header.jinja").render()
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise GenerationError(f"A template cannot be rendered: {error!r}") from error
+        raise GenerationError(f"A template cannot be rendered: {_cause(error)}") from error
     if problems:
         raise GenerationError("\n".join(_words(problem) for problem in problems))
     return header
@@ -194,7 +253,11 @@ def _compile(path: PurePosixPath, content: bytes) -> None:
 
 
 def _words(problem: GeneratorError) -> str:
-    return f"{problem.level.value}: {problem.header} {problem.detail or ''}".strip()
+    return one_line(f"{problem.level.value}: {problem.header} {problem.detail or ''}")
+
+
+def _cause(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _format(package: Path) -> None:

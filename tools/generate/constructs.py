@@ -284,6 +284,8 @@ class _Walk:
         if not isinstance(node, Mapping):
             raise ConstructError(at, f"must be an object ({name}), not {_kind_of_json(node)}")
         if "$ref" in node and name in REFERENCES:
+            if at[:1] == ("components",) and len(at) == 3:
+                raise ConstructError(at, "is only another name: refer to the component itself")
             self._check_reference(name, node, at)
             return
         table = TABLES[name]
@@ -678,8 +680,9 @@ def _check_shape(rule: Rule, key: str, value: Any, at: Pointer) -> None:
         raise ConstructError(at, f"must be a number, not {_kind_of_json(value)}")
     if rule.kind == "flag or schema" and not isinstance(value, bool | Mapping):
         raise ConstructError(at, f"must be true, false or a schema, not {_kind_of_json(value)}")
-    names: list[Any] = value if rule.kind == "names" else []
-    for index, each in enumerate(names):
+    for index, each in enumerate(value if isinstance(value, list) else ()):
+        if rule.kind != "names":
+            break
         if not isinstance(each, str):
             raise ConstructError(
                 (*at, index), f"must be text, not {_kind_of_json(each)} (quote it)"
@@ -749,6 +752,8 @@ def _check_fits(value: Any, kind: str, at: Pointer) -> None:
     if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != "boolean"):
         quote = " (quote it)" if kind == "string" and _is_scalar(value) else ""
         raise ConstructError(at, f"{value!r} must be of the type {kind}{quote}")
+    if kind == "integer" and abs(value) >= 10**18:
+        raise ConstructError(at, "has more than 18 digits")
     if isinstance(value, str) and not value.isprintable():
         raise ConstructError(at, f"{value!r} holds characters that cannot be printed")
 

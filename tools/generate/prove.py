@@ -47,15 +47,15 @@ def prove(files: Mapping[PurePosixPath, bytes], document: Document, names: Names
     Raises:
         GenerationError: With the first thing that is wrong.
     """
-    with _imported(files) as package:
-        proof = _Proof(package, document, names)
+    with imported(files) as package:
+        proof = Proof(package, document, names)
         proof.check_names()
         proof.check_examples()
         proof.check_operations()
 
 
 @contextlib.contextmanager
-def _imported(files: Mapping[PurePosixPath, bytes]) -> Generator[dict[str, ModuleType]]:
+def imported(files: Mapping[PurePosixPath, bytes]) -> Generator[dict[str, ModuleType]]:
     """Import every module of a package, by its path inside it, for as long as the block lasts."""
     name = f"generated_{uuid.uuid4().hex}"
     before = sys.dont_write_bytecode
@@ -93,7 +93,9 @@ def _attempt(what: str, at: Pointer | None = None) -> Generator[None]:
         raise GenerationError(problem) if at is None else ConstructError(at, problem) from error
 
 
-class _Proof:
+class Proof:
+    """Tries out an imported package."""
+
     def __init__(self, package: dict[str, ModuleType], document: Document, names: Names) -> None:
         self._package = package
         self._document = document
@@ -124,7 +126,7 @@ class _Proof:
             if "properties" not in schema:
                 continue
             with contextlib.suppress(_NoSampleError):
-                sample = self._sample(schema)
+                sample = self.sample(schema)
                 self._round_trip(schema, at, sample, at)
                 for name, field in schema["properties"].items():
                     for example in _examples_of(field):
@@ -176,7 +178,7 @@ class _Proof:
             tag = PythonIdentifier(operation["tags"][0], "tag")
             module = self._package[f"api.{tag}.{operation['operationId']}"]
             with contextlib.suppress(_NoSampleError):
-                arguments = self._arguments(operation, at)
+                arguments = self.arguments(operation, at)
                 with _attempt(f"{operation['operationId']} of these parameters", at):
                     given = module._get_kwargs(**arguments)  # noqa: SLF001 - what the functions call
                     base = self._document.server_url
@@ -189,7 +191,8 @@ class _Proof:
                     raise ConstructError(at, f"{operation['operationId']} takes {list(signature)}")
                 self._compare(request, operation, at)
 
-    def _arguments(self, operation: Mapping[str, Any], at: Pointer) -> dict[str, Any]:
+    def arguments(self, operation: Mapping[str, Any], at: Pointer) -> dict[str, Any]:
+        """Return arguments of an operation's functions, as a caller passes them."""
         arguments: dict[str, Any] = {}
         for index, given in enumerate(operation.get("parameters", [])):
             parameter = self._document.resolve(given)
@@ -200,7 +203,7 @@ class _Proof:
                 schema_at = (*str(given["$ref"]).removeprefix("#/").split("/"), "schema")
             example = next(_examples_of(parameter), None)
             if example is None:
-                example = self._sample(parameter["schema"])
+                example = self.sample(parameter["schema"])
             arguments[name_used] = self._python(parameter["schema"], schema_at, example)
         if "requestBody" in operation:
             given = operation["requestBody"]
@@ -212,7 +215,7 @@ class _Proof:
             schema_at = (*body_at, "content", media, "schema")
             example = next(_examples_of(value), None)
             if example is None:
-                example = self._sample(value["schema"])
+                example = self.sample(value["schema"])
             arguments["body"] = self._python(value["schema"], schema_at, example)
         return arguments
 
@@ -253,7 +256,7 @@ class _Proof:
             schema = self._at(at)
         return schema, at
 
-    def _sample(self, schema: Mapping[str, Any], depth: int = 0) -> Any:
+    def sample(self, schema: Mapping[str, Any], depth: int = 0) -> Any:
         """Return a JSON value of a schema: its example, first value, default, or an invented one."""
         own = [*_examples_of(schema)]
         schema, _at = self._target(schema, ())
@@ -263,13 +266,13 @@ class _Proof:
             return own[0]
         for key in ("oneOf", "anyOf"):
             if key in schema:
-                return self._sample(schema[key][0], depth)
+                return self.sample(schema[key][0], depth)
         kinds = schema.get("type", "any")
         kind = kinds if isinstance(kinds, str) else next(each for each in kinds if each != "null")
         if kind == "object":
             return self._sample_object(schema, depth)
         if kind == "array":
-            return [self._sample(schema["items"], depth + 1)] if depth < 5 else []
+            return [self.sample(schema["items"], depth + 1)] if depth < 5 else []
         if kind == "string":
             return _sample_text(schema)
         samples = {"integer": int(schema.get("minimum", 1)), "number": schema.get("minimum", 0.5)}
@@ -280,13 +283,13 @@ class _Proof:
             raise _NoSampleError
         required = schema.get("required", [])
         made: dict[str, Any] = {
-            name: self._sample(each, depth + 1)
+            name: self.sample(each, depth + 1)
             for name, each in schema.get("properties", {}).items()
             if name in required or depth < 2
         }
         extra = schema.get("additionalProperties")
         if isinstance(extra, Mapping):
-            made["another"] = self._sample(extra, depth + 1)
+            made["another"] = self.sample(extra, depth + 1)
         return made
 
     def _python(self, schema: Mapping[str, Any], at: Pointer, value: Any) -> Any:

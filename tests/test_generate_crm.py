@@ -113,7 +113,7 @@ class Crm:
 
     def check(
         self,
-        operation: dict[str, Any],
+        operation: Mapping[str, Any],
         path: tuple[str, ...],
         query: dict[str, list[str]],
         headers: Any,
@@ -125,11 +125,11 @@ class Crm:
         for given in operation.get("parameters", []):
             parameter = resolve(SPEC, given)
             name, schema = parameter["name"], resolve(SPEC, parameter["schema"])
-            sent = {
-                "path": lambda: next(values).split(","),
-                "query": lambda name=name: query.get(name),
-                "header": lambda name=name: headers.get(name) and [headers[name]],
-            }[parameter["in"]]()
+            sent = query.get(name) if parameter["in"] == "query" else None
+            if parameter["in"] == "path":
+                sent = next(values).split(",")
+            elif parameter["in"] == "header" and name in headers:
+                sent = [headers[name]]
             known |= {name} if parameter["in"] == "query" else set()
             for each in sent or []:
                 self.check_text(resolve(SPEC, schema.get("items", schema)), each)
@@ -150,7 +150,7 @@ class Crm:
             value = json.loads(text)
         self.problems += errors_of(schema, value)
 
-    def result(self, operation: dict[str, Any]) -> tuple[int, bytes]:
+    def result(self, operation: Mapping[str, Any]) -> tuple[int, bytes]:
         """Return status and body of the first response."""
         status, node = next(iter(operation["responses"].items()))
         content = node.get("content", {}).get("application/json")

@@ -69,14 +69,14 @@ def word(value: object) -> str:
     return str(given)
 
 
-def day(name: str, value: T) -> T:
+def checked_date(name: str, value: T) -> T:
     """Return a date that is no datetime, whose time would be lost."""
     if isinstance(value, datetime.datetime):
         raise ConfigurationError(f"{name} must be a date, not a datetime: use .date().")
     return argument(name, value, datetime.date)
 
 
-def moment(name: str, value: T) -> T:
+def checked_time(name: str, value: T) -> T:
     """Return a datetime with a time zone; without one it would mean another time elsewhere."""
     argument(name, value, datetime.datetime)
     if isinstance(value, datetime.datetime) and value.utcoffset() is None:

@@ -20,7 +20,7 @@ from tools.generate.document import ConstructError, Document, Pointer
 # Names that the templates use in the scope of the spec's own names.
 _ARGUMENTS = {
     "body", "headers", "params", "address", "argument", "document", "form", "header", "plain",
-    "segment", "word", "quote", "client", "day", "moment",
+    "segment", "word", "quote", "client", "checked_date", "checked_time",
 }  # fmt: skip
 _FIELDS = {
     "field", "hidden", "counted", "to_dict", "from_dict", "additional_properties",

@@ -257,7 +257,7 @@ class Proof:
         return schema, at
 
     def sample(self, schema: Mapping[str, Any], depth: int = 0) -> Any:
-        """Return a JSON value of a schema: its example, first value, default, or an invented one."""
+        """Return a JSON value of a schema: its example, first value or default, or any other."""
         own = [*_examples_of(schema)]
         schema, _at = self._target(schema, ())
         own += [*_examples_of(schema), *schema.get("enum", ())]

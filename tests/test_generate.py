@@ -143,14 +143,15 @@ def test_accept_names_the_types_of_the_successful_responses(operation: Operation
         sent.append(request)
         return httpx.Response(400, json={})
 
-    body = {
-        "get_tokens": models.GetTokensRequest,
-        "refresh_tokens": models.RefreshTokensRequest,
-        "revoke_tokens": models.RevokeTokensRequest,
+    arguments: dict[str, object] = {
+        parameter["name"].lower().replace("-", "_"): parameter["example"]
+        for given in operation.node.get("parameters", [])
+        if (parameter := resolve(SPEC, given))["required"]
     }
-    arguments: dict[str, object] = {"client_id": "x", "redirect_uri": "https://app.example/cb"}
     if "requestBody" in operation.node:
-        arguments = {"authorization": "Basic eDp5", "body": body[operation.node["operationId"]]()}
+        ((_media, content),) = operation.node["requestBody"]["content"].items()
+        model = getattr(models, content["schema"]["$ref"].rpartition("/")[2])
+        arguments["body"] = model.from_dict(content["example"])
     with httpx.Client(transport=httpx.MockTransport(handle)) as http:
         client = Client().set_httpx_client(http)
         module_of(operation).sync(client=client, **arguments)

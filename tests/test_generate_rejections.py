@@ -281,3 +281,90 @@ def test_broken_template_is_rejected(
 ) -> None:
     """A template that can't be rendered, or renders no code, ends with status 2 and a message."""
     rejected(project, change, words, capsys)
+
+
+def both(*changes: Change) -> Change:
+    """Return a change that makes several."""
+
+    def change(root: Path) -> None:
+        for each in changes:
+            each(root)
+
+    return change
+
+
+ENUM = field("{type: string, enum: [a, b]}")
+
+# What is Python and can be formatted, and yet wrong: found when it is imported and tried out.
+UNPROVEN: dict[str, tuple[Change, str]] = {
+    "a module that cannot be imported": (
+        runtime("class Unset:", "raise RuntimeError('no')\n\n\nclass Unset:"),
+        "RuntimeError: no",
+    ),
+    "a name that is nowhere": (
+        template("model.py", "import UNSET, Unset, counted", "import UNSET, Unset"),
+        "counted",
+    ),
+    "a field under another name": (
+        template("model.py", '            fields["{{ prop', '            fields["x{{ prop'),
+        "/components/schemas/Thing: Thing writes this example back",
+    ),
+    "a field that is not read": (
+        template("model.py", '{{ property.python_name }}={{ "req', 'x={{ "req'),
+        "Thing.from_dict",
+    ),
+    "an enum with a value of another": (
+        both(ENUM, template("str_enum.py", '= "{{ value }}"', '= "x{{ value }}"')),
+        "/enum: ThingExtra has the values",
+    ),
+    "an enum without members": (
+        both(ENUM, template("str_enum.py", '    {{ key }} = "{{ value }}"\n', "")),
+        "/enum: ThingExtra has the values []",
+    ),
+    "a request of another method": (
+        template("endpoint_module.py", '"method": "{{', '"method": "X{{'),
+        "has the method XPOST",
+    ),
+    "a request to another path": (
+        template("endpoint_module.py", '_PATH: Final = "', '_PATH: Final = "/x'),
+        "the request goes to /x/things",
+    ),
+    "a parameter under another name": (
+        template(
+            "endpoint_module.py",
+            'Unset):\n        headers["{{ parameter',
+            'Unset):\n        headers["x{{ parameter',
+        ),
+        "lacks the header parameter trace",
+    ),
+    "a body of another type": (
+        both(
+            swap("application/json:", "application/merge-patch+json:"),
+            template("endpoint_module.py", 'body.content_type != "application/json"', "false"),
+        ),
+        "the body goes as application/json",
+    ),
+    "an example that does not fit": (field("{type: integer, example: x}"), "must be an integer"),
+    "an example of a body that does not fit": (
+        swap(
+            "            schema: {$ref", "            example: {id: 5}\n            schema: {$ref"
+        ),
+        "/example: Thing.from_dict of this example fails",
+    ),
+    "an example of a parameter that does not fit": (
+        parameter("{name: page, in: query, example: x, schema: {type: integer}}"),
+        "page must be int",
+    ),
+    "a default that breaks a limit": (
+        field("{type: integer, minimum: 5, default: 1}"),
+        "is less than 5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), UNPROVEN.values(), ids=UNPROVEN.keys())
+def test_wrong_code_is_found_before_it_replaces_anything(
+    project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    """What was generated is imported, its examples read and its requests made, before the rest."""
+    rejected(project, change, words, capsys)

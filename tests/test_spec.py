@@ -191,7 +191,7 @@ def test_everything_is_described(kind: str) -> None:
         "parameter": [
             parameter
             for each in OPERATIONS.values()
-            for parameter in expanded(each.node["parameters"])
+            for parameter in expanded(each.node.get("parameters", []))
         ],
         "body": [
             expanded(each.node["requestBody"])
@@ -199,7 +199,9 @@ def test_everything_is_described(kind: str) -> None:
             if "requestBody" in each.node
         ],
         "schema": list(SCHEMAS.values()),
-        "field": [node for each in SCHEMAS.values() for node in each["properties"].values()],
+        "field": [
+            node for each in SCHEMAS.values() for node in each.get("properties", {}).values()
+        ],
         "response": [
             response
             for each in OPERATIONS.values()

@@ -108,9 +108,9 @@ def address(url: str, params: Mapping[str, Any]) -> str:
     raise ConfigurationError(f"The arguments do not make a valid URL ({problem}).")
 
 
-def document(name: str, body: object, expected: type | UnionType) -> Any:
+def document(name: str, body: object) -> Any:
     """Turn the body of a request into what JSON can hold."""
-    written = plain(argument(name, body, expected))
+    written = plain(body)
     try:
         json.dumps(written, allow_nan=False).encode()
     except (TypeError, ValueError) as error:

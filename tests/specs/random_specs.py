@@ -63,29 +63,37 @@ def with_default(draw: st.DrawFn, node: Node, value: Any) -> tuple[Node, Any]:
 def values(draw: st.DrawFn, known: dict[str, Any]) -> tuple[Node, Any]:
     """Draw the schema of a field, with a value that fits it."""
     kinds = ["scalar", "nullable", "array", "any", "union", "map"]
-    kinds += ["reference", "nullable reference", "array of references"] if known else []
-    kind = draw(st.sampled_from(kinds))
-    if "reference" in kind:
-        name = draw(st.sampled_from(list(known)))
-        reference: Node = {"$ref": f"#/components/schemas/{name}"}
-        if kind == "array of references":
-            return {"type": "array", "items": reference}, [known[name]]
-        if kind == "nullable reference":
-            value = draw(st.sampled_from((None, known[name])))
-            return {"nullable": True, "allOf": [reference]}, value
-        return reference, known[name]
-    node, value = draw(scalars())
-    if kind == "array":
-        return {"type": "array", "items": node}, [value, value]
-    if kind == "map":
-        return {"type": "object", "additionalProperties": node}, {"key": value}
+    kind = draw(st.sampled_from([*kinds, "reference"] if known else kinds))
+    if kind == "reference":
+        return draw(references(known))
     if kind == "any":
         return {}, draw(st.sampled_from((None, 1, "x", [1], {"a": {"$ref": 1}})))
-    if kind == "nullable" and "enum" not in node:
-        return {**node, "nullable": True}, draw(st.sampled_from((None, value)))
     if kind == "union":
         return draw(unions())
-    return node, value
+    node, value = draw(scalars())
+    if kind == "nullable" and "enum" not in node:
+        return {**node, "nullable": True}, draw(st.sampled_from((None, value)))
+    wrapped: dict[str, tuple[Node, Any]] = {
+        "array": ({"type": "array", "items": node}, [value, value]),
+        "map": ({"type": "object", "additionalProperties": node}, {"key": value}),
+    }
+    return wrapped.get(kind, (node, value))
+
+
+@st.composite
+def references(draw: st.DrawFn, known: dict[str, Any]) -> tuple[Node, Any]:
+    """Draw a reference to a schema that there is already, with a value that fits it."""
+    name = draw(st.sampled_from(list(known)))
+    reference: Node = {"$ref": f"#/components/schemas/{name}"}
+    choices: list[tuple[Node, Any]] = [
+        (reference, known[name]),
+        ({"type": "array", "items": reference}, [known[name]]),
+        ({"nullable": True, "allOf": [reference]}, None),
+        ({"nullable": True, "allOf": [reference]}, known[name]),
+        ({"description": "X.", "allOf": [reference]}, known[name]),
+    ]
+    chosen: tuple[Node, Any] = draw(st.sampled_from(choices))
+    return chosen
 
 
 @st.composite
@@ -136,22 +144,20 @@ def operations(draw: st.DrawFn, known: dict[str, Any], number: int) -> tuple[str
             node.pop("default", None)
         elif where == "path":
             where = "query"
-        if where == "header" and "enum" not in node and node["type"] == "string":
+        if where == "header" and node["type"] == "string":
             node = {"type": "string"}
         if where == "query" and draw(st.booleans()):
             node.pop("default", None)
             node = {"type": "array", "items": node}
         required = where == "path" or draw(st.booleans())
-        example = draw(st.sampled_from(("x",))) if node == {"type": "string"} else None
+        example_of_text = {"example": "x"} if node == {"type": "string"} else {}
         parameters.append(
-            {"name": name, "in": where, "required": required, "schema": node}
-            | ({"example": example} if example else {})
+            {"name": name, "in": where, "required": required, "schema": node, **example_of_text}
         )
-    schema, example = (
-        {"$ref": f"#/components/schemas/{(name := draw(st.sampled_from(list(known))))}"},
-        known[name],
-    )
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(list(known)))
+    schema: Node = {"$ref": f"#/components/schemas/{kind}"}
+    example: Any = known[kind]
+    if kind == "Kind" or draw(st.booleans()):
         schema, example = {"type": "array", "items": schema}, [example, example]
     content = {"application/json": {"schema": schema, "example": example}}
     node = {
@@ -173,8 +179,15 @@ def operations(draw: st.DrawFn, known: dict[str, Any], number: int) -> tuple[str
     return path, {method: node}
 
 
+class Drawn(dict[str, Any]):
+    """A document that does not fill the screen where it is shown."""
+
+    def __repr__(self) -> str:
+        return f"Drawn({len(self['paths'])} operations)"
+
+
 @st.composite
-def documents(draw: st.DrawFn, count: int) -> Node:
+def documents(draw: st.DrawFn, count: int) -> Drawn:
     """Draw a document of several small specs, each of up to three schemas and an operation."""
     schemas: dict[str, Any] = {
         "Kind": {"type": "string", "description": "A kind.", "enum": ["alpha", "beta"]}
@@ -187,10 +200,10 @@ def documents(draw: st.DrawFn, count: int) -> Node:
             schemas[name], known[name] = draw(objects(known))
         path, item = draw(operations(known, number))
         paths[path] = item
-    return {
-        "openapi": "3.0.3",
-        "info": {"title": "Random", "version": "1.0.0"},
-        "servers": [{"url": "https://random.example"}],
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
+    return Drawn(
+        openapi="3.0.3",
+        info={"title": "Random", "version": "1.0.0"},
+        servers=[{"url": "https://random.example"}],
+        paths=paths,
+        components={"schemas": schemas},
+    )

@@ -312,9 +312,15 @@ class _Walk:
                 self.visit(rule.detail, each, (*at, index))
         elif rule.kind == "map":
             for name, each in value.items():
-                if not name.startswith("x-") or rule.detail == "Schema":
-                    _check_printable(name, (*at, name))
-                    self.visit(rule.detail, each, (*at, name))
+                here = (*at, name)
+                _check_printable(name, here)
+                if (
+                    name.startswith("x-")
+                    and key in ("paths", "responses")
+                    and at[:1] != ("components",)
+                ):
+                    raise ConstructError(here, "extensions are not supported here: leave it out")
+                self.visit(rule.detail, each, here)
 
     def _check_reference(self, name: str, node: Mapping[str, Any], at: Pointer) -> None:
         reference, section = node["$ref"], REFERENCES[name]
@@ -386,7 +392,7 @@ class _Walk:
         if not node.get("responses"):
             raise ConstructError(at, "'responses' is missing")
         for code in node["responses"]:
-            if re.fullmatch(r"[1-5]\d\d|[1-5]XX|default|x-.*", code) is None:
+            if re.fullmatch(r"[1-5]\d\d|[1-5]XX|default", code) is None:
                 raise ConstructError(
                     (*at, "responses", code), "must be a status such as 200, 4XX, or default"
                 )
@@ -483,6 +489,9 @@ class _Walk:
             raise ConstructError(at, "a form must be an object")
         for name, field in schema.get("properties", {}).items():
             self._need_scalar(field, (*at, "properties", name), "a field of a form")
+        if isinstance(schema.get("additionalProperties"), Mapping):
+            here = (*at, "additionalProperties")
+            self._need_scalar(schema["additionalProperties"], here, "a field of a form")
 
     def _check_response(self, node: Mapping[str, Any], at: Pointer) -> None:
         for position, (media, value) in enumerate(node.get("content", {}).items()):
@@ -752,7 +761,7 @@ def _check_fits(value: Any, kind: str, at: Pointer) -> None:
     if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != "boolean"):
         quote = " (quote it)" if kind == "string" and _is_scalar(value) else ""
         raise ConstructError(at, f"{value!r} must be of the type {kind}{quote}")
-    if kind == "integer" and abs(value) >= 10**18:
+    if isinstance(value, int) and abs(value) >= 10**18:
         raise ConstructError(at, "has more than 18 digits")
     if isinstance(value, str) and not value.isprintable():
         raise ConstructError(at, f"{value!r} holds characters that cannot be printed")

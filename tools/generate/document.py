@@ -30,7 +30,7 @@ class ConstructError(GenerationError):
         self.at = at
         self.problem = problem
         pointer = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in at)
-        super().__init__(f"{pointer or 'the document'}: {problem}.")
+        super().__init__(f"{pointer or 'the document'}: {problem.rstrip('.')}.")
 
 
 def refuse(message: str) -> NoReturn:

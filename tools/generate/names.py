@@ -56,6 +56,10 @@ class Names:
         components = self._document.content.get("components", {})
         for name, schema in components.get("schemas", {}).items():
             self._add_schema(schema, name, "", ("components", "schemas", name))
+        for name, node in components.get("parameters", {}).items():
+            if any(True for _ in _classes_in(node["schema"])):
+                here = ("components", "parameters", name, "schema")
+                raise ConstructError(here, "write this schema under components/schemas")
         for section in ("responses", "requestBodies"):
             for name, node in components.get(section, {}).items():
                 self._add_content(node, name, "", ("components", section, name))
@@ -102,7 +106,8 @@ class Names:
                     f" argument {argument}: rename one",
                 )
             arguments[argument] = parameter["name"]
-            self._add_schema(parameter["schema"], parameter["name"], name, (*here, "schema"))
+            if "$ref" not in given:
+                self._add_schema(parameter["schema"], parameter["name"], name, (*here, "schema"))
         if "requestBody" in operation and "$ref" not in operation["requestBody"]:
             self._add_content(operation["requestBody"], "body", name, (*at, "requestBody"))
         for code, response in operation["responses"].items():

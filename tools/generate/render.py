@@ -285,6 +285,5 @@ def _format(package: Path) -> None:
             check=False,
         )
         if done.returncode != 0:
-            raise GenerationError(
-                f"The formatter failed on generated code:\n{done.stdout}{done.stderr}"
-            )
+            problem = one_line(f"{done.stdout} {done.stderr}")
+            raise GenerationError(f"The formatter rejects generated code: {problem}")

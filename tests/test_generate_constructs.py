@@ -336,9 +336,7 @@ ACCEPTED = {
     "the default style, written out": parameter(
         "{name: f, in: query, style: form, explode: true, schema: {type: string}}"
     ),
-    "a media type with a parameter": body(
-        f"{{$ref: '{THING}'}}", "application/json; charset=utf-8"
-    ),
+    "a media type with a parameter": body(f"{{$ref: '{THING}'}}", "application/json;charset=UTF-8"),
     "a media type with a suffix": body(f"{{$ref: '{THING}'}}", "application/merge-patch+json"),
     "readOnly that is not required": field("{type: integer, readOnly: true}"),
     "a reference in an example": field("{type: object, example: {$ref: 'https://a.example/b'}}"),

@@ -31,7 +31,7 @@ from openapi_python_client.parser.properties import EnumProperty
 from pydantic import ValidationError
 
 from tools.generate import prose
-from tools.generate.constructs import check_document, check_values
+from tools.generate.check_spec import check_document, check_values
 from tools.generate.document import (
     ConstructError,
     Document,
@@ -122,6 +122,8 @@ def render(sources: Sources, *, proven: bool = False) -> dict[PurePosixPath, byt
             prove(files, document, names)
     except ConstructError as error:
         raise located(sources.spec, text, error) from error
+    except RecursionError as error:
+        raise GenerationError(f"{sources.spec.name} nests schemas too deeply.") from error
     return files
 
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -166,7 +166,7 @@ def flat(fields: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def errors_of(schema: dict[str, Any], value: object) -> list[str]:
+def errors_of(schema: dict[str, Any], value: Any) -> list[str]:
     """Give what is wrong with a value, by its schema."""
     whole = {**expanded(schema), "components": expanded(SPEC["components"])}
     return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
@@ -187,7 +187,7 @@ def expanded(node: Any) -> Any:
 
 
 @contextmanager
-def serving(crm: Crm) -> Iterator[Crm]:
+def serving(crm: Crm) -> Generator[Crm]:
     """Run the server on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -606,13 +606,14 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 def _reason(error: BaseException) -> str:
     """Say why a connection failed, by the exceptions that led to the given one."""
-    cause: BaseException | None = error
+    cause: Any = error
     for _ in range(10):
         for kind, reason in _REASONS:
             if isinstance(cause, kind):
                 return reason
-        if isinstance(cause, BaseExceptionGroup):  # anyio has one for each address of a host
-            cause = cause.exceptions[0]
+        group = getattr(cause, "exceptions", None)  # anyio has one for each address of a host
+        if group:
+            cause = group[0]
         elif cause is not None:
             cause = cause.__cause__ or cause.__context__
     return type(error).__name__

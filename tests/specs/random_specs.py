@@ -160,7 +160,7 @@ def operations(draw: st.DrawFn, known: dict[str, Any], number: int) -> tuple[str
     if kind == "Kind" or draw(st.booleans()):
         schema, example = {"type": "array", "items": schema}, [example, example]
     content = {"application/json": {"schema": schema, "example": example}}
-    node = {
+    operation: Node = {
         "tags": [draw(st.sampled_from(("first", "second tag")))],
         "operationId": identifier,
         "summary": "An operation",
@@ -175,8 +175,8 @@ def operations(draw: st.DrawFn, known: dict[str, Any], number: int) -> tuple[str
     if method in ("post", "put", "patch"):
         media = draw(st.sampled_from(("application/json", "application/merge-patch+json")))
         body = {"schema": copy.deepcopy(schema), "example": copy.deepcopy(example)}
-        node["requestBody"] = {"required": True, "content": {media: body}}
-    return path, {method: node}
+        operation["requestBody"] = {"required": True, "content": {media: body}}
+    return path, {method: operation}
 
 
 class Drawn(dict[str, Any]):

@@ -301,7 +301,7 @@ class Proof:
                 return made(value) if issubclass(made, Enum) else made.from_dict(value)
             if isinstance(value, list) and "items" in schema:
                 return [self._python(schema["items"], (*at, "items"), each) for each in value]
-            convert: dict[str, Callable[[str], Any]] = {
+            convert: dict[str, Callable[[Any], Any]] = {
                 "date": date.fromisoformat, "date-time": isoparse, "uuid": uuid.UUID,
             }  # fmt: skip
             found = convert.get(str(schema.get("format")))

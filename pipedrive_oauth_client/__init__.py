@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         TransportError,
         UnexpectedStatus,
     )
-    from pipedrive_oauth_client.generated.answer import Response
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
         get_tokens,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
         RefreshTokensRequest,
         RevokeTokensRequest,
     )
+    from pipedrive_oauth_client.generated.response import Response
     from pipedrive_oauth_client.generated.types import UNSET, Unset
     from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
     from pipedrive_oauth_client.retry import RetryPolicy
@@ -110,7 +110,6 @@ _NAMES = {
     "authorization": ("NO_STATE", "AuthorizationRequest", "NoState"),
     "credentials": ("AppCredentials", "basic_auth_header"),
     "errors": (*(name for name in __all__ if name.endswith("Error")), "UnexpectedStatus"),
-    "generated.answer": ("Response",),
     "generated.client": ("AuthenticatedClient", "Client"),
     "generated.models": (
         "GetTokensRequest",
@@ -119,6 +118,7 @@ _NAMES = {
         "RefreshTokensRequest",
         "RevokeTokensRequest",
     ),
+    "generated.response": ("Response",),
     "generated.types": ("UNSET", "Unset"),
     "oauth": ("AsyncPipedriveOAuth", "PipedriveOAuth"),
     "retry": ("RetryPolicy",),

@@ -23,9 +23,9 @@ from pipedrive_oauth_client.errors import (
     ServerError,
     TokenRequestError,
 )
-from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.generated.models import OAuthErrorResponse
+from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, read_retry_after
 

@@ -27,7 +27,6 @@ from pipedrive_oauth_client._origins import (
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
-from pipedrive_oauth_client.generated.answer import Response
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
 from pipedrive_oauth_client.generated.encode import argument
@@ -37,6 +36,7 @@ from pipedrive_oauth_client.generated.models import (
     RefreshTokensRequest,
     RevokeTokensRequest,
 )
+from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 

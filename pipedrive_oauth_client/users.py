@@ -21,8 +21,8 @@ from pipedrive_oauth_client.errors import (
     ServerError,
     TokenRequestError,
 )
-from pipedrive_oauth_client.generated.answer import RawAnswer
 from pipedrive_oauth_client.generated.client import Client
+from pipedrive_oauth_client.generated.response import RawResponse
 from pipedrive_oauth_client.retry import read_retry_after
 from pipedrive_oauth_client.tokens import Token
 
@@ -166,7 +166,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _read_user(response: RawAnswer, now: datetime) -> PipedriveUser:
+def _read_user(response: RawResponse, now: datetime) -> PipedriveUser:
     if response.status_code != 200:
         raise _error(response, now)
     try:
@@ -196,7 +196,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _error(response: RawAnswer, now: datetime) -> PipedriveOAuthError:
+def _error(response: RawResponse, now: datetime) -> PipedriveOAuthError:
     status = response.status_code
     if status < 400:
         return InvalidResponseError(

@@ -238,7 +238,7 @@ def test_what_can_be_no_state_is_refused(wrong: object) -> None:
 
 def test_a_state_that_makes_no_address_is_refused() -> None:
     """An address has a length that it can't exceed; the error repeats nothing of it."""
-    with pytest.raises(ConfigurationError, match="no address") as caught:
+    with pytest.raises(ConfigurationError, match="valid URL") as caught:
         request_of(STATE * 10_000)
     assert found(visible(caught.value), [STATE]) == []
 

@@ -443,6 +443,17 @@ def test_httpx_args_that_httpx_does_not_know_are_refused(mode: str) -> None:
         ask(mode, GET_TOKENS, client_of("https://this.example", httpx_args={"no_such": 1}))
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_an_invalid_proxy_of_the_environment_is_named(
+    mode: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The error names the environment variable, and not the address, which may hold a password."""
+    monkeypatch.setenv(name, "nothing://user:planted@proxy.example")
+    with pytest.raises(ConfigurationError, match=f"environment variable {name.upper()}") as caught:
+        ask(mode, GET_TOKENS, client_of("https://this.example"))
+    assert "planted" not in str(caught.value)
+
+
 # --- Who authorizes ---
 
 
@@ -707,7 +718,7 @@ def test_closing_leaves_nothing_open(mode: str, grant: Operation) -> None:
         with Wire(once(answer(token_body())), once(b"HTTP/1.1 200 OK\r\n")) as wire:
             client = wire.client()
             ask(mode, grant, client)
-            with pytest.raises(Exception, match="broke off"):
+            with pytest.raises(Exception, match="connection broke"):
                 ask(mode, grant, client)
         del client
         gc.collect()

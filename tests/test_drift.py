@@ -73,7 +73,13 @@ DRIFT: dict[str, tuple[Callable[[Path], object], set[tuple[str, str]]]] = {
     ),
     "template": (
         lambda root: edit(
-            root / "generator-templates/types.py.jinja", "class Unset:", "# more\nclass Unset:"
+            root / "generator-templates/api_init.py.jinja", '"""Endpoint', '"""The endpoint'
+        ),
+        {("changed", "api/__init__.py")},
+    ),
+    "runtime module": (
+        lambda root: edit(
+            root / "generator-templates/runtime/types.py", "class Unset:", "# more\nclass Unset:"
         ),
         {("changed", "types.py")},
     ),

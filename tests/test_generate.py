@@ -129,8 +129,8 @@ def test_models_require_what_the_spec_requires(name: str) -> None:
 
 
 @for_each_operation
-def test_accept_names_the_types_of_the_successful_answers(operation: Operation) -> None:
-    """The `Accept` header is what the spec's 2xx answers come as."""
+def test_accept_names_the_types_of_the_successful_responses(operation: Operation) -> None:
+    """The `Accept` header is what the spec's 2xx responses come as."""
     wanted = [
         kind
         for status, node in operation.node["responses"].items()
@@ -143,14 +143,15 @@ def test_accept_names_the_types_of_the_successful_answers(operation: Operation) 
         sent.append(request)
         return httpx.Response(400, json={})
 
-    body = {
-        "get_tokens": models.GetTokensRequest,
-        "refresh_tokens": models.RefreshTokensRequest,
-        "revoke_tokens": models.RevokeTokensRequest,
+    arguments: dict[str, object] = {
+        parameter["name"].lower().replace("-", "_"): parameter["example"]
+        for given in operation.node.get("parameters", [])
+        if (parameter := resolve(SPEC, given))["required"]
     }
-    arguments: dict[str, object] = {"client_id": "x", "redirect_uri": "https://app.example/cb"}
     if "requestBody" in operation.node:
-        arguments = {"authorization": "Basic eDp5", "body": body[operation.node["operationId"]]()}
+        ((_media, content),) = operation.node["requestBody"]["content"].items()
+        model = getattr(models, content["schema"]["$ref"].rpartition("/")[2])
+        arguments["body"] = model.from_dict(content["example"])
     with httpx.Client(transport=httpx.MockTransport(handle)) as http:
         client = Client().set_httpx_client(http)
         module_of(operation).sync(client=client, **arguments)
@@ -165,7 +166,7 @@ def test_server_is_that_of_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     package = package_of(MINIMAL, tmp_path, monkeypatch)
     assert package.module("client").Client().base_url == "https://minimal.example"
     other = render_other(tmp_path, "https://minimal.example", "https://other.example:8443/base/")
-    assert 'DEFAULT_BASE_URL: Final = "https://other.example:8443/base"' in other["client.py"]
+    assert 'DEFAULT_BASE_URL: Final = "https://other.example:8443/base"' in other["__init__.py"]
 
 
 def render_other(folder: Path, old: str, new: str) -> dict[str, str]:

@@ -206,10 +206,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("model", "content", "path"), WRONG)
-def test_wrong_value_is_refused_by_its_path(
+def test_wrong_value_is_rejected_by_its_path(
     package: Package, models: Any, model: str, content: dict[str, object], path: str
 ) -> None:
-    """What is not of the spec's type is refused with the way to it, and without its value."""
+    """What is not of the spec's type is rejected with the way to it, and without its value."""
     with pytest.raises(package.module("errors").InvalidResponseError) as caught:
         getattr(models, model).from_dict(content)
     assert caught.value.field == path

@@ -1,4 +1,4 @@
-"""Names of a spec that the generated code uses for itself: refused by name, or working."""
+"""Names of a spec that the generated code uses for itself: rejected by name, or working."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 def build(text: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Package | None:
-    """Generate, or check that the refusal names the name."""
+    """Generate, or check that the rejection names the name."""
     try:
         return package_of(text, folder, monkeypatch)
     except GenerationError as error:
@@ -34,13 +34,13 @@ def build(text: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         return None
 
 
-def exchange(package: Package, answer: object, **arguments: object) -> tuple[httpx.Request, Any]:
+def exchange(package: Package, response: object, **arguments: object) -> tuple[httpx.Request, Any]:
     """Call the one operation, and give what was sent and what was read."""
     sent: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        return httpx.Response(200, json=answer)
+        return httpx.Response(200, json=response)
 
     with httpx.Client(transport=httpx.MockTransport(handle)) as http:
         client = package.module("client").Client().set_httpx_client(http)

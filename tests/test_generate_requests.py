@@ -1,4 +1,4 @@
-"""Requests and answers of a package generated from a spec with one of everything."""
+"""Requests and responses of a package generated from a spec with one of everything."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def models(package: Package) -> Any:
 
 
 class Server:
-    """Answers every request of the package's functions with the same, and keeps the requests."""
+    """Responds to every request with the same response, and keeps the requests."""
 
-    def __init__(self, package: Package, answer: httpx.Response) -> None:
+    def __init__(self, package: Package, response: httpx.Response) -> None:
         self.package = package
-        self.answer = answer
+        self.response = response
         self.requests: list[httpx.Request] = []
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        """Keep the request and give the answer."""
+        """Keep the request and give the response."""
         self.requests.append(request)
         return httpx.Response(
-            self.answer.status_code, content=self.answer.content, headers=self.answer.headers
+            self.response.status_code, content=self.response.content, headers=self.response.headers
         )
 
     def call(self, module: str, *arguments: object, **named: object) -> Any:
@@ -71,7 +71,7 @@ class Server:
 
 
 def item(status_code: int = 200, body: object = None) -> httpx.Response:
-    """Give an answer with everything, or with another body."""
+    """Give a response with everything, or with another body."""
     return httpx.Response(status_code, json=EVERYTHING if body is None else body)
 
 
@@ -122,7 +122,7 @@ def test_optional_parameters_are_left_out(package: Package) -> None:
 
 
 def test_json_body_is_sent_and_204_is_nothing(package: Package, models: Any) -> None:
-    """A model goes out as JSON, and an answer without content reads as None."""
+    """A model goes out as JSON, and a response without content reads as None."""
     server = Server(package, httpx.Response(204))
     body = models.Everything.from_dict(EVERYTHING)
     assert server.call("kitchen.store_item", body=body) is None
@@ -135,17 +135,17 @@ def test_form_and_hostile_names_are_sent(package: Package, models: Any) -> None:
     server = Server(package, item(201, 5))
     order = models.Order(count=3, urgent=True, share=0.5, pin="0000")
     read = server.call(
-        "for_import.send_form", "p", True, id_query="q", class_="c", with_space="s", body=order
+        "for_import.send_form", "p", True, idmore="q", class_="c", with_space="s", body=order
     )
     sent = server.requests[0]
     assert sent.url.path == "/base/twice/p/true"
-    assert dict(sent.url.params) == {"id": "q", "class": "c", "with space": "s"}
+    assert dict(sent.url.params) == {"id&more": "q", "class": "c", "with space": "s"}
     assert sent.content == b"count=3&urgent=true&share=0.5&pin=0000"
     assert read == 5
 
 
 @pytest.mark.parametrize("status_code", [404, 418, 500, 302])
-def test_most_exact_answer_of_the_spec_is_read(
+def test_most_exact_response_of_the_spec_is_read(
     package: Package, models: Any, status_code: int
 ) -> None:
     """A status is read by its own entry, else by that of its range, else by the default."""
@@ -155,7 +155,7 @@ def test_most_exact_answer_of_the_spec_is_read(
     assert read == models.Problem(detail="no")
 
 
-def test_default_answer_is_read(package: Package, models: Any) -> None:
+def test_default_response_is_read(package: Package, models: Any) -> None:
     """An operation with nothing but a default reads every status by it, an error page as None."""
     read = Server(package, item(200, {"items": []})).call("kitchen.throw_away")
     assert read == models.Page(items=[])
@@ -164,7 +164,7 @@ def test_default_answer_is_read(package: Package, models: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "answer", "path"),
+    ("module", "response", "path"),
     [
         ("kitchen.list_items", item(200, [{"id": 1}, {"id": "x"}]), "[1].id"),
         ("kitchen.list_items", item(200, {}), None),
@@ -173,20 +173,20 @@ def test_default_answer_is_read(package: Package, models: Any) -> None:
         ("kitchen.throw_away", item(200, {"items": [{"id": "x"}]}), "items[0].id"),
     ],
 )
-def test_wrong_answer_is_refused(
-    package: Package, module: str, answer: httpx.Response, path: str | None
+def test_wrong_response_is_rejected(
+    package: Package, module: str, response: httpx.Response, path: str | None
 ) -> None:
-    """A successful answer that is not what the spec says is an error with field and status."""
+    """A successful response that is not what the spec says is an error with field and status."""
     with pytest.raises(package.module("errors").InvalidResponseError) as caught:
-        Server(package, answer).call(module)
+        Server(package, response).call(module)
     assert (caught.value.field, caught.value.status_code) == (path, 200)
 
 
-def test_limits_of_a_whole_answer_hold(package: Package, models: Any) -> None:
-    """A limit that stands at the answer itself, outside of any model, is enforced, too."""
+def test_limits_of_a_whole_response_hold(package: Package, models: Any) -> None:
+    """A limit that stands at the response itself, outside of any model, is enforced, too."""
     with pytest.raises(package.module("errors").InvalidResponseError):
         Server(package, item(201, 0)).call(
-            "for_import.send_form", "p", True, id_query="q", body=models.Order(count=1)
+            "for_import.send_form", "p", True, idmore="q", body=models.Order(count=1)
         )
 
 
@@ -202,7 +202,7 @@ def test_limits_of_a_whole_answer_hold(package: Package, models: Any) -> None:
     ],
     ids=str,
 )
-def test_wrong_argument_is_refused_before_sending(package: Package, wrong: dict[str, Any]) -> None:
+def test_wrong_argument_is_rejected_before_sending(package: Package, wrong: dict[str, Any]) -> None:
     """An argument that is not what the spec says is a ConfigurationError, and nothing is sent."""
     server = Server(package, item())
     right = {"shelf_id": 7, "item_name": "x", "x_trace": "t"}
@@ -212,10 +212,10 @@ def test_wrong_argument_is_refused_before_sending(package: Package, wrong: dict[
 
 
 @pytest.mark.parametrize("wrong", ["a dictionary", "no JSON number"])
-def test_wrong_json_body_is_refused_before_sending(
+def test_wrong_json_body_is_rejected_before_sending(
     package: Package, models: Any, wrong: str
 ) -> None:
-    """A body of another class, or one that JSON can't hold, is refused, and nothing is sent."""
+    """A body of another class, or one that JSON can't hold, is rejected, and nothing is sent."""
     server = Server(package, httpx.Response(204))
     body = EVERYTHING
     if wrong == "no JSON number":

@@ -27,7 +27,7 @@ from pipedrive_oauth_client import (
     UnexpectedStatus,
     basic_auth_header,
 )
-from pipedrive_oauth_client.generated.answer import RawAnswer
+from pipedrive_oauth_client.generated.response import RawResponse
 from tests.support.driver import call
 from tests.support.samples import (
     AUTHORIZE,
@@ -89,9 +89,9 @@ def form_with_extra() -> GetTokensRequest:
     return form
 
 
-def raw_answer() -> RawAnswer:
+def raw_answer() -> RawResponse:
     """Make an answer as it comes from the wire."""
-    return RawAnswer(200, httpx.Headers({"X-Token": UNKNOWN_VALUE}), token_body())
+    return RawResponse(200, httpx.Headers({"X-Token": UNKNOWN_VALUE}), token_body())
 
 
 def full_response() -> Response[GetTokensResponse]:

@@ -16,7 +16,6 @@ import pytest
 from tests.support.time_limits import read_fifo
 from tools import bootstrap, environments
 from tools.environments import candidates, find_pythons, is_python, supported_versions
-from tools.lint.__main__ import new_enough
 from tools.lock_check import entries, faults_of
 
 if TYPE_CHECKING:
@@ -485,21 +484,6 @@ def test_linter_is_locked_without_addresses() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", package["version"]), name
         assert package["integrity"].startswith("sha512-"), name
     assert "://" not in text
-
-
-@pytest.mark.parametrize(
-    ("version", "fits"),
-    [
-        ("v22.12.0\n", True),
-        ("v24.1.0\n", True),
-        ("v22.11.0\n", False),
-        ("v9.99.0", False),
-        ("", False),
-    ],
-)
-def test_node_is_taken_from_the_machine_if_new_enough(version: str, fits: bool) -> None:
-    """The linter's own minimum decides, not the order of characters."""
-    assert new_enough(version) is fits
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,9 @@ def test_operation_is_the_published_one(
     operation = OPERATIONS[name]
     assert (operation.method, operation.path) == (method, path)
     assert operation.node["tags"] == ["Oauth"]
-    answer = resolve(SPEC, operation.node["responses"]["200"])
-    assert list(answer["content"]) == [accept]
-    schema = answer["content"][accept].get("schema")
+    response = resolve(SPEC, operation.node["responses"]["200"])
+    assert list(response["content"]) == [accept]
+    schema = response["content"][accept].get("schema")
     assert schema == (result and {"$ref": f"#/components/schemas/{result}"})
     assert list(operation.node.get("requestBody", {}).get("content", [])) == (
         [content] * bool(content)
@@ -140,8 +140,8 @@ def test_forms_are_the_published_ones(name: str, fields: dict[str, str | None]) 
     assert "required" not in schema
 
 
-def test_answer_has_the_documented_fields() -> None:
-    """A token answer has the documented fields, and requires what RFC 6749 and a lifetime need."""
+def test_response_has_the_documented_fields() -> None:
+    """A token response has the documented fields; RFC 6749 and the lifetime need some of them."""
     fields = {
         name: node["type"] for name, node in SCHEMAS["GetTokensResponse"]["properties"].items()
     }
@@ -168,8 +168,8 @@ def test_answer_has_the_documented_fields() -> None:
         ("refresh_tokens", {"200", "400", "401", "429", "5XX"}),
     ],
 )
-def test_error_answers_are_described(name: str, statuses: set[str]) -> None:
-    """Each operation describes its refusals, and they all read as the same schema."""
+def test_error_responses_are_described(name: str, statuses: set[str]) -> None:
+    """Each operation describes its error responses, and they all read as the same schema."""
     responses = OPERATIONS[name].node["responses"]
     assert set(responses) == statuses
     for status in statuses - {"200"}:
@@ -191,7 +191,7 @@ def test_everything_is_described(kind: str) -> None:
         "parameter": [
             parameter
             for each in OPERATIONS.values()
-            for parameter in expanded(each.node["parameters"])
+            for parameter in expanded(each.node.get("parameters", []))
         ],
         "body": [
             expanded(each.node["requestBody"])
@@ -199,7 +199,9 @@ def test_everything_is_described(kind: str) -> None:
             if "requestBody" in each.node
         ],
         "schema": list(SCHEMAS.values()),
-        "field": [node for each in SCHEMAS.values() for node in each["properties"].values()],
+        "field": [
+            node for each in SCHEMAS.values() for node in each.get("properties", {}).values()
+        ],
         "response": [
             response
             for each in OPERATIONS.values()
@@ -218,7 +220,7 @@ SECRETS = {"access_token", "refresh_token", "code", "client_secret", "Authorizat
 
 
 def test_secrets_are_marked_and_nothing_else_is() -> None:
-    """What must never be shown is `format: password`, in requests and in answers."""
+    """What must never be shown is `format: password`, in requests and in responses."""
     marked: set[str] = set()
     for path, node in walk(SPEC):
         if path[-2:-1] == ("properties",):
@@ -231,7 +233,7 @@ def test_secrets_are_marked_and_nothing_else_is() -> None:
 
 
 def test_no_schema_stands_inline() -> None:
-    """Each body and answer names a component, so that its class has a name of its own."""
+    """Each body and response names a component, so that its class has a name of its own."""
     bodies = [
         (path, node["schema"])
         for path, node in walk(SPEC)
@@ -273,8 +275,8 @@ def test_example_fits_its_schema(where: str, example: Any, schema: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["get_tokens", "refresh_tokens"])
-def test_forms_and_answers_have_examples(name: str) -> None:
-    """Whoever reads the reference sees a form and each of its answers filled in."""
+def test_forms_and_responses_have_examples(name: str) -> None:
+    """The reference shows a form and each of its responses filled in."""
     node = OPERATIONS[name].node
     contents = [node["requestBody"]["content"][FORM]]
     contents += [resolve(SPEC, each)["content"][JSON] for each in node["responses"].values()]

@@ -366,7 +366,7 @@ def test_a_model_is_read_from_a_mapping_only(source: object) -> None:
         untyped(GetTokensResponse.from_dict)(source)
     assert caught.value.status_code is None
     assert caught.value.field is None
-    assert str(caught.value).startswith("This data can't be used: the body must be an object")
+    assert str(caught.value).startswith("Cannot use this data: the body must be an object")
 
 
 @pytest.mark.parametrize("status", [200, 400, 503])

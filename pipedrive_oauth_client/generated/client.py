@@ -2,6 +2,7 @@
 """The client that the endpoint functions send through: a thin, typed holder of `httpx` clients."""
 
 import os
+import socket
 import ssl
 import sys
 import threading
@@ -10,15 +11,17 @@ from contextlib import aclosing, closing
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self, TypeVar
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
 from attrs import define, evolve, field
 
-from .answer import RawAnswer
+from . import DEFAULT_BASE_URL
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
 from .errors import ConfigurationError, PipedriveOAuthError, TransportError
+from .response import RawResponse
 from .settings import (
     checked_base_url,
     checked_cookies,
@@ -30,14 +33,11 @@ from .settings import (
     merged,
 )
 
-DEFAULT_BASE_URL: Final = "https://oauth.pipedrive.com"
-"""The server that the spec names."""
-
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 """Seconds to wait for a connection (10), and for each further step of a request (30)."""
 
 DEFAULT_MAX_RESPONSE_BYTES: Final = 1024 * 1024
-"""Size at which reading of a body stops; a token answer has about two thousand bytes."""
+"""Size at which reading of a body stops; a token response has about two thousand bytes."""
 
 
 T = TypeVar("T", httpx.Client, httpx.AsyncClient)
@@ -48,19 +48,20 @@ class Client:
     """Holds where requests go and how, and the `httpx` clients that carry them.
 
     The `httpx` clients are made at the first request: one for synchronous functions, and one for
-    each event loop. A client may be shared by threads and tasks. At its end `with` closes the
-    connections of synchronous requests, and `async with` also those of its event loop; the client
-    can be used again afterwards.
+    each event loop. Threads and tasks may share a client. At its end `with` closes the connections
+    of synchronous requests, and `async with` also those of its event loop; the client can be used
+    again afterwards.
 
     Attributes:
         base_url: Root of the server; it comes before the path of each operation.
         headers: Headers of every request.
         cookies: Cookies of every request.
-        timeout: Seconds for each step of a request, or an `httpx.Timeout`; None waits without end.
-        verify_ssl: Whether to check the server's certificate, or the `ssl.SSLContext` to check it
-            with.
-        follow_redirects: Whether to follow redirects. Leave it off: a redirect would carry the
-            credentials along.
+        timeout: Seconds for each step of a request, or an `httpx.Timeout`; None is for no
+            limit.
+        verify_ssl: Whether to verify the server's certificate, or the `ssl.SSLContext` to verify
+            it with.
+        follow_redirects: Whether to follow redirects. Leave it off: a redirect would send the
+            credentials to another address.
         httpx_args: Further arguments of `httpx.Client` and `httpx.AsyncClient`, for example
             `proxy` or `http2`.
         max_response_bytes: Size at which reading of a body stops.
@@ -92,7 +93,7 @@ class Client:
     _given: httpx.Client | None = field(default=None, init=False, repr=False)
     _given_async: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
     _made: httpx.Client | None = field(default=None, init=False, repr=False)
-    # By event loop, since a connection dies with the loop that opened it.
+    # By event loop, since a connection ends with the loop that opened it.
     _made_async: WeakKeyDictionary[Any, httpx.AsyncClient] = field(
         factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -136,8 +137,8 @@ class Client:
         """Make a client like this one, with another timeout; this one stays as it is.
 
         Args:
-            timeout: Seconds for each step of a request, or an `httpx.Timeout`; None waits without
-                end.
+            timeout: Seconds for each step of a request, or an `httpx.Timeout`; None is for no
+                limit.
 
         Returns:
             The new client, with connections of its own.
@@ -150,17 +151,17 @@ class Client:
     def _derived(self, **changes: Any) -> Self:
         if self._given is not None or self._given_async is not None:
             raise ConfigurationError(
-                "This client sends through an httpx client that was given to it, and only that one"
-                " knows its headers, cookies and timeout. Change them there."
+                "This client sends through an httpx client that was given to it, which has its own"
+                " headers, cookies and timeout. Change them there."
             )
         return evolve(self, **changes)
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
         """Send synchronous requests through an `httpx.Client` of your own.
 
-        Its settings take the place of this client's: headers, cookies, timeout, certificates, and
+        Its settings replace those of this client: headers, cookies, timeout, certificates, and
         `base_url` where it has one. It is never closed here. Redirects are still followed only
-        where this client says so.
+        where `follow_redirects` of this client is set.
 
         Args:
             client: The `httpx.Client`.
@@ -169,7 +170,7 @@ class Client:
             This client.
 
         Raises:
-            ConfigurationError: It is no `httpx.Client`.
+            ConfigurationError: It is not an `httpx.Client`.
         """
         if not isinstance(client, httpx.Client):
             raise ConfigurationError("client must be an httpx.Client.")
@@ -179,9 +180,9 @@ class Client:
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
         """Send asynchronous requests through an `httpx.AsyncClient` of your own.
 
-        Its settings take the place of this client's: headers, cookies, timeout, certificates, and
+        Its settings replace those of this client: headers, cookies, timeout, certificates, and
         `base_url` where it has one. It is never closed here, and it belongs to one event loop.
-        Redirects are still followed only where this client says so.
+        Redirects are still followed only where `follow_redirects` of this client is set.
 
         Args:
             async_client: The `httpx.AsyncClient`.
@@ -190,7 +191,7 @@ class Client:
             This client.
 
         Raises:
-            ConfigurationError: It is no `httpx.AsyncClient`.
+            ConfigurationError: It is not an `httpx.AsyncClient`.
         """
         if not isinstance(async_client, httpx.AsyncClient):
             raise ConfigurationError("async_client must be an httpx.AsyncClient.")
@@ -198,13 +199,13 @@ class Client:
         return self
 
     def get_httpx_client(self) -> httpx.Client:
-        """Give the `httpx.Client` of synchronous requests, made at the first call.
+        """Return the `httpx.Client` of synchronous requests, made at the first call.
 
         Returns:
             The same object at every call, in every thread, until this client is closed.
 
         Raises:
-            ConfigurationError: The settings are none that httpx takes.
+            ConfigurationError: httpx rejects the settings.
         """
         if self._given is not None:
             return self._given
@@ -215,13 +216,13 @@ class Client:
             return self._made
 
     def get_async_httpx_client(self) -> httpx.AsyncClient:
-        """Give the `httpx.AsyncClient` of the running event loop, made at the first call.
+        """Return the `httpx.AsyncClient` of the running event loop, made at the first call.
 
         Returns:
             The same object at every call within one event loop, until this client is closed.
 
         Raises:
-            ConfigurationError: No event loop is running, or the settings are none that httpx takes.
+            ConfigurationError: No event loop is running, or httpx rejects the settings.
         """
         if self._given_async is not None:
             return self._given_async
@@ -236,8 +237,8 @@ class Client:
             return made
 
     def _forget_after_fork(self) -> None:
-        # A connection that parent and child both use mixes up their answers, and whoever held the
-        # lock while the process was forked does not exist in the child.
+        # A connection that parent and child both use mixes up their responses, and the thread that
+        # held the lock while the process was forked does not exist in the child.
         if self._process != os.getpid():
             self._lock, self._made, self._made_async = threading.Lock(), None, WeakKeyDictionary()
             self._process = os.getpid()
@@ -252,12 +253,16 @@ class Client:
             cause = None  # its text may repeat a setting, a proxy's password for example
             name = type(error).__name__
         else:
-            # Cookies that answers set are not kept: requests for one account say nothing of others.
+            # Cookies of responses are not kept: requests for one account reveal nothing of others.
             made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             return made
+        variable = None if "proxy" in self._httpx_args else _invalid_proxy_variable()
+        if variable is not None and cause is None:
+            raise ConfigurationError(
+                f"The proxy address in the environment variable {variable} is not valid."
+            )
         raise ConfigurationError(
-            f"httpx can't make a client of these settings ({name}). Check httpx_args and"
-            " verify_ssl."
+            f"httpx rejects these settings ({name}). Check httpx_args and verify_ssl."
         ) from cause
 
     def _arguments(self) -> dict[str, Any]:
@@ -279,10 +284,8 @@ class Client:
         headers: Mapping[str, str],
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         **kwargs: Any,
-    ) -> RawAnswer:
-        """Send a request and read its answer.
-
-        The endpoint functions do this.
+    ) -> RawResponse:
+        """Send a request and read its response; the endpoint functions call this.
 
         Args:
             method: The HTTP method.
@@ -292,33 +295,35 @@ class Client:
             **kwargs: Further arguments of `build_request`.
 
         Returns:
-            The answer, whatever its status.
+            The response, whatever its status.
 
         Raises:
-            ConfigurationError: The `httpx` client that was given is closed, or the request can't be
-                made.
-            TransportError: No complete answer arrived.
-            InvalidResponseError: The body is too large, or can't be decompressed.
+            ConfigurationError: The `httpx` client that was given is closed, or the request is not
+                valid.
+            TransportError: No complete response arrived.
+            InvalidResponseError: The body is too large, or cannot be decompressed.
         """
         client = self.get_httpx_client()
         request = self._request(client, method, path, headers, kwargs)
-        answer: httpx.Response | None = None
+        response: httpx.Response | None = None
         body: Body | None = None
         try:
-            answer = client.send(
+            response = client.send(
                 request, stream=True, auth=auth, follow_redirects=self._follow_redirects
             )
-            with closing(answer):
-                body = Body(answer, self.max_response_bytes)
-                if answer.is_stream_consumed:  # an event hook has read it
-                    return _already_read(answer, self.max_response_bytes)
-                for chunk in answer.iter_raw():
+            with closing(response):
+                body = Body(response, self.max_response_bytes)
+                if response.is_stream_consumed:  # an event hook has read it
+                    return _already_read(response, self.max_response_bytes)
+                for chunk in response.iter_raw():
                     body.add(chunk)
                     if body.failure is not None:
                         break
-                return RawAnswer(answer.status_code, answer.headers, body.finish())
+                return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:
-            failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
+            failure = (body and body.failure) or _typed(
+                f"{method} {path}", _origin(request.url), error, response
+            )
         raise failure
 
     async def asend(
@@ -329,10 +334,8 @@ class Client:
         headers: Mapping[str, str],
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         **kwargs: Any,
-    ) -> RawAnswer:
-        """Send a request and read its answer without blocking.
-
-        The endpoint functions do this.
+    ) -> RawResponse:
+        """Send a request and read its response without blocking; the endpoint functions call this.
 
         Args:
             method: The HTTP method.
@@ -342,38 +345,40 @@ class Client:
             **kwargs: Further arguments of `build_request`.
 
         Returns:
-            The answer, whatever its status.
+            The response, whatever its status.
 
         Raises:
-            ConfigurationError: The `httpx` client that was given is closed, or the request can't be
-                made.
-            TransportError: No complete answer arrived.
-            InvalidResponseError: The body is too large, or can't be decompressed.
+            ConfigurationError: The `httpx` client that was given is closed, or the request is not
+                valid.
+            TransportError: No complete response arrived.
+            InvalidResponseError: The body is too large, or cannot be decompressed.
         """
         from anyio import CancelScope  # comes with httpx, which loads it as late as this
 
         client = self.get_async_httpx_client()
         request = self._request(client, method, path, headers, kwargs)
-        answer: httpx.Response | None = None
+        response: httpx.Response | None = None
         body: Body | None = None
         try:
-            answer = await client.send(
+            response = await client.send(
                 request, stream=True, auth=auth, follow_redirects=self._follow_redirects
             )
-            async with aclosing(answer):
-                body = Body(answer, self.max_response_bytes)
-                if answer.is_stream_consumed:  # an event hook has read it
-                    return _already_read(answer, self.max_response_bytes)
-                # Generators inside httpx that are left in the middle can't be closed from here, and
-                # trio minds: cancelling ends them from within, and reads nothing more.
+            async with aclosing(response):
+                body = Body(response, self.max_response_bytes)
+                if response.is_stream_consumed:  # an event hook has read it
+                    return _already_read(response, self.max_response_bytes)
+                # Generators inside httpx that are left in the middle cannot be closed from here,
+                # and trio rejects that: cancelling ends them from within, and reads nothing more.
                 with CancelScope() as reading:
-                    async for chunk in answer.aiter_raw():
+                    async for chunk in response.aiter_raw():
                         body.add(chunk)
                         if body.failure is not None:
                             reading.cancel()
-                return RawAnswer(answer.status_code, answer.headers, body.finish())
+                return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:
-            failure = (body and body.failure) or _typed(f"{method} {path}", error, answer)
+            failure = (body and body.failure) or _typed(
+                f"{method} {path}", _origin(request.url), error, response
+            )
         raise failure
 
     def _request(
@@ -385,14 +390,14 @@ class Client:
         arguments: Mapping[str, Any],
     ) -> httpx.Request:
         if client.is_closed:
-            raise ConfigurationError("The httpx client that was given is closed. Give an open one.")
+            raise ConfigurationError("The httpx client that was given is closed; pass an open one.")
         try:
             # An httpx client given without a base_url of its own goes to this client's server.
             url = _address(str(client.base_url), self._base_url, path)
             headers = merged({"Accept-Encoding": ACCEPT_ENCODING}, headers)
             if type(client) not in _PLAIN or client.cookies or client.params:
                 return client.build_request(method, url, headers=headers, **arguments)
-            # Where the client adds nothing but headers and timeouts, this is the same request for
+            # Where the client adds nothing but headers and timeouts, this makes the same request in
             # two thirds of the time.
             timeout = client.timeout.as_dict()
             own = _added(client.headers.raw, headers)
@@ -439,11 +444,11 @@ class Client:
 class AuthenticatedClient(Client):
     """A client that sends a token with every request, for operations that take one in this way.
 
-    An operation that takes an `authorization` argument sends that, and not the token.
+    An operation that takes an `authorization` argument sends that instead of the token.
 
     Attributes:
         token: The token; hidden in `repr`.
-        prefix: What stands before it in the header, with a space between; empty for nothing.
+        prefix: The word before it in the header, with a space between; empty for none.
         auth_header_name: The name of the header.
     """
 
@@ -468,23 +473,31 @@ class AuthenticatedClient(Client):
         return arguments
 
 
-# Taking URLs apart is the dearest part of making a request, and it is the same few each time.
+def _invalid_proxy_variable() -> str | None:
+    """Return the environment variable whose proxy httpx rejects, if there is one."""
+    proxies = getproxies()
+    for scheme in ("http", "https", "all"):
+        given = proxies.get(scheme)
+        try:
+            if given:
+                httpx.Proxy(given if "://" in given else f"http://{given}")
+        except (ValueError, httpx.InvalidURL):
+            return f"{scheme.upper()}_PROXY"
+    return None
+
+
+# Parsing URLs is the slowest part of making a request, and there are only a few of them.
 @lru_cache(maxsize=64)
 def _address(given: str, own: str, path: str) -> httpx.URL:
-    """Put a path behind the root of a server, in the way of httpx.
-
-    Args:
-        given: The base URL of the `httpx` client; empty if it has none.
-        own: The base URL of this client, which counts then.
-        path: The path of the operation.
-
-    Returns:
-        The address of the request, without its query.
-    """
+    """Append a path to the base URL of the `httpx` client (`given`), else to this client's."""
     if not given:
         return httpx.URL(own + path)
     root = httpx.URL(given)
     return root.copy_with(raw_path=root.raw_path + httpx.URL(path).raw_path.lstrip(b"/"))
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 _PLAIN = (httpx.Client, httpx.AsyncClient)
@@ -493,14 +506,14 @@ _PLAIN = (httpx.Client, httpx.AsyncClient)
 def _added(
     given: list[tuple[bytes, bytes]], headers: Mapping[str, str]
 ) -> list[tuple[bytes, bytes]]:
-    """Add an operation's headers to those of an `httpx` client, in place of the same names."""
+    """Add an operation's headers to those of an `httpx` client; they replace the same names."""
     own = [(name.encode("ascii"), text.encode("ascii")) for name, text in headers.items()]
     names = {name.lower() for name, _text in own}
     return [(name, text) for name, text in given if name.lower() not in names] + own
 
 
 def _running_loop() -> object:
-    # Where nobody has imported asyncio, nobody runs it; httpx does without, and so do we.
+    # A process that has not imported asyncio runs no loop of it; neither httpx nor this needs it.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:
         try:
@@ -523,49 +536,51 @@ def _is_closed(loop: Any) -> bool:
     return bool(loop.is_closed()) if hasattr(loop, "is_closed") else False
 
 
-def _already_read(answer: httpx.Response, max_bytes: int) -> RawAnswer:
-    if len(answer.content) > max_bytes:
-        raise unusable(answer, "the body is larger than max_response_bytes")
-    return RawAnswer(answer.status_code, answer.headers, answer.content)
+def _already_read(response: httpx.Response, max_bytes: int) -> RawResponse:
+    if len(response.content) > max_bytes:
+        raise unusable(response, "the body is larger than max_response_bytes")
+    return RawResponse(response.status_code, response.headers, response.content)
 
 
 # Not httpx.HTTPError: a hook of the user's may raise an httpx.HTTPStatusError, which is theirs.
 _FAILURES = (httpx.RequestError, httpx.InvalidURL, UnicodeError)
 
-# With these the request never left.
+# With these the request was never sent.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 def _not_sendable(operation: str, name: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{operation} can't be sent ({name}). Check base_url, and the headers and cookies that the"
-        " client was given: one of them holds what HTTP does not allow."
+        f"Cannot send {operation} ({name}). Check base_url, and the headers and cookies of the"
+        " client: one of them holds what HTTP does not allow."
     )
 
 
-def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> PipedriveOAuthError:
+def _typed(
+    operation: str, server: str, error: Exception, response: httpx.Response | None
+) -> PipedriveOAuthError:
     """Make the package's own error of a failure.
 
     It is raised outside the `except` block: a failure whose text repeats what was to be sent must
-    not come along, neither as the cause nor as the context.
+    not be attached, neither as the cause nor as the context.
     """
     name = type(error).__name__
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return _not_sendable(operation, name)
     if isinstance(error, httpx.InvalidURL | UnicodeError):
-        return unusable(answer, "it redirects to what is no URL")
+        return unusable(response, "it redirects to what is not a URL")
     failure: PipedriveOAuthError
     if isinstance(error, httpx.DecodingError):
-        failure = unusable(answer, "the body can't be decompressed")
+        failure = unusable(response, "the body cannot be decompressed")
     elif isinstance(error, _NOT_SENT):
         failure = TransportError(
-            f"{operation} could not reach the service, so nothing was sent ({name}). Check"
+            f"Cannot connect to {server}: {_reason(error)}. Nothing was sent ({operation}). Check"
             " base_url, the network and the certificate settings, then try again.",
             maybe_sent=False,
         )
     else:
         timed_out = isinstance(error, httpx.TimeoutException)
-        happened = "was not answered in time" if timed_out else "broke off"
+        happened = "timed out" if timed_out else "failed: the connection broke"
         failure = TransportError(
             f"{operation} {happened} ({name}). The service may have acted on it: read the"
             " operation's description before you repeat it.",
@@ -576,3 +591,38 @@ def _typed(operation: str, error: Exception, answer: httpx.Response | None) -> P
         error = type(error)("The details are withheld: they may hold a secret.")
     failure.__cause__ = error
     return failure
+
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (httpx.ProxyError, "the proxy rejected the connection"),
+    (httpx.ConnectTimeout, "no connection within the timeout"),
+    (httpx.PoolTimeout, "every connection of the pool is in use"),
+    (ssl.SSLCertVerificationError, "certificate not trusted"),
+    (ssl.SSLError, "no TLS connection"),
+    (socket.gaierror, "host not found"),
+    (ConnectionRefusedError, "connection refused"),
+)
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a connection failed, by the exceptions that led to the given one."""
+    cause: Any = error
+    for _ in range(10):
+        for kind, reason in _REASONS:
+            if isinstance(cause, kind):
+                return reason
+        group = getattr(cause, "exceptions", None)  # anyio has one for each address of a host
+        if group:
+            cause = group[0]
+        elif cause is not None:
+            cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_MAX_RESPONSE_BYTES",
+    "DEFAULT_TIMEOUT",
+    "AuthenticatedClient",
+    "Client",
+]

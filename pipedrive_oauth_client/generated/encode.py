@@ -16,14 +16,7 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
-    """Turn a value of a model into what JSON can hold.
-
-    Args:
-        value: A model, an enumeration's member, a date, a list of those, or a plain value.
-
-    Returns:
-        The plain value.
-    """
+    """Turn a value of a model into what JSON can hold."""
     if type(value) is str:  # what most fields are
         return value
     if hasattr(value, "to_dict"):
@@ -38,176 +31,123 @@ def plain(value: Any) -> Any:
 
 
 def _rare(value: object) -> object:
-    from uuid import UUID  # here, as the import is dear, and today's spec has none
+    from uuid import UUID  # here, as the import is slow, and today's spec has none
 
     return str(value) if isinstance(value, UUID) else value
 
 
 def argument(name: str, value: T, expected: type | UnionType) -> T:
-    """Check the type of an argument.
-
-    Args:
-        name: The argument's name, for the error.
-        value: What was passed.
-        expected: The type it has to have.
-
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: It is of another type, or a string that can't be encoded as UTF-8.
-    """
+    """Return an argument of the expected type, and valid Unicode if it is a string."""
     if not isinstance(value, expected):
-        raise ConfigurationError(
-            f"{name} must be {getattr(expected, '__name__', expected)}, not {type(value).__name__}."
-        )
-    if isinstance(value, str) and not _encodable(value):
+        wanted = getattr(expected, "__name__", expected)
+        raise ConfigurationError(f"{name} must be {wanted}, not {type(value).__name__}.")
+    if isinstance(value, str) and not value.isascii() and has_surrogates(value):
         raise ConfigurationError(f"{name} is not valid Unicode: it holds half of a surrogate pair.")
     return value
 
 
-def header(name: str, value: str) -> str:
-    """Check the value of a header.
+def has_surrogates(value: str) -> bool:
+    """Tell whether a string cannot be encoded as UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in value)
 
-    Args:
-        name: The argument's name, for the error.
-        value: The header's value.
 
-    Returns:
-        The value.
-
-    Raises:
-        ConfigurationError: It is no string, or holds anything but visible ASCII characters and
-            inner spaces (RFC 9110, section 5.5).
-    """
-    argument(name, value, str)
-    if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+def header(name: str, value: object) -> str:
+    """Return a header's value: visible ASCII and inner spaces (RFC 9110, section 5.5)."""
+    text = value if isinstance(value, str) else str(argument(name, value, str))
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
         raise ConfigurationError(
-            f"{name} must be visible ASCII characters, with no line break and no blank at an end."
+            f"{name} must be visible ASCII characters, with no line break and no space at an end."
         )
-    return value
+    return text
 
 
 def word(value: object) -> str:
-    """Spell a value where there is room for one word: in a header, a path or a form.
-
-    Args:
-        value: A string, number, boolean, date, UUID or member of an enumeration.
-
-    Returns:
-        The value as JSON spells it, without quotes.
-    """
+    """Write a value where one word is expected, in a header or a path, as JSON without quotes."""
     given = plain(value)
     if isinstance(given, bool):
         return "true" if given else "false"
     return str(given)
 
 
-def segment(name: str, value: object, expected: type | UnionType) -> str:
-    """Turn an argument into a part of the path.
+def checked_date(name: str, value: T) -> T:
+    """Return a date that is no datetime, whose time would be lost."""
+    if isinstance(value, datetime.datetime):
+        raise ConfigurationError(f"{name} must be a date, not a datetime: use .date().")
+    return argument(name, value, datetime.date)
 
-    Args:
-        name: The argument's name, for the error.
-        value: What was passed.
-        expected: The type it has to have.
 
-    Returns:
-        The value, percent-encoded.
+def checked_time(name: str, value: T) -> T:
+    """Return a datetime with a time zone; without one it would mean another time elsewhere."""
+    argument(name, value, datetime.datetime)
+    if isinstance(value, datetime.datetime) and value.utcoffset() is None:
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, such as UTC.")
+    return value
 
-    Raises:
-        ConfigurationError: It is of another type, or would change the path around it.
+
+def segment(name: str, value: object) -> str:
+    """Turn an argument into a percent-encoded part of the path, which cannot change the rest.
+
+    The items of a list are separated by commas (style `simple`).
     """
-    written = word(argument(name, value, expected))
-    if written in ("", ".", ".."):
+    words = [word(each) for each in value] if isinstance(value, list) else [word(value)]
+    if not words or not all(words) or words in (["."], [".."]):
         raise ConfigurationError(
             f"{name} must not be empty or dots only: it is a part of the path."
         )
-    return quote(written, safe="")
+    return ",".join(quote(each, safe="") for each in words)
 
 
 def address(url: str, params: Mapping[str, Any]) -> str:
-    """Put together the address of a request.
-
-    Args:
-        url: The address without its query.
-        params: The query's fields.
-
-    Returns:
-        The address, percent-encoded as httpx sends it.
-
-    Raises:
-        ConfigurationError: There is no such address, for example since it is too long.
-    """
-    # Here, so that whoever sends nothing does not pay for the import.
-    import httpx
+    """Return the URL of a request with its query, percent-encoded as httpx sends it."""
+    import httpx  # here, so that callers who send nothing do not import it
 
     try:
         return str(httpx.URL(url, params=params) if params else httpx.URL(url))
     except (httpx.InvalidURL, UnicodeError) as error:
-        problem = type(error).__name__  # its text may repeat the address
-    raise ConfigurationError(f"The arguments make no address that can be used ({problem}).")
+        problem = type(error).__name__  # its text may repeat the URL
+    raise ConfigurationError(f"The arguments do not make a valid URL ({problem}).")
 
 
-def document(name: str, body: object, expected: type | UnionType) -> Any:
-    """Turn the body of a request into what JSON can hold.
-
-    Args:
-        name: The argument's name, for the error.
-        body: The model.
-        expected: The class it has to be of.
-
-    Returns:
-        The plain value.
-
-    Raises:
-        ConfigurationError: The body is of another class, or JSON can't hold it.
-    """
-    written = plain(argument(name, body, expected))
+def document(name: str, body: object) -> Any:
+    """Turn the body of a request into what JSON can hold."""
+    written = plain(body)
     try:
         json.dumps(written, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         problem = type(error).__name__
     else:
         return written
-    raise ConfigurationError(f"{name} holds what JSON can't hold ({problem}).")
+    raise ConfigurationError(f"{name} holds what JSON cannot hold ({problem}).")
 
 
 def form(name: str, body: object, expected: type) -> bytes:
-    """Turn the body of a request into a form.
-
-    Args:
-        name: The argument's name, for the error.
-        body: The model.
-        expected: The class it has to be of.
-
-    Returns:
-        The fields in order, percent-encoded; a field that is `UNSET` is left out.
-
-    Raises:
-        ConfigurationError: The body is of another class, or a field can't stand in a form.
-    """
+    """Turn the body of a request into a form: fields in order, without those that are `UNSET`."""
     argument(name, body, expected)
-    fields: Mapping[str, Any] = plain(body)
+    model: Any = body
+    fields: Mapping[str, Any] = model.to_dict()
     return urlencode(
         [
-            (argument(f"a field name of {name}", key, str), _form_value(f"{key} of {name}", value))
+            _form_field(name, key, value)
             for key, value in fields.items()
             if not isinstance(value, Unset)
         ]
     ).encode()
 
 
-def _form_value(name: str, value: object) -> str:
+def _form_field(name: str, key: object, value: object) -> tuple[str, str]:
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float) and abs(value) < 1e18:
-        return str(value)
-    if not isinstance(value, str):
+        written = "true" if value else "false"
+    elif isinstance(value, int | float) and abs(value) < 1e18:
+        written = str(value)
+    elif isinstance(value, str):
+        written = value
+    else:
         raise ConfigurationError(
-            f"{name} must be a string or a number below 10**18, not {type(value).__name__}."
+            f"{key} of {name} must be a string or a number below 10**18,"
+            f" not {type(value).__name__}."
         )
-    return argument(name, value, str)
-
-
-def _encodable(value: str) -> bool:
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    if not written.isascii():
+        argument(f"{key} of {name}", written, str)
+    if isinstance(key, str) and key.isascii():
+        return key, written
+    return str(argument(f"a field name of {name}", key, str)), written

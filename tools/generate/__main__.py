@@ -1,4 +1,4 @@
-"""Write the generated package, or with `--check` only say whether it is up to date."""
+"""Write the generated package, or with `--check` only report whether it is up to date."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command.
+    """Run the command, and return its exit status.
 
-    Args:
-        argv: Arguments, without the program's name.
-
-    Returns:
-        0 when all is well, 1 when `--check` finds a difference, 2 when nothing could be generated.
+    It is 0 on success, 1 when `--check` finds a difference, 2 when nothing could be generated.
     """
     parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; fail if a file is not what it should be",
+        help="change nothing; fail if a file differs from what would be written",
     )
     parser.add_argument(
         "--root",
@@ -42,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         root / "openapi.yaml", root / "generator-config.yml", root / "generator-templates"
     )
     try:
-        wanted = render(sources)
+        # `--check` compares with what was proven when it was written.
+        wanted = render(sources, proven=not arguments.check)
     except GenerationError as error:
         print(f"Nothing was generated.\n{error}", file=sys.stderr)
         return 2
@@ -56,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check(differences: list[Difference], count: int) -> int:
     if not differences:
-        print(f"No drift: the {count} generated files are what spec, settings and templates give.")
+        print(f"No drift: the {count} generated files match the spec, settings and templates.")
         return 0
     for difference in differences:
         print(difference.diff or f"{difference.path}: an empty file is {difference.kind}")
@@ -80,7 +77,7 @@ def _report(differences: list[Difference], count: int) -> None:
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        # Differences hold what the spec says, in whatever script; not every terminal has them all.
+        # Differences repeat what the spec says, in any script; not every terminal has them all.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -1,38 +1,106 @@
-"""The spec as a document: its server, its operations, its references."""
+"""The spec as a document: its server, its operations, its references, the lines of its parts."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
 
-from attrs import define, field
+from attrs import define
 from openapi_python_client.parser.openapi import Endpoint
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+# The keys that lead to a part of the spec.
+Pointer: TypeAlias = "tuple[str | int, ...]"
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class GenerationError(Exception):
-    """The spec, the configuration or a template can't be turned into code."""
+    """The spec, the configuration or a template cannot be turned into code."""
+
+
+class ConstructError(GenerationError):
+    """A part of the spec cannot be turned into code."""
+
+    def __init__(self, at: Pointer, problem: str) -> None:
+        self.at = at
+        self.problem = problem
+        pointer = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in at)
+        super().__init__(f"{pointer or 'the document'}: {problem.rstrip('.')}.")
 
 
 def refuse(message: str) -> NoReturn:
-    """Stop the generation from inside a template.
-
-    Args:
-        message: What can't be generated.
-    """
+    """Stop the generation from inside a template."""
     raise GenerationError(message)
 
 
-def with_text_keys(node: Any) -> Any:
-    """Give what was read from YAML with every key as text: `200:` is the same as `'200':`.
+def read_bytes(path: Path) -> bytes:
+    """Read a file of the project."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GenerationError(f"Cannot read {path}: {error.strerror}.") from error
 
-    Args:
-        node: A value of YAML.
-    """
+
+def load_yaml(path: Path, text: bytes) -> dict[Any, Any]:
+    """Read YAML that holds a mapping."""
+    try:
+        content = YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        line = f":{mark.line + 1}" if mark else ""
+        why = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error)
+        raise GenerationError(f"{path}{line}: not valid YAML: {one_line(why)}.") from error
+    if not isinstance(content, dict):
+        raise GenerationError(f"{path} holds no mapping (openapi.yaml: no OpenAPI document).")
+    return content
+
+
+def one_line(text: str, longest: int = 300) -> str:
+    """Join the lines of a message, and cut it where it is long."""
+    joined = " ".join(text.split())
+    return joined if len(joined) <= longest else f"{joined[:longest]}..."
+
+
+def with_text_keys(node: Any) -> Any:
+    """Return a value of YAML with every key as text: `200:` is the same as `'200':`."""
     if isinstance(node, Mapping):
         return {str(key): with_text_keys(value) for key, value in node.items()}
     return [with_text_keys(each) for each in node] if isinstance(node, list) else node
+
+
+def position_of(content: Any, at: Sequence[str | int]) -> tuple[int, int]:
+    """Return line and column, from 1, of the last key of a pointer that exists.
+
+    Args:
+        content: YAML as the round-trip loader of ruamel.yaml reads it.
+        at: The pointer.
+    """
+    line = column = 0
+    for key in at:
+        if not isinstance(content, CommentedBase):
+            break
+        try:
+            if isinstance(content, dict):
+                key = next((each for each in content if str(each) == key), key)  # noqa: PLW2901
+                known = content.lc.key(key)
+            else:
+                known = content.lc.item(key)
+            content = content[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+        line, column = known
+    return line + 1, column + 1
+
+
+def located(path: Path, text: bytes, error: ConstructError) -> GenerationError:
+    """Name the file and the line of a part of the spec that cannot be turned into code."""
+    line, _column = position_of(YAML().load(text), error.at)
+    return GenerationError(f"{path.name}:{line}: {error}")
 
 
 @define
@@ -42,64 +110,23 @@ class Document:
     Attributes:
         content: The parsed spec.
         sha256: SHA-256 of the spec's text with LF line ends, in hexadecimal.
-        server_url: The one server.
-
-    Raises:
-        GenerationError: The spec does not name exactly one server for everything, or a reference
-            leads nowhere.
     """
 
     content: Mapping[str, Any]
     sha256: str
-    server_url: str = field(init=False)
 
     @classmethod
     def read(cls, text: bytes, content: Mapping[str, Any]) -> Document:
-        """Take in a spec.
-
-        Args:
-            text: The spec's bytes.
-            content: The same, parsed.
-
-        Returns:
-            The document.
-
-        Raises:
-            GenerationError: As the class says.
-        """
+        """Make a document of a spec's bytes and of what was parsed from them."""
         return cls(content, hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest())
 
-    def __attrs_post_init__(self) -> None:
-        servers = self.content.get("servers") or []
-        if len(servers) != 1:
-            raise GenerationError(
-                "The spec must name exactly one server: it becomes the client's default."
-            )
-        self.server_url = str(servers[0]["url"]).rstrip("/")
-        if re.fullmatch(r"https?://[^\s{}?#]+", self.server_url) is None:
-            raise GenerationError(
-                "The server of the spec must be an absolute http(s) URL without variables."
-            )
-        for path, item in self.content.get("paths", {}).items():
-            if "servers" in item or any("servers" in op for op in _operations(item)):
-                raise GenerationError(
-                    f"{path} names a server of its own, which the client would not use."
-                )
-        for reference in _references(self.content):
-            self.resolve(reference)
+    @property
+    def server_url(self) -> str:
+        """The one server, without a slash at its end."""
+        return str(self.content["servers"][0]["url"]).rstrip("/")
 
-    def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Follow a `$ref` inside the document.
-
-        Args:
-            node: An object of the document that may be a reference.
-
-        Returns:
-            The object that it stands for.
-
-        Raises:
-            GenerationError: The reference leads nowhere.
-        """
+    def resolve(self, node: Mapping[str, Any], at: Pointer = ()) -> Mapping[str, Any]:
+        """Follow the `$ref` of an object, where it has one, as far as references lead."""
         reference = ""
         for _ in range(20):
             if "$ref" not in node:
@@ -108,43 +135,25 @@ class Document:
             reference = str(node["$ref"])
             for key in reference.removeprefix("#/").split("/"):
                 target = (
-                    target.get(key.replace("~1", "/").replace("~0", "~"), {})
+                    target.get(key.replace("~1", "/").replace("~0", "~"))
                     if isinstance(target, Mapping)
-                    else {}
+                    else None
                 )
+            if not isinstance(target, Mapping):
+                raise ConstructError(at, f"the spec has no {reference}")
             node = target
-            if not node:
-                raise GenerationError(f"The spec has no {reference}, which a $ref of it names.")
-        raise GenerationError(f"{reference} leads in a circle.")
+        raise ConstructError(at, f"{reference} is a circular reference")
+
+    def operations(self) -> Iterator[tuple[Pointer, Mapping[str, Any]]]:
+        """Yield the operations of the spec and where they are."""
+        for path, item in self.content.get("paths", {}).items():
+            for method in METHODS:
+                if method in item:
+                    yield ("paths", path, method), item[method]
 
     def operation(self, endpoint: Endpoint) -> Mapping[str, Any]:
-        """Find the operation object of an endpoint.
-
-        Args:
-            endpoint: The generator's endpoint.
-        """
-        wanted = str(endpoint.name)
-        for item in self.content["paths"].values():
-            for operation in _operations(item):
-                if operation.get("operationId") == wanted:
-                    return operation
-        raise GenerationError(
-            f"{wanted} is no operationId of the spec: give every operation one, in snake_case as"
-            " Python will have it."
-        )
-
-
-def _references(node: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("$ref"), str):
-            yield node
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
-
-
-def _operations(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    methods = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-    return [item[method] for method in methods if item.get(method)]
+        """Return the operation object of one of the generator's endpoints."""
+        for _at, operation in self.operations():
+            if operation.get("operationId") == str(endpoint.name):
+                return operation
+        raise GenerationError(f"{endpoint.name} is no operationId of the spec.")

@@ -12,31 +12,16 @@ _WIDTH = 88
 
 
 def doc(text: UntrustedString | str, *, width: int = _WIDTH) -> str:
-    """Wrap a description for a docstring.
+    """Wrap a description: blank lines part paragraphs, and lines that begin with `- ` are items.
 
-    Args:
-        text: The description; blank lines part its paragraphs, and lines that begin with `- ` its
-            items.
-        width: Columns to wrap at.
-
-    Returns:
-        Lines without indentation and without what could end the docstring or start an escape.
+    The lines have no indentation, and nothing that could end a docstring or start an escape.
     """
     blocks = _plain(text).strip().split("\n\n")
     return "\n\n".join("\n".join(_fill(line, width) for line in _unfold(block)) for block in blocks)
 
 
 def item(name: str, text: UntrustedString | str | None, default: Value | None = None) -> str:
-    """Write one entry of an `Args:` or `Attributes:` section.
-
-    Args:
-        name: The argument.
-        text: Its description.
-        default: Its default, if the spec has one.
-
-    Returns:
-        Lines of which all but the first are indented by four.
-    """
+    """Write an entry of an `Args:` or `Attributes:` section, later lines indented by four."""
     described = " ".join(_plain(text or "").split())
     if default is not None:
         described += f" Default: `{default.raw_value}`."
@@ -44,11 +29,7 @@ def item(name: str, text: UntrustedString | str | None, default: Value | None = 
 
 
 def sentence(text: UntrustedString | str) -> str:
-    """End a summary with a full stop.
-
-    Args:
-        text: The summary.
-    """
+    """End a summary with a full stop, unless it has an end of its own."""
     plain = _plain(text).strip()
     return plain if plain.endswith((".", "!", "?")) else f"{plain}."
 

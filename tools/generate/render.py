@@ -1,4 +1,4 @@
-"""From spec, configuration and templates to the bytes of every generated file."""
+"""From spec, configuration, templates and runtime modules to the bytes of every generated file."""
 
 from __future__ import annotations
 
@@ -11,33 +11,60 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unittest import mock
 
 from attrs import define
-from jinja2 import BytecodeCache, StrictUndefined, TemplateError
+from jinja2 import (
+    BytecodeCache,
+    ChoiceLoader,
+    DictLoader,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+)
 from jinja2.bccache import Bucket
 from openapi_python_client import Project
-from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from openapi_python_client.parser.properties import EnumProperty
+from pydantic import ValidationError
 
 from tools.generate import prose
-from tools.generate.document import Document, GenerationError, refuse, with_text_keys
-from tools.generate.facts import SpecFacts
-from tools.generate.refusals import check_class, check_endpoint
-from tools.generate.schemas import SchemaFacts
-from tools.generate.settings import load_settings
+from tools.generate.check_spec import check_document, check_values
+from tools.generate.document import (
+    ConstructError,
+    Document,
+    GenerationError,
+    load_yaml,
+    located,
+    one_line,
+    read_bytes,
+    refuse,
+    with_text_keys,
+)
+from tools.generate.facts import SchemaFacts, SpecFacts
+from tools.generate.names import Names, values_for_template
+from tools.generate.prove import prove
 
 LINE_LENGTH = 100
 
-# Files that openapi-python-client has no notion of.
-_OWN_FILES = ("answer.py", "body.py", "decode.py", "encode.py", "settings.py")
+# Files that are the same for every spec: copied from the folder `runtime` of the templates.
+RUNTIME = (
+    "body.py", "client.py", "decode.py", "encode.py", "errors.py", "settings.py",
+    "response.py", "types.py",
+)  # fmt: skip
+
+# The settings of openapi-python-client that this project's templates honor.
+SETTINGS = {
+    "class_overrides", "content_type_overrides", "field_prefix", "generate_all_tags",
+    "http_timeout", "post_hooks", "use_path_prefixes_for_title_model_names",
+}  # fmt: skip
 
 
 @define(frozen=True)
 class Sources:
-    """Where everything that generated code depends on stands.
+    """The paths of everything that generated code depends on.
 
     Attributes:
         spec: The OpenAPI document.
@@ -51,7 +78,7 @@ class Sources:
 
 
 class _Compiled(BytecodeCache):
-    """Templates that were compiled, by their text; half of a run's time goes into compiling."""
+    """Compiled templates, by their text; half of a run's time is for compiling."""
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], bytes] = {}
@@ -68,78 +95,138 @@ class _Compiled(BytecodeCache):
 _COMPILED = _Compiled()
 
 
-def render(sources: Sources) -> dict[PurePosixPath, bytes]:
-    """Generate the package.
+def render(sources: Sources, *, proven: bool = False) -> dict[PurePosixPath, bytes]:
+    """Generate the package: the content of each file by its path inside the package.
 
     Args:
-        sources: Spec, configuration and templates.
-
-    Returns:
-        The content of each file by its path inside the package.
+        sources: What to generate from.
+        proven: Whether to import and try out what was generated.
 
     Raises:
-        GenerationError: The generator has an error or a warning, a template meets something it
-            can't write, or the formatter fails.
+        GenerationError: The spec holds what the templates cannot write, or the generator, a
+            template, the formatter or the proof fails.
     """
-    text, document = _load_spec(sources.spec)
-    config = load_settings(sources.config)
-    with tempfile.TemporaryDirectory(prefix="generate-") as folder:
-        package = Path(folder, "generated")
-        _build(text, document, config, sources, package)
-        _format(package)
-        files = {
-            PurePosixPath(path.relative_to(package).as_posix()): path.read_bytes()
-            for path in sorted(package.rglob("*"))
-            if path.is_file()
-        }
-    for path, content in files.items():
-        _compile(path, content)
-        if not content.startswith(b"# @generated "):
-            raise GenerationError(f"The template of {path} does not begin with _header.jinja.")
-    return files
-
-
-def _load_spec(path: Path) -> tuple[bytes, dict[str, Any]]:
-    try:
-        text = path.read_bytes()
-        document = with_text_keys(YAML(typ="safe").load(text))
-    except OSError as error:
-        raise GenerationError(f"{path} can't be read: {error.strerror}.") from error
-    except (YAMLError, RecursionError) as error:
-        raise GenerationError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise GenerationError(f"{path} holds no OpenAPI document.")
-    return text, document
-
-
-def _build(
-    text: bytes, document: dict[str, Any], settings: ConfigFile, sources: Sources, package: Path
-) -> None:
     config = Config.from_sources(
-        settings,
+        load_settings(sources.config),
         MetaType.NONE,
         document_source=sources.spec,
         file_encoding="utf-8",
         overwrite=False,
-        output_path=package,
+        output_path=None,
     )
-    parsed = GeneratorData.from_dict(document, config=config)
+    text = read_bytes(sources.spec)
+    try:
+        document, names = load_spec(sources.spec, text, config)
+        files = _render(document, names, config, sources)
+        if proven:
+            prove(files, document, names)
+    except ConstructError as error:
+        raise located(sources.spec, text, error) from error
+    except RecursionError as error:
+        raise GenerationError(f"{sources.spec.name} nests schemas too deeply.") from error
+    return files
+
+
+def _render(
+    document: Document, names: Names, config: Config, sources: Sources
+) -> dict[PurePosixPath, bytes]:
+    with tempfile.TemporaryDirectory(prefix="generate-") as folder:
+        package = Path(folder, "generated")
+        config.output_path = package
+        header = _build(document, names, config, sources)
+        _format(package)
+        files = {
+            PurePosixPath(path.relative_to(package).as_posix()): path.read_bytes()
+            for path in sorted(package.rglob("*.py"))
+        }
+    for name in RUNTIME:
+        try:
+            code = (sources.templates / "runtime" / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise GenerationError(f"Cannot read runtime/{name}: {error.strerror}.") from error
+        files[PurePosixPath(name)] = (header + code).encode()
+    for path, written in files.items():
+        _compile(path, written)
+        if not written.startswith(b"# @generated "):
+            raise GenerationError(f"The template of {path} does not begin with _header.jinja.")
+    return dict(sorted(files.items()))
+
+
+def load_settings(path: Path) -> ConfigFile:
+    """Read generator-config.yml; reject settings that do not exist or have no effect here."""
+    settings = load_yaml(path, read_bytes(path))
+    # The generator ignores what it does not know, a misspelled setting included.
+    unknown = sorted(settings.keys() - SETTINGS)
+    overrides = settings.get("class_overrides")
+    for override in overrides.values() if isinstance(overrides, dict) else ():
+        unknown += sorted(dict(override or {}).keys() - ClassOverride.model_fields.keys())
+    if unknown:
+        raise GenerationError(
+            f"{path} has settings that do not exist or have no effect here: {', '.join(unknown)}."
+        )
+    try:
+        return ConfigFile.model_validate(settings)
+    except ValidationError as error:
+        raise GenerationError(
+            f"{path} has settings that are not valid: {one_line(str(error))}"
+        ) from error
+
+
+def load_spec(path: Path, text: bytes, config: Config) -> tuple[Document, Names]:
+    """Parse a spec, and reject whatever the templates are not known to write correctly."""
+    content = load_yaml(path, text)
+    check_values(content)
+    document = Document.read(text, with_text_keys(content))
+    check_document(document)
+    names = Names(document, config)
+    names.check()
+    return document, names
+
+
+def _parse(document: Document, names: Names, config: Config) -> GeneratorData:
+    """Let the generator parse the spec; whatever it raises becomes one line."""
+    try:
+        with mock.patch.object(EnumProperty, "values_from_list", values_for_template):
+            parsed = GeneratorData.from_dict(dict(document.content), config=config)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise GenerationError(f"The generator cannot parse the spec: {_cause(error)}") from error
     if isinstance(parsed, GeneratorError):
         raise GenerationError(_words(parsed))
-    spec = Document.read(text, document)
-    for model in [*parsed.models, *parsed.enums]:
-        check_class(model)
-    for collection in parsed.endpoint_collections_by_tag.values():
-        for endpoint in collection.endpoints:
-            check_endpoint(spec, endpoint)
-    project = Project(openapi=parsed, config=config, custom_template_path=sources.templates)
+    problems = [
+        *parsed.errors,
+        *(
+            error
+            for collection in parsed.endpoint_collections_by_tag.values()
+            for error in collection.parse_errors
+        ),
+    ]
+    if problems:
+        raise GenerationError("\n".join(_words(problem) for problem in problems))
+    made = {str(each.class_info.name) for each in [*parsed.models, *parsed.enums]}
+    if made != set(names.classes):
+        different = ", ".join(sorted(made ^ set(names.classes)))
+        raise GenerationError(f"The generator gives other classes than the spec has: {different}.")
+    return parsed
+
+
+def _build(document: Document, names: Names, config: Config, sources: Sources) -> str:
+    """Write what depends on the spec, and return the first line of every file."""
+    project = Project(openapi=_parse(document, names, config), config=config)
+    # The generator asks for these; those in RUNTIME replace what it writes.
+    unused = ("client.py", "errors.py", "types.py", "literal_enum.py")
+    project.env.loader = ChoiceLoader(
+        [
+            DictLoader({f"{name}.jinja": "" for name in unused}),
+            FileSystemLoader(sources.templates),
+        ]
+    )
     project.env.undefined = StrictUndefined
     project.env.bytecode_cache = _COMPILED
     project.env.filters["literal"] = repr
     for_templates: dict[str, Any] = project.env.globals
     for_templates.update(
-        spec=SpecFacts(spec),
-        schemas=SchemaFacts(spec),
+        spec=SpecFacts(document),
+        schemas=SchemaFacts(document),
         generator=f"openapi-python-client {version('openapi-python-client')}",
         refuse=refuse,
         doc=prose.doc,
@@ -149,17 +236,16 @@ def _build(
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             problems = project.build()
-        for name in _OWN_FILES:
-            content = project.env.get_template(f"{name}.jinja").render()
-            (package / name).write_text(content, encoding="utf-8", newline="\n")
+        header = project.env.get_template("_header.jinja").render()
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise GenerationError(f"A template can't be rendered: {error!r}") from error
+        raise GenerationError(f"A template cannot be rendered: {_cause(error)}") from error
     if problems:
         raise GenerationError("\n".join(_words(problem) for problem in problems))
+    return header
 
 
 def _compile(path: PurePosixPath, content: bytes) -> None:
-    """Refuse what the formatter lets through and Python does not."""
+    """Reject what the formatter accepts and Python does not."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -169,7 +255,11 @@ def _compile(path: PurePosixPath, content: bytes) -> None:
 
 
 def _words(problem: GeneratorError) -> str:
-    return f"{problem.level.value}: {problem.header} {problem.detail or ''}".strip()
+    return one_line(f"{problem.level.value}: {problem.header} {problem.detail or ''}")
+
+
+def _cause(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _format(package: Path) -> None:
@@ -197,6 +287,5 @@ def _format(package: Path) -> None:
             check=False,
         )
         if done.returncode != 0:
-            raise GenerationError(
-                f"The formatter failed on generated code:\n{done.stdout}{done.stderr}"
-            )
+            problem = one_line(f"{done.stdout} {done.stderr}")
+            raise GenerationError(f"The formatter rejects generated code: {problem}")

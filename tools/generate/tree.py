@@ -1,4 +1,4 @@
-"""The generated folder: comparing it with what it should be, and rewriting it whole."""
+"""The generated folder: compared with what it should be, and rewritten whole."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Difference:
         path: The file inside the generated folder.
         kind: `missing` (should be there), `stray` (should not) or `changed`.
         added: Lines that only the right content has.
-        removed: Lines that only the present content has.
-        diff: The difference as a unified diff, from the present content to the right one.
+        removed: Lines that only the current content has.
+        diff: The difference as a unified diff, from the current content to the right one.
     """
 
     path: PurePosixPath
@@ -37,14 +37,7 @@ class Difference:
 
 
 def read_tree(folder: Path) -> dict[PurePosixPath, bytes]:
-    """Read every file of the generated folder, except what Python itself leaves there.
-
-    Args:
-        folder: The folder; it need not exist.
-
-    Returns:
-        The content of each file by its path inside the folder.
-    """
+    """Read every file of the generated folder, which need not exist, except compiled modules."""
     return {
         PurePosixPath(path.relative_to(folder).as_posix()): _content(path)
         for path in sorted(folder.rglob("*"))
@@ -53,20 +46,12 @@ def read_tree(folder: Path) -> dict[PurePosixPath, bytes]:
 
 
 def _content(path: Path) -> bytes:
-    # A link is never what should be there, wherever it leads.
+    # A link is never what should be there, whatever its target.
     return f"-> {path.readlink()}".encode() if path.is_symlink() else path.read_bytes()
 
 
 def compare(present: Files, wanted: Files) -> list[Difference]:
-    """List the files in which two trees differ.
-
-    Args:
-        present: The files as they are.
-        wanted: The files as they should be.
-
-    Returns:
-        One difference per file, sorted by path.
-    """
+    """List the files in which two trees differ, sorted by path."""
     found: list[Difference] = []
     for path in sorted(present.keys() | wanted.keys()):
         before, after = present.get(path), wanted.get(path)
@@ -90,20 +75,16 @@ def compare(present: Files, wanted: Files) -> list[Difference]:
 
 
 def rewrite(folder: Path, files: Files) -> None:
-    """Put a folder with exactly the given files in place of whatever stands there.
+    """Replace a folder by one with exactly the given files.
 
-    The new folder is complete before the old one goes, so that a run that fails leaves one or the
-    other. One that is killed between the two leaves none in place; the next run makes it anew. Runs
-    at the same time wait for each other.
-
-    Args:
-        folder: The folder to replace.
-        files: Its content from now on.
+    The new folder is complete before the old one is removed, so that a run that fails leaves one or
+    the other. A run that is killed between the two leaves neither; the next run writes it again.
+    Runs at the same time wait for each other.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.parent):
         for left_over in folder.parent.glob(f".{folder.name}-*"):
-            shutil.rmtree(left_over, ignore_errors=True)  # of a run that was killed
+            shutil.rmtree(left_over, ignore_errors=True)  # of a killed run
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             _replace(folder, work, files)

@@ -1,1 +1,1 @@
-"""Linting openapi.yaml (`make spec`)."""
+"""`make check ARGS=spec`: the linter of openapi.yaml."""

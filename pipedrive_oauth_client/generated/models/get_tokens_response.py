@@ -15,21 +15,21 @@ from ..types import UNSET, Unset, counted, hidden
 
 @define
 class GetTokensResponse:
-    """A pair of tokens and what they are good for (RFC 6749, section 5.1).
+    """An access token and what belongs to it (RFC 6749, section 5.1).
 
     Attributes:
-        access_token: The token that API calls carry. Leave room for 768 characters
-            where you store it.
-        token_type: How the access token is presented; always `Bearer`.
-        expires_in: Lifetime of the access token in seconds, counted from the answer;
-            about one hour.
-        refresh_token: The refresh token to keep from now on. An answer without one
-            leaves the old one in force.
-        scope: The scopes granted, separated by commas; read spaces as separators too.
-        api_domain: Where this company's API lives. API calls go to this host and to no
-            other.
-        additional_properties: Fields that the spec does not name, as they came; also
-            reached by `model[name]`.
+        access_token: The token that API calls send. Allow 768 characters where you
+            store it.
+        token_type: The scheme with which the access token is sent; always `Bearer`.
+        expires_in: Lifetime of the access token in seconds, from the time of the
+            response; about one hour.
+        refresh_token: The refresh token to keep from now on. Without one, the old one
+            remains valid.
+        scope: The granted scopes, separated by commas; treat spaces as separators too.
+        api_domain: The origin of this company's API. Send API calls to this host and to
+            no other.
+        additional_properties: Unknown fields, which the spec does not name, as they
+            came; also available as `model[name]`.
     """
 
     access_token: str = field(repr=hidden)
@@ -41,10 +41,10 @@ class GetTokensResponse:
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the model as the JSON object or form that it stands for.
+        """Return the model as the JSON object or form that it represents.
 
         Returns:
-            The fields under the names that the service uses; what is `UNSET` is left out.
+            The fields under the names that the service uses, without those that are `UNSET`.
         """
         fields: dict[str, Any] = {
             name: plain(value) for name, value in self.additional_properties.items()
@@ -71,7 +71,7 @@ class GetTokensResponse:
             The model.
 
         Raises:
-            InvalidResponseError: A field is missing or not what the spec says.
+            InvalidResponseError: A field is missing or not what the spec describes.
         """
         rest = fields_of(src_dict)
         result = cls(
@@ -87,7 +87,7 @@ class GetTokensResponse:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the spec does not name."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -15,18 +15,18 @@ from ..types import UNSET, Unset, counted
 
 @define
 class OAuthErrorResponse:
-    """Why a request was refused (RFC 6749, section 5.2, and Pipedrive's own fields).
+    """Why a request was rejected (RFC 6749, section 5.2, and Pipedrive's own fields).
 
     Attributes:
-        success: Always false in an error answer.
+        success: Always false in an error response.
         message: What went wrong, in English, for a developer to read.
         error: The kind of error, for a program to read; RFC 6749 names
             `invalid_request`, `invalid_client`, `invalid_grant`, `unauthorized_client`,
             `unsupported_grant_type` and `invalid_scope`.
         error_description: The RFC 6749 name for what Pipedrive calls `message`; either
-            may be there.
-        additional_properties: Fields that the spec does not name, as they came; also
-            reached by `model[name]`.
+            may be present.
+        additional_properties: Unknown fields, which the spec does not name, as they
+            came; also available as `model[name]`.
     """
 
     success: bool | None | Unset = UNSET
@@ -36,10 +36,10 @@ class OAuthErrorResponse:
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the model as the JSON object or form that it stands for.
+        """Return the model as the JSON object or form that it represents.
 
         Returns:
-            The fields under the names that the service uses; what is `UNSET` is left out.
+            The fields under the names that the service uses, without those that are `UNSET`.
         """
         fields: dict[str, Any] = {
             name: plain(value) for name, value in self.additional_properties.items()
@@ -65,7 +65,7 @@ class OAuthErrorResponse:
             The model.
 
         Raises:
-            InvalidResponseError: A field is missing or not what the spec says.
+            InvalidResponseError: A field is missing or not what the spec describes.
         """
         rest = fields_of(src_dict)
         result = cls(
@@ -79,7 +79,7 @@ class OAuthErrorResponse:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the spec does not name."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

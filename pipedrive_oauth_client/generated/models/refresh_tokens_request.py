@@ -20,9 +20,9 @@ class RefreshTokensRequest:
     Attributes:
         grant_type: The kind of grant; leave it at `refresh_token`. Default:
             `refresh_token`.
-        refresh_token: The refresh token of the latest answer for this account.
-        additional_properties: Fields that the spec does not name, as they came; also
-            reached by `model[name]`.
+        refresh_token: The refresh token of the latest token response for this account.
+        additional_properties: Unknown fields, which the spec does not name, as they
+            came; also available as `model[name]`.
     """
 
     grant_type: str | Unset = "refresh_token"
@@ -30,10 +30,10 @@ class RefreshTokensRequest:
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the model as the JSON object or form that it stands for.
+        """Return the model as the JSON object or form that it represents.
 
         Returns:
-            The fields under the names that the service uses; what is `UNSET` is left out.
+            The fields under the names that the service uses, without those that are `UNSET`.
         """
         fields: dict[str, Any] = {
             name: plain(value) for name, value in self.additional_properties.items()
@@ -55,7 +55,7 @@ class RefreshTokensRequest:
             The model.
 
         Raises:
-            InvalidResponseError: A field is missing or not what the spec says.
+            InvalidResponseError: A field is missing or not what the spec describes.
         """
         rest = fields_of(src_dict)
         result = cls(
@@ -67,7 +67,7 @@ class RefreshTokensRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the spec does not name."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -20,8 +20,8 @@ class RevokeTokensRequest:
     Attributes:
         token: The access token or refresh token to revoke.
         token_type_hint: The kind of the token, `access_token` or `refresh_token`.
-        additional_properties: Fields that the spec does not name, as they came; also
-            reached by `model[name]`.
+        additional_properties: Unknown fields, which the spec does not name, as they
+            came; also available as `model[name]`.
     """
 
     token: str | Unset = field(default=UNSET, repr=hidden)
@@ -29,10 +29,10 @@ class RevokeTokensRequest:
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the model as the JSON object or form that it stands for.
+        """Return the model as the JSON object or form that it represents.
 
         Returns:
-            The fields under the names that the service uses; what is `UNSET` is left out.
+            The fields under the names that the service uses, without those that are `UNSET`.
         """
         fields: dict[str, Any] = {
             name: plain(value) for name, value in self.additional_properties.items()
@@ -54,7 +54,7 @@ class RevokeTokensRequest:
             The model.
 
         Raises:
-            InvalidResponseError: A field is missing or not what the spec says.
+            InvalidResponseError: A field is missing or not what the spec describes.
         """
         rest = fields_of(src_dict)
         result = cls(
@@ -66,7 +66,7 @@ class RevokeTokensRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the spec does not name."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -4,19 +4,20 @@
 `GET /oauth/authorize`
 """
 
-from typing import Any
+from typing import Any, Final
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
-from ...decode import json_error_body, model
+from ...decode import Decoder, json_error_body, model
 from ...encode import address, argument, plain
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
+from ...response import RawResponse, Response
 from ...types import UNSET, Unset
 
-
-def _path() -> str:
-    return "/oauth/authorize"
+_BODY_400: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_429: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_5XX: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_PATH: Final = "/oauth/authorize"
 
 
 def _params(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
@@ -35,65 +36,54 @@ def url(
     redirect_uri: str,
     state: str | Unset = UNSET,
 ) -> str:
-    """Give the address of the request, without sending it.
+    """Return the URL of the request, without sending it.
 
     Args:
-        client: Whose server it is.
+        client: The client whose server is meant.
         client_id: The client ID that the Developer Hub shows for the app.
-        redirect_uri: The callback URL registered for the app, letter for letter. The
-            browser is sent there with the authorization code after an approval, and with an
-            error after a refusal.
-        state: An unguessable value of the app's own. It comes back unchanged with the
+        redirect_uri: The callback URL registered for the app, character for character.
+            The browser is sent there with the authorization code if the user approves, and
+            with an error if the user declines.
+        state: An unguessable value chosen by the app. It comes back unchanged with the
             callback, which ties the callback to the browser session that began it and so
-            defeats cross-site request forgery (RFC 6749, section 10.12).
+            prevents cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        The address, with every argument percent-encoded.
+        The URL, with every argument percent-encoded.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
     argument("client", client, Client)
     params = _params(client_id=client_id, redirect_uri=redirect_uri, state=state)
-    return address(client.base_url + _path(), params)
+    return address(client.base_url + _PATH, params)
 
 
 def _get_kwargs(*, client_id: str, redirect_uri: str, state: str | Unset = UNSET) -> dict[str, Any]:
     headers: dict[str, str] = {"Accept": "text/html"}
     return {
         "method": "GET",
-        "path": _path(),
+        "path": _PATH,
         "headers": headers,
         "params": _params(client_id=client_id, redirect_uri=redirect_uri, state=state),
     }
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, raw: RawResponse
 ) -> OAuthErrorResponse | None:
-    status_code = answer.status_code
+    status_code = raw.status_code
     if status_code == 200:
         return None
     if status_code == 400:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_400)
     if status_code == 429:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_429)
     if 500 <= status_code <= 599:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_5XX)
     if client.raise_on_unexpected_status:
-        raise UnexpectedStatus(status_code, answer.content, answer.headers)
+        raise UnexpectedStatus(status_code, raw.content, raw.headers)
     return None
-
-
-def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
-) -> Response[OAuthErrorResponse | None]:
-    return Response(
-        status_code=answer.status_code,
-        content=answer.content,
-        headers=answer.headers,
-        parsed=_parse_response(client=client, answer=answer),
-    )
 
 
 def sync_detailed(
@@ -105,29 +95,29 @@ def sync_detailed(
 ) -> Response[OAuthErrorResponse | None]:
     """Requesting authorization.
 
-    The page on which a person approves or declines the app. It is meant for that person's
-    browser: send them to this URL, then wait for the browser to come back to
+    The page on which a user approves or declines the app. It is meant for the user's
+    browser: send the user to this URL, then wait for the browser to come back to
     `redirect_uri`, either with `code` (approved) or with `error` (declined). Installs that
     begin in the Pipedrive Marketplace skip this step and arrive at `redirect_uri` with a
-    code and no state.
+    code and without a state.
 
     Args:
         client: Where to send the request, and with which timeout.
         client_id: The client ID that the Developer Hub shows for the app.
-        redirect_uri: The callback URL registered for the app, letter for letter. The
-            browser is sent there with the authorization code after an approval, and with an
-            error after a refusal.
-        state: An unguessable value of the app's own. It comes back unchanged with the
+        redirect_uri: The callback URL registered for the app, character for character.
+            The browser is sent there with the authorization code if the user approves, and
+            with an error if the user declines.
+        state: An unguessable value chosen by the app. It comes back unchanged with the
             callback, which ties the callback to the browser session that began it and so
-            defeats cross-site request forgery (RFC 6749, section 10.12).
+            prevents cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -136,8 +126,9 @@ def sync_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(client_id=client_id, redirect_uri=redirect_uri, state=state)
-    answer = client.send(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = client.send(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 def sync(
@@ -149,30 +140,30 @@ def sync(
 ) -> OAuthErrorResponse | None:
     """Requesting authorization.
 
-    The page on which a person approves or declines the app. It is meant for that person's
-    browser: send them to this URL, then wait for the browser to come back to
+    The page on which a user approves or declines the app. It is meant for the user's
+    browser: send the user to this URL, then wait for the browser to come back to
     `redirect_uri`, either with `code` (approved) or with `error` (declined). Installs that
     begin in the Pipedrive Marketplace skip this step and arrive at `redirect_uri` with a
-    code and no state.
+    code and without a state.
 
     Args:
         client: Where to send the request, and with which timeout.
         client_id: The client ID that the Developer Hub shows for the app.
-        redirect_uri: The callback URL registered for the app, letter for letter. The
-            browser is sent there with the authorization code after an approval, and with an
-            error after a refusal.
-        state: An unguessable value of the app's own. It comes back unchanged with the
+        redirect_uri: The callback URL registered for the app, character for character.
+            The browser is sent there with the authorization code if the user approves, and
+            with an error if the user declines.
+        state: An unguessable value chosen by the app. It comes back unchanged with the
             callback, which ties the callback to the browser session that began it and so
-            defeats cross-site request forgery (RFC 6749, section 10.12).
+            prevents cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -193,29 +184,29 @@ async def asyncio_detailed(
 ) -> Response[OAuthErrorResponse | None]:
     """Requesting authorization.
 
-    The page on which a person approves or declines the app. It is meant for that person's
-    browser: send them to this URL, then wait for the browser to come back to
+    The page on which a user approves or declines the app. It is meant for the user's
+    browser: send the user to this URL, then wait for the browser to come back to
     `redirect_uri`, either with `code` (approved) or with `error` (declined). Installs that
     begin in the Pipedrive Marketplace skip this step and arrive at `redirect_uri` with a
-    code and no state.
+    code and without a state.
 
     Args:
         client: Where to send the request, and with which timeout.
         client_id: The client ID that the Developer Hub shows for the app.
-        redirect_uri: The callback URL registered for the app, letter for letter. The
-            browser is sent there with the authorization code after an approval, and with an
-            error after a refusal.
-        state: An unguessable value of the app's own. It comes back unchanged with the
+        redirect_uri: The callback URL registered for the app, character for character.
+            The browser is sent there with the authorization code if the user approves, and
+            with an error if the user declines.
+        state: An unguessable value chosen by the app. It comes back unchanged with the
             callback, which ties the callback to the browser session that began it and so
-            defeats cross-site request forgery (RFC 6749, section 10.12).
+            prevents cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -224,8 +215,9 @@ async def asyncio_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(client_id=client_id, redirect_uri=redirect_uri, state=state)
-    answer = await client.asend(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = await client.asend(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 async def asyncio(
@@ -237,30 +229,30 @@ async def asyncio(
 ) -> OAuthErrorResponse | None:
     """Requesting authorization.
 
-    The page on which a person approves or declines the app. It is meant for that person's
-    browser: send them to this URL, then wait for the browser to come back to
+    The page on which a user approves or declines the app. It is meant for the user's
+    browser: send the user to this URL, then wait for the browser to come back to
     `redirect_uri`, either with `code` (approved) or with `error` (declined). Installs that
     begin in the Pipedrive Marketplace skip this step and arrive at `redirect_uri` with a
-    code and no state.
+    code and without a state.
 
     Args:
         client: Where to send the request, and with which timeout.
         client_id: The client ID that the Developer Hub shows for the app.
-        redirect_uri: The callback URL registered for the app, letter for letter. The
-            browser is sent there with the authorization code after an approval, and with an
-            error after a refusal.
-        state: An unguessable value of the app's own. It comes back unchanged with the
+        redirect_uri: The callback URL registered for the app, character for character.
+            The browser is sent there with the authorization code if the user approves, and
+            with an error if the user declines.
+        state: An unguessable value chosen by the app. It comes back unchanged with the
             callback, which ties the callback to the browser session that began it and so
-            defeats cross-site request forgery (RFC 6749, section 10.12).
+            prevents cross-site request forgery (RFC 6749, section 10.12).
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 

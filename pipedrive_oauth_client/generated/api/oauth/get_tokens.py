@@ -4,84 +4,74 @@
 `POST /oauth/token`
 """
 
-from typing import Any
+from typing import Any, Final
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
-from ...decode import json_body, json_error_body, model
-from ...encode import address, argument, form, header, word
+from ...decode import Decoder, json_body, json_error_body, model
+from ...encode import address, argument, form, header
 from ...errors import UnexpectedStatus
 from ...models.get_tokens_request import GetTokensRequest
 from ...models.get_tokens_response import GetTokensResponse
 from ...models.oauth_error_response import OAuthErrorResponse
+from ...response import RawResponse, Response
 
-
-def _path() -> str:
-    return "/oauth/token"
+_BODY_200: Final[Decoder[GetTokensResponse]] = model(GetTokensResponse.from_dict)
+_BODY_400: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_401: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_429: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_5XX: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_PATH: Final = "/oauth/token"
 
 
 def url(*, client: AuthenticatedClient | Client) -> str:
-    """Give the address of the request, without sending it.
+    """Return the URL of the request, without sending it.
 
     Args:
-        client: Whose server it is.
+        client: The client whose server is meant.
 
     Returns:
-        The address, with every argument percent-encoded.
+        The URL, with every argument percent-encoded.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
     argument("client", client, Client)
     params: dict[str, Any] = {}
-    return address(client.base_url + _path(), params)
+    return address(client.base_url + _PATH, params)
 
 
 def _get_kwargs(*, body: GetTokensRequest, authorization: str) -> dict[str, Any]:
     headers: dict[str, str] = {"Accept": "application/json"}
-    headers["Authorization"] = header(
-        "authorization", word(argument("authorization", authorization, str))
-    )
-    # Said even of a form without fields.
+    headers["Authorization"] = header("authorization", authorization)
+    # Sent even with a form without fields.
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     return {
         "method": "POST",
-        "path": _path(),
+        "path": _PATH,
         "headers": headers,
-        # The credentials of the argument, whatever the httpx client would send by itself.
+        # Only the credentials of the argument, even where the httpx client has its own.
         "auth": None,
         "content": form("body", body, GetTokensRequest),
     }
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, raw: RawResponse
 ) -> GetTokensResponse | OAuthErrorResponse | None:
-    status_code = answer.status_code
+    status_code = raw.status_code
     if status_code == 200:
-        return json_body(answer, model(GetTokensResponse.from_dict))
+        return json_body(raw, _BODY_200)
     if status_code == 400:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_400)
     if status_code == 401:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_401)
     if status_code == 429:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_429)
     if 500 <= status_code <= 599:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_5XX)
     if client.raise_on_unexpected_status:
-        raise UnexpectedStatus(status_code, answer.content, answer.headers)
+        raise UnexpectedStatus(status_code, raw.content, raw.headers)
     return None
-
-
-def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
-) -> Response[GetTokensResponse | OAuthErrorResponse | None]:
-    return Response(
-        status_code=answer.status_code,
-        content=answer.content,
-        headers=answer.headers,
-        parsed=_parse_response(client=client, answer=answer),
-    )
 
 
 def sync_detailed(
@@ -90,8 +80,8 @@ def sync_detailed(
     """Getting the tokens.
 
     Exchanges the authorization code of a callback for an access token and a refresh token.
-    The code lives five minutes and works once: an exchange that may have reached the
-    service must not be repeated blindly.
+    The code expires after five minutes and works once: do not repeat an exchange that may
+    have reached the service.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -100,12 +90,12 @@ def sync_detailed(
         body: The authorization code grant, as a form.
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -114,8 +104,9 @@ def sync_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
-    answer = client.send(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = client.send(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 def sync(
@@ -124,8 +115,8 @@ def sync(
     """Getting the tokens.
 
     Exchanges the authorization code of a callback for an access token and a refresh token.
-    The code lives five minutes and works once: an exchange that may have reached the
-    service must not be repeated blindly.
+    The code expires after five minutes and works once: do not repeat an exchange that may
+    have reached the service.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -134,13 +125,13 @@ def sync(
         body: The authorization code grant, as a form.
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -156,8 +147,8 @@ async def asyncio_detailed(
     """Getting the tokens.
 
     Exchanges the authorization code of a callback for an access token and a refresh token.
-    The code lives five minutes and works once: an exchange that may have reached the
-    service must not be repeated blindly.
+    The code expires after five minutes and works once: do not repeat an exchange that may
+    have reached the service.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -166,12 +157,12 @@ async def asyncio_detailed(
         body: The authorization code grant, as a form.
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -180,8 +171,9 @@ async def asyncio_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
-    answer = await client.asend(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = await client.asend(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 async def asyncio(
@@ -190,8 +182,8 @@ async def asyncio(
     """Getting the tokens.
 
     Exchanges the authorization code of a callback for an access token and a refresh token.
-    The code lives five minutes and works once: an exchange that may have reached the
-    service must not be repeated blindly.
+    The code expires after five minutes and works once: do not repeat an exchange that may
+    have reached the service.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -200,13 +192,13 @@ async def asyncio(
         body: The authorization code grant, as a form.
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 

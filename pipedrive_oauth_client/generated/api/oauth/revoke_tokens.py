@@ -4,83 +4,72 @@
 `POST /oauth/revoke`
 """
 
-from typing import Any
+from typing import Any, Final
 
-from ...answer import RawAnswer, Response
 from ...client import AuthenticatedClient, Client
-from ...decode import json_error_body, model
-from ...encode import address, argument, form, header, word
+from ...decode import Decoder, json_error_body, model
+from ...encode import address, argument, form, header
 from ...errors import UnexpectedStatus
 from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.revoke_tokens_request import RevokeTokensRequest
+from ...response import RawResponse, Response
 
-
-def _path() -> str:
-    return "/oauth/revoke"
+_BODY_400: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_401: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_429: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_BODY_5XX: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
+_PATH: Final = "/oauth/revoke"
 
 
 def url(*, client: AuthenticatedClient | Client) -> str:
-    """Give the address of the request, without sending it.
+    """Return the URL of the request, without sending it.
 
     Args:
-        client: Whose server it is.
+        client: The client whose server is meant.
 
     Returns:
-        The address, with every argument percent-encoded.
+        The URL, with every argument percent-encoded.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
     argument("client", client, Client)
     params: dict[str, Any] = {}
-    return address(client.base_url + _path(), params)
+    return address(client.base_url + _PATH, params)
 
 
 def _get_kwargs(*, body: RevokeTokensRequest, authorization: str) -> dict[str, Any]:
     headers: dict[str, str] = {"Accept": "*/*"}
-    headers["Authorization"] = header(
-        "authorization", word(argument("authorization", authorization, str))
-    )
-    # Said even of a form without fields.
+    headers["Authorization"] = header("authorization", authorization)
+    # Sent even with a form without fields.
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     return {
         "method": "POST",
-        "path": _path(),
+        "path": _PATH,
         "headers": headers,
-        # The credentials of the argument, whatever the httpx client would send by itself.
+        # Only the credentials of the argument, even where the httpx client has its own.
         "auth": None,
         "content": form("body", body, RevokeTokensRequest),
     }
 
 
 def _parse_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
+    *, client: AuthenticatedClient | Client, raw: RawResponse
 ) -> OAuthErrorResponse | None:
-    status_code = answer.status_code
+    status_code = raw.status_code
     if status_code == 200:
         return None
     if status_code == 400:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_400)
     if status_code == 401:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_401)
     if status_code == 429:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_429)
     if 500 <= status_code <= 599:
-        return json_error_body(answer, model(OAuthErrorResponse.from_dict))
+        return json_error_body(raw, _BODY_5XX)
     if client.raise_on_unexpected_status:
-        raise UnexpectedStatus(status_code, answer.content, answer.headers)
+        raise UnexpectedStatus(status_code, raw.content, raw.headers)
     return None
-
-
-def _build_response(
-    *, client: AuthenticatedClient | Client, answer: RawAnswer
-) -> Response[OAuthErrorResponse | None]:
-    return Response(
-        status_code=answer.status_code,
-        content=answer.content,
-        headers=answer.headers,
-        parsed=_parse_response(client=client, answer=answer),
-    )
 
 
 def sync_detailed(
@@ -88,10 +77,10 @@ def sync_detailed(
 ) -> Response[OAuthErrorResponse | None]:
     """Revoking a token.
 
-    Makes a token worthless. Revoking the refresh token ends the whole grant: its data is
-    removed and the app counts as uninstalled. Revoking the access token ends that token
-    alone. Send the right hint always: a token that is not found under its hint is looked
-    for among the other kind, too. A token that nobody knows is no error.
+    Makes a token invalid. Revoking the refresh token ends the whole grant: its data is
+    removed and the app counts as uninstalled. Revoking the access token ends only that
+    token. Always send the right hint: a token that is not found under its hint is also
+    looked for among the other kind. An unknown token is not an error.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -100,12 +89,12 @@ def sync_detailed(
         body: The token to revoke, as a form.
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -114,8 +103,9 @@ def sync_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
-    answer = client.send(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = client.send(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 def sync(
@@ -123,10 +113,10 @@ def sync(
 ) -> OAuthErrorResponse | None:
     """Revoking a token.
 
-    Makes a token worthless. Revoking the refresh token ends the whole grant: its data is
-    removed and the app counts as uninstalled. Revoking the access token ends that token
-    alone. Send the right hint always: a token that is not found under its hint is looked
-    for among the other kind, too. A token that nobody knows is no error.
+    Makes a token invalid. Revoking the refresh token ends the whole grant: its data is
+    removed and the app counts as uninstalled. Revoking the access token ends only that
+    token. Always send the right hint: a token that is not found under its hint is also
+    looked for among the other kind. An unknown token is not an error.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -135,13 +125,13 @@ def sync(
         body: The token to revoke, as a form.
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -156,10 +146,10 @@ async def asyncio_detailed(
 ) -> Response[OAuthErrorResponse | None]:
     """Revoking a token.
 
-    Makes a token worthless. Revoking the refresh token ends the whole grant: its data is
-    removed and the app counts as uninstalled. Revoking the access token ends that token
-    alone. Send the right hint always: a token that is not found under its hint is looked
-    for among the other kind, too. A token that nobody knows is no error.
+    Makes a token invalid. Revoking the refresh token ends the whole grant: its data is
+    removed and the app counts as uninstalled. Revoking the access token ends only that
+    token. Always send the right hint: a token that is not found under its hint is also
+    looked for among the other kind. An unknown token is not an error.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -168,12 +158,12 @@ async def asyncio_detailed(
         body: The token to revoke, as a form.
 
     Returns:
-        The answer: status, headers, body, and what was read from it in `parsed`.
+        The response: status, headers, body, and what was read from it in `parsed`.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 
@@ -182,8 +172,9 @@ async def asyncio_detailed(
     """
     argument("client", client, Client)
     kwargs = _get_kwargs(authorization=authorization, body=body)
-    answer = await client.asend(**kwargs)
-    return _build_response(client=client, answer=answer)
+    raw = await client.asend(**kwargs)
+    parsed = _parse_response(client=client, raw=raw)
+    return Response(raw.status_code, raw.content, raw.headers, parsed)
 
 
 async def asyncio(
@@ -191,10 +182,10 @@ async def asyncio(
 ) -> OAuthErrorResponse | None:
     """Revoking a token.
 
-    Makes a token worthless. Revoking the refresh token ends the whole grant: its data is
-    removed and the app counts as uninstalled. Revoking the access token ends that token
-    alone. Send the right hint always: a token that is not found under its hint is looked
-    for among the other kind, too. A token that nobody knows is no error.
+    Makes a token invalid. Revoking the refresh token ends the whole grant: its data is
+    removed and the app counts as uninstalled. Revoking the access token ends only that
+    token. Always send the right hint: a token that is not found under its hint is also
+    looked for among the other kind. An unknown token is not an error.
 
     Args:
         client: Where to send the request, and with which timeout.
@@ -203,13 +194,13 @@ async def asyncio(
         body: The token to revoke, as a form.
 
     Returns:
-        What was read from the body, or None: the spec names no body for the status, or an error
-        page is no JSON.
+        What was read from the body; None where the spec names no body for the status, or where
+        an error response is not JSON.
 
     Raises:
-        ConfigurationError: An argument can't be right; nothing was sent.
-        TransportError: No complete answer arrived.
-        InvalidResponseError: The answer is not what the spec describes.
+        ConfigurationError: An argument is not valid; nothing was sent.
+        TransportError: No complete response arrived.
+        InvalidResponseError: The response is not what the spec describes.
         UnexpectedStatus: The spec does not describe the status, and `raise_on_unexpected_status` is
             set.
 

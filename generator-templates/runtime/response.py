@@ -1,5 +1,4 @@
-{% include "_header.jinja" %}
-"""An answer as it came, and with what was read from it."""
+"""A response as it came, and with what was read from it."""
 
 from __future__ import annotations
 
@@ -11,15 +10,15 @@ from attrs import define, field
 from .types import counted
 
 
-class RawAnswer(NamedTuple):
-    """An answer as it came over the wire, decompressed and complete."""
+class RawResponse(NamedTuple):
+    """A response as it came over the wire, decompressed and complete."""
 
     status_code: int
     headers: httpx.Headers
     content: bytes
 
     def __repr__(self) -> str:
-        return f"RawAnswer(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
+        return f"RawResponse(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
 
 
 T = TypeVar("T")
@@ -27,12 +26,12 @@ T = TypeVar("T")
 
 @define
 class Response(Generic[T]):
-    """An answer as it came, beside what was read from it.
+    """A response as it came, with what was read from it.
 
     Attributes:
         status_code: The HTTP status, any number that a server may send.
-        content: The body; hidden in `repr`, since a token answer is nothing but secrets.
-        headers: The headers, looked up without regard to case; hidden in `repr` likewise.
+        content: The body; hidden in `repr`, since the body of a token response is all secrets.
+        headers: The headers, looked up without regard to case; also hidden in `repr`.
         parsed: The model that the spec gives for this status, or None.
     """
 
@@ -42,4 +41,4 @@ class Response(Generic[T]):
     parsed: T | None
 
 
-__all__ = ["RawAnswer", "Response"]
+__all__ = ["RawResponse", "Response"]

@@ -1,5 +1,4 @@
-{% include "_header.jinja" %}
-"""What the models share: how a value that was not given, or must not be shown, appears."""
+"""What the models share: values that are not given, and values that must not be shown."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from typing import Any, Final, Literal, Self
 
 
 class Unset:
-    """The type of `UNSET`, which stands where an optional value was not given."""
+    """The type of `UNSET`, the value of what was not given."""
 
-    _only: "Unset | None" = None
+    _only: Unset | None = None
 
     def __new__(cls) -> Self:
-        """Give the one object of this type."""
+        """Return the only object of this type."""
         # One object for all, so that `is UNSET` holds after copying and unpickling, too.
         if not isinstance(cls._only, cls):
             cls._only = super().__new__(cls)
@@ -33,26 +32,12 @@ UNSET: Final = Unset()
 
 
 def hidden(value: object) -> str:
-    """Stand in for a secret in a `repr`, but show whether there is one.
-
-    Args:
-        value: The value of the field.
-
-    Returns:
-        `UNSET` for a value that is not there, and the same words for any other.
-    """
+    """Stand in for a secret in a `repr`, but show whether it is set."""
     return "UNSET" if isinstance(value, Unset) else "<hidden>"
 
 
 def counted(fields: Mapping[str, Any]) -> str:
-    """Stand in for fields that the spec does not name in a `repr`: they may be secret.
-
-    Args:
-        fields: The fields by name.
-
-    Returns:
-        How many there are.
-    """
+    """Stand in for unknown fields in a `repr`, since they may be secret: how many there are."""
     return f"<{len(fields)} hidden>"
 
 

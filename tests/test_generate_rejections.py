@@ -1,4 +1,4 @@
-"""What can't be generated is refused in words, before anything is written."""
+"""What can't be generated is rejected in words, before anything is written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def refused(project: Path, change: Change, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Check that a changed project is refused with words that help, and that nothing is written."""
+def rejected(project: Path, change: Change, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that a changed project is rejected with a helpful message and writes nothing."""
     change(project)
     before = snapshot(project)
     assert generate(project) == 2
@@ -95,10 +95,10 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
     "servers of another shape": (swap(SERVERS, "servers: [https://minimal.example]\n"), "server"),
     "paths of another shape": (spec(MINIMAL.split("paths:")[0] + "paths: [a]\n"), "paths"),
     "no paths": (spec(MINIMAL.split("paths:")[0]), "paths"),
-    "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/nothing"),
+    "an empty path": (swap("  /things:\n", "  /nothing:\n  /things:\n"), "/paths/~1nothing"),
     "a schema nowhere": (swap("schemas/Thing'}", "schemas/Thong'}"), "Thong"),
     "a field nowhere": (field("{$ref: '#/components/schemas/Thong'}"), "Thong"),
-    "an answer nowhere": (
+    "a response nowhere": (
         swap(
             "        '200':\n",
             "        '404': {$ref: '#/components/responses/No'}\n        '200':\n",
@@ -118,15 +118,15 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
     "no operationId": (swap("      operationId: make_thing\n", ""), "operationId"),
     "operationId in another style": (swap("make_thing", "makeThing"), "operationId"),
     "operationId of a keyword": (swap("make_thing", "import"), "operationId"),
-    "a multipart body": (swap("application/json", "multipart/form-data"), "make_thing"),
+    "a multipart body": (swap("application/json", "multipart/form-data"), "multipart"),
     "a body of bytes": (
         swap(
             "application/json:\n            schema: {$ref: '#/components/schemas/Thing'}",
             "application/octet-stream:\n            schema: {type: string, format: binary}",
         ),
-        "make_thing",
+        "files",
     ),
-    "a body of text": (swap("application/json", "text/plain"), "text/plain"),
+    "a body of text": (swap("application/json", "text/plain"), "text~1plain"),
     "two kinds of body": (
         swap(
             "          application/json:\n",
@@ -134,19 +134,19 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
             "            schema: {$ref: '#/components/schemas/Thing'}\n"
             "          application/json:\n",
         ),
-        "make_thing",
+        "exactly one media type",
     ),
-    "an optional body": (swap("        required: true\n", ""), "make_thing"),
-    "an answer of text": (
+    "an optional body": (swap("        required: true\n", ""), "`required: true`"),
+    "a response of text": (
         swap(
             "            application/json:\n              schema: {$ref: '#/comp",
             "            text/plain:\n              schema: {$ref: '#/comp",
         ),
-        "response.text",
+        "only JSON has a schema",
     ),
-    "an answer of an unknown kind": (
+    "a response of an unknown kind": (
         swap("            application/json:", "            image/png:"),
-        "image/png",
+        "only JSON has a schema",
     ),
     "a cookie": (parameter("{name: jar, in: cookie, schema: {type: string}}"), "cookie"),
     "a parameter at the path": (
@@ -154,23 +154,23 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
             "  /things:\n",
             "  /things:\n    parameters: [{name: deep, in: query, schema: {type: string}}]\n",
         ),
-        "deep",
+        "each operation",
     ),
     "a parameter with content": (
         parameter(
             "{name: filter, in: query, content: {application/json: {schema: {type: object}}}}"
         ),
-        "filter",
+        "`schema`",
     ),
     "a parameter that is an object": (
         parameter("{name: filter, in: query, schema: {$ref: '#/components/schemas/Thing'}}"),
-        "filter",
+        "a parameter must be",
     ),
     "a parameter in another style": (
         parameter(
             "{name: all, in: query, explode: false, schema: {type: array, items: {type: string}}}"
         ),
-        "all",
+        "explode",
     ),
     "a pattern without end": (field("{type: string, pattern: '^a'}"), "anchored"),
     "a pattern without start": (field("{type: string, pattern: 'a$'}"), "anchored"),
@@ -182,19 +182,19 @@ BROKEN_SPECS: dict[str, tuple[Change, str]] = {
         field("{type: array, minItems: 1, items: {type: string}}"),
         "minItems",
     ),
-    "a file": (field("{type: string, format: binary}"), "File"),
-    "a constant": (field("{const: 5}"), "Const"),
+    "a file": (field("{type: string, format: binary}"), "files"),
+    "a constant": (field("{const: 5}"), "`enum` of one value"),
     "an unknown type": (field("{type: thing}"), "type"),
     "half of a surrogate pair": (field('{type: string, description: "\\ud800"}'), "Unicode"),
 }
 
 
 @pytest.mark.parametrize(("change", "words"), BROKEN_SPECS.values(), ids=BROKEN_SPECS.keys())
-def test_broken_spec_is_refused(
+def test_broken_spec_is_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """A spec that can't become strict code ends with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)
 
 
 def config(content: str) -> Change:
@@ -228,11 +228,11 @@ BROKEN_SETTINGS: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize(("change", "words"), BROKEN_SETTINGS.values(), ids=BROKEN_SETTINGS.keys())
-def test_broken_settings_are_refused(
+def test_broken_settings_are_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """Settings that are wrong or without effect end with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)
 
 
 def template(name: str, old: str, new: str) -> Change:
@@ -240,31 +240,34 @@ def template(name: str, old: str, new: str) -> Change:
     return lambda root: edit(root / "generator-templates" / f"{name}.jinja", old, new)
 
 
+def runtime(old: str, new: str) -> Change:
+    """Return a change of a module that is copied as it is."""
+    return lambda root: edit(root / "generator-templates/runtime/types.py", old, new)
+
+
 BROKEN_TEMPLATES: dict[str, tuple[Change, str]] = {
-    "syntax": (template("types.py", "class Unset:", "{% if %}class Unset:"), "template"),
-    "an undefined name": (template("types.py", "class Unset:", "{{ nothing }}"), "nothing"),
-    "an undefined attribute": (template("client.py", "spec.server_url", "spec.nothing"), "nothing"),
-    "an undefined name in own files": (
-        template("decode.py", "def _parse_int", "{{ nothing }}"),
+    "syntax": (template("model.py", "@define", "{% if %}@define"), "template"),
+    "an undefined name": (template("model.py", "@define", "{{ nothing }}"), "nothing"),
+    "an undefined attribute": (
+        template("package_init.py", "spec.server_url", "spec.nothing"),
         "nothing",
     ),
-    "an undefined filter": (template("errors.py", "class Tr", "{{ 1 | nothing }}"), "nothing"),
-    "an error in an expression": (
-        template("types.py", "class Unset:", "{{ 1 + 'a' }}"),
-        "template",
+    "an undefined filter": (template("model.py", "@define", "{{ 1 | nothing }}"), "nothing"),
+    "an error in an expression": (template("model.py", "@define", "{{ 1 + 'a' }}"), "template"),
+    "not Python": (template("model.py", "@define", "@define @"), "thing.py"),
+    "Python that cannot be compiled": (
+        template("model.py", "@define", "return\n@define"),
+        "thing.py",
     ),
-    "not Python": (template("types.py", "class Unset:", "class Unset"), "types.py"),
-    "Python that can't be compiled": (
-        template("types.py", "class Unset:", "return\nclass Unset:"),
+    "without header": (template("model.py", '{% include "_header.jinja" %}', ""), "thing.py"),
+    "missing": (lambda root: (root / "generator-templates/model.py.jinja").unlink(), "model.py"),
+    "a runtime module that is not Python": (runtime("class Unset:", "class Unset"), "types.py"),
+    "a runtime module that cannot be compiled": (
+        runtime("class Unset:", "return\nclass Unset:"),
         "types.py",
     ),
-    "without header": (template("types.py", '{% include "_header.jinja" %}', ""), "types.py"),
-    "missing": (
-        lambda root: (root / "generator-templates/model.py.jinja").unlink(),
-        "template",
-    ),
-    "missing among own files": (
-        lambda root: (root / "generator-templates/decode.py.jinja").unlink(),
+    "a missing runtime module": (
+        lambda root: (root / "generator-templates/runtime/decode.py").unlink(),
         "decode.py",
     ),
 }
@@ -273,8 +276,95 @@ BROKEN_TEMPLATES: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize(
     ("change", "words"), BROKEN_TEMPLATES.values(), ids=BROKEN_TEMPLATES.keys()
 )
-def test_broken_template_is_refused(
+def test_broken_template_is_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     """A template that can't be rendered, or renders no code, ends with status 2 and a message."""
-    refused(project, change, words, capsys)
+    rejected(project, change, words, capsys)
+
+
+def both(*changes: Change) -> Change:
+    """Return a change that makes several."""
+
+    def change(root: Path) -> None:
+        for each in changes:
+            each(root)
+
+    return change
+
+
+ENUM = field("{type: string, enum: [a, b]}")
+
+# What is Python and can be formatted, and yet wrong: found when it is imported and tried out.
+UNPROVEN: dict[str, tuple[Change, str]] = {
+    "a module that cannot be imported": (
+        runtime("class Unset:", "raise RuntimeError('no')\n\n\nclass Unset:"),
+        "RuntimeError: no",
+    ),
+    "a name that is nowhere": (
+        template("model.py", "import UNSET, Unset, counted", "import UNSET, Unset"),
+        "counted",
+    ),
+    "a field under another name": (
+        template("model.py", '            fields["{{ prop', '            fields["x{{ prop'),
+        "/components/schemas/Thing: Thing writes this example back",
+    ),
+    "a field that is not read": (
+        template("model.py", '{{ property.python_name }}={{ "req', 'x={{ "req'),
+        "Thing.from_dict",
+    ),
+    "an enum with a value of another": (
+        both(ENUM, template("str_enum.py", '= "{{ value }}"', '= "x{{ value }}"')),
+        "/enum: ThingExtra has the values",
+    ),
+    "an enum without members": (
+        both(ENUM, template("str_enum.py", '    {{ key }} = "{{ value }}"\n', "")),
+        "/enum: ThingExtra has the values []",
+    ),
+    "a request of another method": (
+        template("endpoint_module.py", '"method": "{{', '"method": "X{{'),
+        "has the method XPOST",
+    ),
+    "a request to another path": (
+        template("endpoint_module.py", '_PATH: Final = "', '_PATH: Final = "/x'),
+        "the request goes to /x/things",
+    ),
+    "a parameter under another name": (
+        template(
+            "endpoint_module.py",
+            'Unset):\n        headers["{{ parameter',
+            'Unset):\n        headers["x{{ parameter',
+        ),
+        "lacks the header parameter trace",
+    ),
+    "a body of another type": (
+        both(
+            swap("application/json:", "application/merge-patch+json:"),
+            template("endpoint_module.py", 'body.content_type != "application/json"', "false"),
+        ),
+        "the body goes as application/json",
+    ),
+    "an example that does not fit": (field("{type: integer, example: x}"), "must be an integer"),
+    "an example of a body that does not fit": (
+        swap(
+            "            schema: {$ref", "            example: {id: 5}\n            schema: {$ref"
+        ),
+        "/example: Thing.from_dict of this example fails",
+    ),
+    "an example of a parameter that does not fit": (
+        parameter("{name: page, in: query, example: x, schema: {type: integer}}"),
+        "page must be int",
+    ),
+    "a default that breaks a limit": (
+        field("{type: integer, minimum: 5, default: 1}"),
+        "is less than 5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), UNPROVEN.values(), ids=UNPROVEN.keys())
+def test_wrong_code_is_found_before_it_replaces_anything(
+    project: Path, capsys: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    """What was generated is imported, its examples read and its requests made, before the rest."""
+    rejected(project, change, words, capsys)

@@ -1,0 +1,97 @@
+"""Reading a body to its end: decompressed, complete, and never larger than allowed."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Protocol
+
+import httpx
+
+from .errors import InvalidResponseError
+
+ACCEPT_ENCODING: Final = "gzip, deflate"
+"""The requested codings: those that can be decompressed step by step, to a bounded size."""
+
+
+class _Decompressor(Protocol):
+    """A type of zlib that has no public name."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def unusable(response: httpx.Response | None, problem: str) -> InvalidResponseError:
+    """Make the error of a response whose body cannot be read."""
+    if response is None:
+        return InvalidResponseError(problem)
+    return InvalidResponseError(problem, status_code=response.status_code, headers=response.headers)
+
+
+class Body:
+    """Collects the body of a response as it arrives.
+
+    httpx decompresses whatever has arrived in one go, and a few kilobytes can become gigabytes.
+    Here decompression stops at the largest allowed size. One member of gzip or one stream of zlib
+    is read, which is what servers send.
+
+    Attributes:
+        failure: Why the rest need not be read.
+    """
+
+    def __init__(self, response: httpx.Response, max_bytes: int) -> None:
+        self.failure: InvalidResponseError | None = None
+        self._response = response
+        self._room = max_bytes
+        self._chunks: list[bytes] = []
+        self._decompressors: list[_Decompressor] = []
+        for coding in reversed(response.headers.get("Content-Encoding", "").lower().split(",")):
+            if coding.strip() in ("gzip", "x-gzip", "deflate"):
+                # Tells gzip from zlib by how the data begins.
+                self._decompressors.append(zlib.decompressobj(zlib.MAX_WBITS | 32))
+            elif coding.strip() not in ("", "identity"):
+                self._fail("the body has a content coding that was not requested")
+
+    def add(self, data: bytes) -> None:
+        """Add bytes as they came over the wire, unless there is a failure already."""
+        for decompressor in self._decompressors:
+            if self.failure is None:
+                data = self._decompress(decompressor, data)
+        self._room -= len(data)
+        if self._room < 0:
+            self._fail("the body is larger than max_response_bytes")
+        if self.failure is None:
+            self._chunks.append(data)
+
+    def finish(self) -> bytes:
+        """Return the whole body once all of it has arrived.
+
+        Raises:
+            InvalidResponseError: The body is too large, cannot be decompressed, or ends too early.
+        """
+        if any(self._chunks) and not all(decompressor.eof for decompressor in self._decompressors):
+            self._fail("the body cannot be decompressed: it is cut short")
+        if self.failure is not None:
+            raise self.failure
+        return b"".join(self._chunks)
+
+    def _decompress(self, decompressor: _Decompressor, data: bytes) -> bytes:
+        # One byte more than there is room for is enough to know that there is too much.
+        decompressed = b""
+        try:
+            decompressed = decompressor.decompress(data, self._room + 1)
+        except zlib.error:
+            self._fail("the body cannot be decompressed")
+        if decompressor.unconsumed_tail:
+            self._fail("the body is larger than max_response_bytes")
+        if decompressor.unused_data:
+            self._fail("the body cannot be decompressed: more data follows it")
+        return decompressed
+
+    def _fail(self, problem: str) -> None:
+        if self.failure is None:
+            self.failure = unusable(self._response, problem)

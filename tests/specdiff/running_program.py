@@ -56,6 +56,28 @@ class Document:
             node = target
         return node
 
+    def meaning(self, name: str) -> str:
+        """Write down all that an operation depends on."""
+        content = self.content
+        found = [
+            [path, method, operation, content.get("security")]
+            for path, item in content["paths"].items()
+            for method, operation in item.items()
+            if isinstance(operation, dict) and operation.get("operationId") == name
+        ]
+        text = json.dumps([found, content["openapi"], content["components"].get("securitySchemes")])
+        seen: dict[str, str] = {}
+        waiting = re.findall(r"#/[^\"]+", text)
+        while waiting:
+            reference = waiting.pop()
+            if reference not in seen:
+                node: Any = content
+                for key in reference.removeprefix("#/").split("/"):
+                    node = node[key]
+                seen[reference] = json.dumps(node)
+                waiting += re.findall(r"#/[^\"]+", seen[reference])
+        return json.dumps([text, seen], sort_keys=True)
+
     def allows(self, schema: dict[str, Any], value: Any) -> bool:
         """Tell whether a value is right by a schema."""
         return self.fault(schema, value) is None
@@ -285,6 +307,11 @@ def _decoded(text: str, schema: dict[str, Any]) -> Any:
     return {"true": True, "false": False}.get(text, text) if kind == "boolean" else text
 
 
+# The pairs of operations, as both specs describe them, that were found to work together: most
+# changes leave most operations as they are.
+_WORKING: set[tuple[str, str]] = set()
+
+
 class Program:
     """The program.
 
@@ -312,7 +339,11 @@ class Program:
         for item in self.spec.content["paths"].values():
             for operation in item.values():
                 if isinstance(operation, dict) and "responses" in operation:
-                    self._use(operation)
+                    name = operation["operationId"]
+                    pair = (self.spec.meaning(name), self.service.document.meaning(name))
+                    if pair not in _WORKING:
+                        self._use(operation)
+                        _WORKING.add(pair)
 
     def _use(self, operation: dict[str, Any]) -> None:
         name = f"api.{operation['tags'][0]}.{operation['operationId']}"

@@ -6,7 +6,7 @@ spec, too.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 import pytest
@@ -48,10 +48,14 @@ TWIN = """  /books/{id}:
       responses: {'204': {description: No book.}}
 
   /login:"""
+CALLBACKS = (
+    "callbacks: {seen: {'{$url}': {post: {requestBody: {content: {application/json: {schema:"
+    " {$ref: '#/components/schemas/Seen'}}}}, responses: {'200': {description: Seen.}}}}}}"
+)
+SEEN = "    Seen: {type: object, properties: {at: {type: string}}}\n\n    Problem:\n"
 CALLBACK = {
-    "summary: Logging in": "summary: Logging in\n      callbacks: {seen: {'{$url}': {post: {requestBody: {content:"
-    " {application/json: {schema: {$ref: '#/components/schemas/Seen'}}}}, responses: {'200': {description: Seen.}}}}}}",
-    "    Problem:\n": "    Seen: {type: object, properties: {at: {type: string}}}\n\n    Problem:\n",
+    "summary: Logging in": f"summary: Logging in\n      {CALLBACKS}",
+    "    Problem:\n": SEEN,
 }
 NOTHING: set[Judgement] = set()
 
@@ -245,9 +249,6 @@ def test_failing_generator_leaves_the_comparison_over_http(
 
     def failing(*_arguments: object) -> NoReturn:
         raise KeyError("a\nlong story")
-
-    def uncached(text: str, label: str) -> dict[PurePosixPath, bytes]:
-        return python_package.generate_package.__wrapped__(text, label)
 
     monkeypatch.setattr(python_package, "render", failing)
     for name, edits in (("old", {}), ("same", {"A book.": "Any book."}), ("new", {GENRES: DIGITS})):

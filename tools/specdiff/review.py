@@ -80,10 +80,8 @@ def review(report: Report, base: str, root: Path) -> Review:
     undeclared = tuple(
         each for each, names in breaking if not any(names <= entry for entry in declared)
     )
-    increased = version.major > before.major or (
-        version.major == before.major == 0 and version.minor > before.minor
-    )
-    return Review(undeclared, version, before, increased)
+    minor_step = version.major == before.major == 0 and version.minor > before.minor
+    return Review(undeclared, version, before, version.major > before.major or minor_step)
 
 
 def _read_text(file: Path) -> str:

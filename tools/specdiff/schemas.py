@@ -323,7 +323,7 @@ def _read_limits(node: dict[str, Any]) -> Limits:
         if _is_number(node.get(key)) and not (key in _LOWER and node[key] == 0):
             found[key] = node[key]
     for key, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        ends = []
+        ends: list[tuple[float, bool]] = []
         if _is_number(node.get(key)):
             ends.append((node[key], node.get(exclusive) is True))
         if _is_number(node.get(exclusive)):
@@ -338,7 +338,6 @@ def _read_limits(node: dict[str, Any]) -> Limits:
 
 
 def _stricter(one: Limits, other: Limits) -> Limits:
-    """Combine limits that both apply."""
     both = {**other, **one}
     for key in one.keys() & other.keys():
         if key == "pattern":
@@ -394,5 +393,4 @@ def _strictness(key: str, value: Any) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and value == value  # noqa: PLR0124 - not NaN
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124

@@ -56,7 +56,7 @@ _MEANINGS = {
     ExitCode.TIMED_OUT: "The browser did not return in time.",
     ExitCode.PORT_IN_USE: "Cannot listen on the port of the redirect URI.",
     ExitCode.WRONG_CALLBACK: "The callback from the browser has a wrong state or no code.",
-    ExitCode.NO_ANSWER: "Pipedrive is unreachable, unavailable or busy, or its response is invalid.",
+    ExitCode.NO_ANSWER: "Pipedrive is not reachable or available, or its response is invalid.",
     ExitCode.REFUSED: "Pipedrive rejected the client ID, the client secret or the request.",
     ExitCode.STORE: "The store does not work, or its content cannot be read.",
     ExitCode.SOME_FAILED: "Some accounts were not refreshed; they are named.",

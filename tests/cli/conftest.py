@@ -17,7 +17,8 @@ import pytest
 from attrs import define, evolve, field
 
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token, sandbox
-from pipedrive_oauth_client.cli import accounts, login, main, settings
+from pipedrive_oauth_client import oauth as oauth_module
+from pipedrive_oauth_client.cli import accounts, login, main
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.support.tls import UNTRUSTING
@@ -113,7 +114,8 @@ def ago(token: Token, **span: float) -> Token:
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a command in this process retry without waiting, and send each request once."""
     monkeypatch.setattr(accounts, "_RETRY_SECONDS", (0, 0))
-    monkeypatch.setattr(settings, "PipedriveOAuth", partial(PipedriveOAuth, retry=None))
+    # `settings` imports it when a command runs.
+    monkeypatch.setattr(oauth_module, "PipedriveOAuth", partial(PipedriveOAuth, retry=None))
 
 
 @define

@@ -138,16 +138,16 @@ def _progress_bar(
         yield update
 
 
-def chosen_account(store: TokenStore, account: str | None, shown: str) -> str:
+def chosen_account(store: TokenStore, account: str | None, location: str) -> str:
     """Return the account that a command is for: the named one, or the only one in the store."""
     if account is not None:
         return checked_account(account)
     found = sorted(islice(store.accounts(), _MAX_LISTED + 1))
     if not found:
-        raise TokenNotFoundError(f"No account is stored in {shown}. Run: pipedrive-oauth login")
+        raise TokenNotFoundError(f"No account is stored in {location}. Run: pipedrive-oauth login")
     if len(found) > 1:
         raise CommandError(
-            f"Several accounts are stored in {shown}. Name one of {_listed(found)}.",
+            f"Several accounts are stored in {location}. Name one of {_listed(found)}.",
             ExitCode.USAGE,
         )
     return found[0]

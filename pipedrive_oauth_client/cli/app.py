@@ -231,7 +231,7 @@ def login(
         raise typer.BadParameter("--timeout must be a finite number of seconds.")
     store_url = store_url_from(output, store, store_name, store_keys_file)
     settings = app_settings(output, client_id, client_secret_file, redirect_uri)
-    with open_oauth(settings, base_url, for_login=True) as oauth, store_url.opened() as token_store:
+    with open_oauth(settings, base_url, for_login=True) as oauth, store_url.open() as token_store:
         check_store(token_store, account)
         with open_callback_source(
             oauth, timeout=timeout, opens=not no_browser, paste=paste
@@ -243,12 +243,12 @@ def login(
         account_status = status_of(token_store, result.account, utc_now())
     if json:
         details = account_status.to_dict() if account_status else {}
-        write_json({"store": store_url.shown, **details})
+        write_json({"store": store_url.redacted, **details})
         return
     names = (result.owner.name, result.owner.company_name) if result.owner else ()
     owner = one_line(" of ".join(filter(None, names))) or result.account
     expiry = f"; the access token {account_status.expiry}" if account_status else ""
-    write(f"Logged in: {owner}. Saved as {result.account} in {store_url.shown}{expiry}.\n")
+    write(f"Logged in: {owner}. Saved as {result.account} in {store_url.redacted}{expiry}.\n")
 
 
 @app.command("status", help=_STATUS)
@@ -268,12 +268,12 @@ def status(
     from pipedrive_oauth_client.cli.status import list_statuses, print_status
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
-    with store_url.opened() as token_store:
+    with store_url.open() as token_store:
         accounts = list_statuses(token_store, account)
     if json:
-        write_json({"store": store_url.shown, "accounts": [each.to_dict() for each in accounts]})
+        write_json({"store": store_url.redacted, "accounts": [each.to_dict() for each in accounts]})
     else:
-        print_status(accounts, store_url.shown)
+        print_status(accounts, store_url.redacted)
 
 
 @app.command("token", help=_TOKEN)
@@ -297,8 +297,8 @@ def token(
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with store_url.opened() as token_store:
-        name = chosen_account(token_store, account, store_url.shown)
+    with store_url.open() as token_store:
+        name = chosen_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             access = valid_token(oauth, token_store, name)
     if json:
@@ -398,8 +398,8 @@ def refresh(
     min_age = parse_duration(older_than)
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with store_url.opened() as token_store:
-        name = None if all_accounts else chosen_account(token_store, account, store_url.shown)
+    with store_url.open() as token_store:
+        name = None if all_accounts else chosen_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             if name is not None:
                 refresh_one(oauth, token_store, name, in_json=json)
@@ -442,8 +442,8 @@ def revoke(
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with store_url.opened() as token_store:
-        name = chosen_account(token_store, account, store_url.shown)
+    with store_url.open() as token_store:
+        name = chosen_account(token_store, account, store_url.redacted)
         if not yes and not can_ask():
             raise CommandError(
                 "revoke asks for confirmation, which needs a terminal. Pass --yes.", ExitCode.USAGE
@@ -456,7 +456,7 @@ def revoke(
     if json:
         write_json({"account": name, "revoked": True})
     else:
-        write(f"Revoked {name}; its token is deleted from {store_url.shown}.\n")
+        write(f"Revoked {name}; its token is deleted from {store_url.redacted}.\n")
 
 
 @app.command("sandbox", help=_SANDBOX)

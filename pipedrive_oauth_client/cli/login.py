@@ -41,6 +41,9 @@ __all__ = [
 
 _OPENER: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
 _OPENER_SECONDS: Final = 1
+_PROMPT = "The URL that the browser shows afterwards (input is hidden):"
+_PROBE_ACCOUNT = "pipedrive-oauth login"
+_NOT_SAVED = "Pipedrive has granted access, but the token was not saved; the store is unchanged."
 # Some run as long as the browser does. They are kept so that Python does not warn about them.
 _openers: Final[list[subprocess.Popen[str]]] = []
 
@@ -78,9 +81,6 @@ def _has_windows() -> bool:
     if sys.platform in ("win32", "darwin") or os.environ.get("BROWSER"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-_PROMPT = "The URL that the browser shows afterwards (input is hidden):"
 
 
 class CallbackSource(Protocol):
@@ -183,10 +183,6 @@ def _time_limit(seconds: float) -> Generator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-_PROBE_ACCOUNT = "pipedrive-oauth login"
-_NOT_SAVED = "Pipedrive has granted access, but the token was not saved; the store is unchanged."
 
 
 @frozen

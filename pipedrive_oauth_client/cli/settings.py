@@ -157,7 +157,7 @@ def open_oauth(
     settings: AppSettings, base_url: str, *, for_login: bool = False
 ) -> Generator[PipedriveOAuth]:
     """Open the OAuth client of the app, and close its connections at the end."""
-    from pipedrive_oauth_client.oauth import PipedriveOAuth  # noqa: PLC0415 - help needs no flow
+    from pipedrive_oauth_client.oauth import PipedriveOAuth  # noqa: PLC0415 - help needs no HTTP
 
     with PipedriveOAuth(settings.credentials(for_login=for_login), base_url=base_url) as oauth:
         yield oauth

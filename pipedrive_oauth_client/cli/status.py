@@ -36,6 +36,14 @@ __all__ = [
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
+# From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
+# hour before it expires.
+_REFRESH_LIFETIME: Final = timedelta(days=60)
+_ACCESS_LIFETIME: Final = timedelta(hours=1)
+_ENDING_SOON: Final = timedelta(days=7)
+_HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
+_SCOPES_COLUMNS = 16
+_MAX_COLUMNS = 10_000
 
 
 def parse_duration(text: str) -> timedelta:
@@ -63,13 +71,6 @@ def format_relative(span: timedelta) -> str:
     """Return when something happens: `in 41 minutes`, or `3 days ago`."""
     words = format_duration(span)
     return f"{words} ago" if span < timedelta(0) else f"in {words}"
-
-
-# From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
-# hour before it expires.
-_REFRESH_LIFETIME: Final = timedelta(days=60)
-_ACCESS_LIFETIME: Final = timedelta(hours=1)
-_ENDING_SOON: Final = timedelta(days=7)
 
 
 class AccountState(StrEnum):
@@ -207,57 +208,54 @@ _STYLES = {
     AccountState.LAPSED: "bold red",
     AccountState.UNREADABLE: "bold red",
 }
-_HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
-_SCOPES_COLUMNS = 16
-_MAX_COLUMNS = 10_000
 
 
 def list_statuses(store: TokenStore, account: str | None) -> list[AccountStatus]:
     """Return the status of the named account, or of all accounts by name."""
     now = datetime.now(UTC)
     names = sorted(store.accounts()) if account is None else [account]
-    found = [each for name in names if (each := status_of(store, name, now)) is not None]
-    if account is not None and not found:
+    statuses = [each for name in names if (each := status_of(store, name, now)) is not None]
+    if account is not None and not statuses:
         raise TokenNotFoundError(f"No token is stored for '{account}'.")
-    return found
+    return statuses
 
 
-def print_status(found: Sequence[AccountStatus], shown: str) -> None:
-    """Print accounts to standard output; `shown` is the redacted URL of the store."""
-    if not found:
-        write(f"No accounts in {shown}. Log in: pipedrive-oauth login\n")
+def print_status(statuses: Sequence[AccountStatus], location: str) -> None:
+    """Print accounts to standard output; `location` is the redacted URL of the store."""
+    if not statuses:
+        write(f"No accounts in {location}. Log in: pipedrive-oauth login\n")
         return
-    _report_problems(found)
+    _report_problems(statuses)
     if sys.stdout is None:
         raise OutputClosedError("Standard output is closed.")
     terminal = console(sys.stdout)
-    table = _table(found)
+    table = _table(statuses)
     size = Measurement.get(terminal, terminal.options.update(max_width=_MAX_COLUMNS), table)
     if not terminal.is_terminal:
         terminal = console(sys.stdout, width=size.maximum)  # for programs that read lines
     elif terminal.width < size.minimum:
-        _print(terminal, *(_lines(each) for each in found), f"Store: {shown}")
+        _print(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
         return
-    _print(terminal, table, f"Store: {shown}")
+    _print(terminal, table, f"Store: {location}")
 
 
-def _report_problems(found: Sequence[AccountStatus]) -> None:
-    for each in found:
+def _report_problems(statuses: Sequence[AccountStatus]) -> None:
+    for each in statuses:
         if each.problem:
             say(f"{each.account}: {each.problem}")
 
 
-def _table(found: Sequence[AccountStatus]) -> Table:
+def _table(statuses: Sequence[AccountStatus]) -> Table:
     rows = [
         (each.account, each.state.value, each.company or "-", each.expiry, each.lapse)
-        for each in found
+        for each in statuses
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for number, header in enumerate(_HEADERS):
         widest = max(cell_len(text) for text in (header, *(row[number] for row in rows)))
         table.add_column(header, no_wrap=True, min_width=widest)
     table.add_column("SCOPES", min_width=_SCOPES_COLUMNS)
-    for each, (account, state, *others) in zip(found, rows, strict=True):
+    for each, (account, state, *others) in zip(statuses, rows, strict=True):
         scopes = " ".join(each.scopes) or "-"
         styled = Text(state, style=_STYLES[each.state])
         table.add_row(Text(account), styled, *map(Text, others), Text(scopes))

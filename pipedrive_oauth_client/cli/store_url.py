@@ -37,7 +37,7 @@ class StoreURL:
     keys: tuple[str, ...] = field(default=(), repr=lambda keys: f"<{len(keys)} hidden>")
 
     @property
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """The URL without its secrets."""
         return redact_url(self.url) + (" (encrypted)" if self.keys else "")
 
@@ -47,7 +47,7 @@ class StoreURL:
         return _scheme(self.url) == "memory"
 
     @contextmanager
-    def opened(self) -> Generator[TokenStore]:
+    def open(self) -> Generator[TokenStore]:
         """Open the store, and close it at the end. A database or Redis is not connected to yet."""
         from pipedrive_oauth_client import stores  # noqa: PLC0415 - help needs no store
 

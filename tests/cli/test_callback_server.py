@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Generator
 
 import pytest
@@ -92,6 +93,18 @@ def test_invalid_requests(server: tuple[CallbackServer, int], sent: bytes, statu
     assert b"planted" not in response.lower()
     with pytest.raises(CommandError, match="The browser did not return"):
         started.code(0.01)
+
+
+def test_lost_connection_is_silent(
+    server: tuple[CallbackServer, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A connection that is reset writes nothing to the terminal, and the server continues."""
+    _, port = server
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(b"GET /callback")
+    assert exchange(port, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.0 404 ")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from tests.cli.conftest import Ran
 Run = Callable[..., Ran]
 
 
-SHOWN = {
+REDACTED = {
     "memory:": "memory",
     "file:///srv/tokens": "file /srv/tokens",
     "file:///srv/a%20b": "file /srv/a b",
@@ -38,11 +38,11 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(("url", "shown"), SHOWN.items())
-def test_shown_url_has_no_password(url: str, shown: str) -> None:
+@pytest.mark.parametrize(("url", "redacted"), REDACTED.items())
+def test_redacted_url_has_no_password(url: str, redacted: str) -> None:
     """A redacted URL has no user, password or parameters."""
-    assert redact_url(url) == shown
-    assert "PW" not in repr(StoreURL(url, keys=("PW",))) + StoreURL(url).shown
+    assert redact_url(url) == redacted
+    assert "PW" not in repr(StoreURL(url, keys=("PW",))) + StoreURL(url).redacted
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_invalid_url_is_not_repeated(url: str) -> None:
     """An invalid store URL is rejected, and not repeated."""
     with (
         pytest.raises(ConfigurationError) as caught,
-        StoreURL(url).opened(),
+        StoreURL(url).open(),
     ):
         pass
     assert "PW" not in str(caught.value)
@@ -64,13 +64,13 @@ def test_stores_of_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert folder_from_url("file:///srv/a%20b") == Path("/srv/a b")
     assert folder_from_url("file:~/tokens") == tmp_path / "tokens"
     assert folder_from_url("file:tokens") == Path("tokens")
-    with StoreURL("memory:").opened() as store:
+    with StoreURL("memory:").open() as store:
         assert isinstance(store, MemoryTokenStore)
-    with StoreURL(f"sqlite:///{tmp_path}/t.db", "mine").opened() as store:
+    with StoreURL(f"sqlite:///{tmp_path}/t.db", "mine").open() as store:
         assert "table='mine'" in repr(store)
-    with StoreURL("redis://127.0.0.1:1/0", "{mine}").opened() as store:
+    with StoreURL("redis://127.0.0.1:1/0", "{mine}").open() as store:
         assert "prefix='{mine}'" in repr(store)
-    with pytest.raises(ConfigurationError, match="store-name"), StoreURL("memory:", "x").opened():
+    with pytest.raises(ConfigurationError, match="store-name"), StoreURL("memory:", "x").open():
         pass
 
 

@@ -1,8 +1,8 @@
-"""The command `pipedrive-oauth`: log in, look, get a token for a script, renew, revoke.
+"""The command `pipedrive-oauth`: log in, show accounts, print tokens, refresh and revoke them.
 
-It needs the extra `cli`. `app` has the commands and their options, and imports nothing that they
-need, so that `--help` is quick. What each of them does is in `login`, `status`, `tokens`,
-`renewals`, `revoking` and `sandbox_run`; what they share is in `settings` (the app's credentials),
-`places` (the store), `terminal` (what is written and asked), `exits` (exit codes) and `reports`
-(what is said when it goes wrong). `docs/command-line.md` is the manual.
+It needs the extra `cli`. `app` has the commands with their options and imports nothing else, so
+that `--help` is quick; `main` runs a command and turns errors and signals into exit codes
+(`exit_codes`). `login` (with `callback_server`), `accounts`, `status` and `sandbox_command` do the
+work. They share `options`, `settings` (the app's credentials), `store_url` (where tokens are kept)
+and `output` (the terminal). The manual is `docs/command-line.md`.
 """

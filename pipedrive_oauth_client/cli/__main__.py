@@ -1,4 +1,7 @@
-"""`pipedrive-oauth`, or `python -m pipedrive_oauth_client.cli`."""
+"""`pipedrive-oauth`, or `python -m pipedrive_oauth_client.cli`.
+
+It is a module of its own because it has to work without the extra `cli`, to say that it is missing.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: The arguments; those of the process by default.
+        arguments: The command and its arguments; those of the process by default.
 
     Returns:
-        The exit code; see `exits.ExitCode`.
+        The exit code; see `exit_codes.ExitCode`.
     """
     try:
         # The script is installed without the extra as well.
@@ -27,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         try:
             raise_missing_extra(error, "pipedrive-oauth", package="typer", extra="cli")
-        except ConfigurationError as refusal:
-            say(f"Error: {refusal}")
+        except ConfigurationError as missing:
+            say(f"Error: {missing}")
             drop_unwritten()
             return 2
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
-"""All commands with their options; what a command needs is imported when it runs.
+"""All commands with their options and help.
 
-Help has to be quick: nothing here imports what the commands need to do their work.
+Help has to be quick: what a command needs for its work is imported when it runs.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _HELP = """\
 Connect Pipedrive accounts from a terminal, and get their tokens into scripts.
 
 The app's credentials come from PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET and
-PIPEDRIVE_REDIRECT_URI, or are asked for. Every other option has a variable, too; --help of each
-command names it.
+PIPEDRIVE_REDIRECT_URI, or from prompts. Every other option has an environment variable, too; --help
+of each command names it.
 
 \b
 Examples:
-  pipedrive-oauth sandbox                       (in another terminal; nothing in it is real)
+  pipedrive-oauth sandbox                       (in another terminal; all its data is made up)
   pipedrive-oauth login
   pipedrive-oauth status
   curl -H "Authorization: Bearer $(pipedrive-oauth token)" ...
 """
 _LOGIN = """\
-Connect an account: consent in the browser, then its token in the store.
+Connect an account: consent in the browser, then store its token.
 
-The browser comes back to the redirect URI. If that is an http:// address of this machine, the
-command listens there, on the loopback interface alone; otherwise, or with --paste, it asks for the
-address that the browser ends up at. The store is tried before anybody is asked for anything.
+The browser returns to the redirect URI. If that is an http:// URL of this machine, the command
+listens there, on the loopback interface only; otherwise, or with --paste, it prompts for the URL
+that the browser shows at the end. The store is checked before the browser opens.
 
 \b
 Examples:
@@ -59,12 +59,12 @@ Examples:
   pipedrive-oauth login --account acme --store sqlite:////srv/app/tokens.db
 """
 _STATUS = """\
-Show the accounts of a store. No token is shown, and nothing is sent.
+Show the accounts of a store. No token is shown, and no request is sent.
 
 \b
 States:
-  valid       the access token is good
-  stale       it is renewed when it is next used
+  valid       the access token is valid
+  stale       it is refreshed at the next use
   ending      refresh it soon, or the grant lapses (60 days unused)
   lapsed      log in again
   unreadable  damaged, or encrypted with another key
@@ -75,9 +75,10 @@ Examples:
   pipedrive-oauth status --json | jq -r '.accounts[] | select(.state == "lapsed").account'
 """
 _TOKEN = """\
-Print a valid access token and nothing else; it is renewed and saved if it is time.
+Print a valid access token and nothing else; a stale one is refreshed and saved first.
 
-Whoever sees it can use the account until it expires. A pipe or a variable keeps it from the screen.
+Anyone with the token can use the account until it expires. Use a pipe or a variable to keep it off
+the screen.
 
 \b
 Examples:
@@ -86,9 +87,9 @@ Examples:
   pipedrive-oauth token 123:456 --json | jq -r .expires_at
 """
 _HEADER = """\
-Print the Basic header of the app (RFC 7617), for requests to the OAuth service by hand.
+Print the Basic header of the app (RFC 7617), for your own requests to the OAuth service.
 
-It holds the client secret, in a form that anybody can read.
+It contains the client secret, encoded but not encrypted.
 
 \b
 Example:
@@ -96,10 +97,10 @@ Example:
     -d refresh_token=... https://oauth.pipedrive.com/oauth/token
 """
 _REFRESH = """\
-Renew tokens now: of one account, or of all that nobody has used for a while.
+Refresh tokens now: of one account, or of all accounts that were not used for a while.
 
-A refresh token lapses when it is not used for 60 days. Run this from time to time, from as many
-machines as you like: each account is renewed by one of them.
+A refresh token lapses when it is not used for 60 days. Run this regularly, from any number of
+machines: only one of them refreshes each account.
 
 \b
 Examples:
@@ -107,9 +108,9 @@ Examples:
   pipedrive-oauth refresh --all --older-than 30d
 """
 _REVOKE = """\
-End an account's grant: at Pipedrive, where the app is then uninstalled, and in the store.
+End an account's grant: at Pipedrive, which uninstalls the app, and in the store.
 
-It asks first. If Pipedrive can't be reached, nothing is changed.
+It asks for confirmation. If Pipedrive is unreachable, nothing is changed.
 
 \b
 Examples:
@@ -117,10 +118,10 @@ Examples:
   pipedrive-oauth revoke 123:456 --yes
 """
 _SANDBOX = """\
-Serve a stand-in for Pipedrive's OAuth service on this machine, and print how to use it.
+Serve a sandbox of Pipedrive's OAuth service on this machine, and print how to use it.
 
-Its client secret is printed, too: it is made up, it is the same in every copy of this package, and
-it is good for nothing but sandboxes. Never put an app's real secret in its place.
+It prints its client secret, too, which is made up, the same in every copy of this package, and
+valid only for sandboxes. Never replace it with an app's real secret.
 
 \b
 Examples:
@@ -129,7 +130,7 @@ Examples:
 """
 _CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {code.meaning}" for code in ExitCode)
 
-# Plain help: it fits any terminal, and spares the import of what would draw it.
+# Plain help fits any terminal, and does not import Rich.
 app = typer.Typer(
     help=_HELP,
     epilog=_CODES,
@@ -168,7 +169,7 @@ def login(
         str | None,
         typer.Option(
             "--account",
-            help="The name to store the token under; by default company and user, as 123:456.",
+            help="The name to store the token under; by default company and user, such as 123:456.",
             envvar="PIPEDRIVE_OAUTH_ACCOUNT",
             show_default=False,
         ),
@@ -177,7 +178,7 @@ def login(
         bool,
         typer.Option(
             "--replace",
-            help="Take the place of another company's token of that name.",
+            help="Replace another company's token of that name.",
             envvar="PIPEDRIVE_OAUTH_REPLACE",
         ),
     ] = False,
@@ -185,7 +186,7 @@ def login(
         bool,
         typer.Option(
             "--no-browser",
-            help="Print the address and open nothing.",
+            help="Print the URL instead of opening a browser.",
             envvar="PIPEDRIVE_OAUTH_NO_BROWSER",
         ),
     ] = False,
@@ -193,7 +194,7 @@ def login(
         bool,
         typer.Option(
             "--paste",
-            help="Listen nowhere, and ask for the address that the browser ends up at.",
+            help="Do not listen; prompt for the URL that the browser shows at the end.",
             envvar="PIPEDRIVE_OAUTH_PASTE",
         ),
     ] = False,
@@ -227,24 +228,27 @@ def login(
 
     output: OutputOptions = context.obj
     if not math.isfinite(timeout):
-        raise typer.BadParameter("--timeout is a number of seconds.")
-    place = store_url_from(output, store, store_name, store_keys_file)
+        raise typer.BadParameter("--timeout must be a finite number of seconds.")
+    store_url = store_url_from(output, store, store_name, store_keys_file)
     settings = app_settings(output, client_id, client_secret_file, redirect_uri)
-    with open_oauth(settings, base_url, for_login=True) as oauth, place.opened() as tokens:
-        check_store(tokens, account)
-        with open_callback_source(oauth, timeout=timeout, opens=not no_browser, paste=paste) as way:
-            someone = ask if can_ask() else None
-            connected = Login(oauth, tokens, way, account, replace, someone, say).run()
-        if place.is_forgotten:
-            say("The store is this command's memory: the token is gone now. Name another --store.")
-        standing = status_of(tokens, connected.account, utc_now())
+    with open_oauth(settings, base_url, for_login=True) as oauth, store_url.open() as token_store:
+        check_store(token_store, account)
+        with open_callback_source(
+            oauth, timeout=timeout, opens=not no_browser, paste=paste
+        ) as source:
+            prompt = ask if can_ask() else None
+            result = Login(oauth, token_store, source, account, replace, prompt, say).run()
+        if store_url.is_temporary:
+            say("A memory store ends with the command: the token is gone now. Use another --store.")
+        account_status = status_of(token_store, result.account, utc_now())
     if json:
-        write_json({"store": place.shown, **(standing.to_dict() if standing else {})})
+        details = account_status.to_dict() if account_status else {}
+        write_json({"store": store_url.redacted, **details})
         return
-    names = (connected.owner.name, connected.owner.company_name) if connected.owner else ()
-    whose = one_line(" of ".join(filter(None, names))) or connected.account
-    expiry = f"; the access token {standing.expiry}" if standing else ""
-    write(f"Logged in: {whose}. Saved as {connected.account} in {place.shown}{expiry}.\n")
+    names = (result.owner.name, result.owner.company_name) if result.owner else ()
+    owner = one_line(" of ".join(filter(None, names))) or result.account
+    expiry = f"; the access token {account_status.expiry}" if account_status else ""
+    write(f"Logged in: {owner}. Saved as {result.account} in {store_url.redacted}{expiry}.\n")
 
 
 @app.command("status", help=_STATUS)
@@ -263,13 +267,13 @@ def status(
     from pipedrive_oauth_client.cli.settings import store_url_from
     from pipedrive_oauth_client.cli.status import list_statuses, print_status
 
-    place = store_url_from(context.obj, store, store_name, store_keys_file)
-    with place.opened() as tokens:
-        found = list_statuses(tokens, account)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
+    with store_url.open() as token_store:
+        accounts = list_statuses(token_store, account)
     if json:
-        write_json({"store": place.shown, "accounts": [each.to_dict() for each in found]})
+        write_json({"store": store_url.redacted, "accounts": [each.to_dict() for each in accounts]})
     else:
-        print_status(found, place.shown)
+        print_status(accounts, store_url.redacted)
 
 
 @app.command("token", help=_TOKEN)
@@ -291,24 +295,24 @@ def token(
     from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
-    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with place.opened() as tokens:
-        name = chosen_account(tokens, account, place.shown)
+    with store_url.open() as token_store:
+        name = chosen_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
-            found = valid_token(oauth, tokens, name)
+            access = valid_token(oauth, token_store, name)
     if json:
         write_json(
             {
                 "account": name,
-                "access_token": found.access_token,
-                "token_type": found.token_type,
-                "expires_at": found.expires_at.isoformat(),
-                "api_domain": found.api_domain,
+                "access_token": access.access_token,
+                "token_type": access.token_type,
+                "expires_at": access.expires_at.isoformat(),
+                "api_domain": access.api_domain,
             }
         )
     else:
-        write(f"{found.access_token}\n")
+        write(f"{access.access_token}\n")
 
 
 @app.command("header", help=_HEADER)
@@ -339,7 +343,7 @@ def refresh(
         bool,
         typer.Option(
             "--all",
-            help="All accounts that were last renewed longer ago than --older-than.",
+            help="All accounts that were last refreshed longer ago than --older-than.",
             envvar="PIPEDRIVE_OAUTH_ALL",
         ),
     ] = False,
@@ -347,7 +351,7 @@ def refresh(
         str,
         typer.Option(
             "--older-than",
-            help="With --all: how long ago, as 12h, 30d or 6w.",
+            help="With --all: how long ago, such as 12h, 30d or 6w.",
             envvar="PIPEDRIVE_OAUTH_OLDER_THAN",
         ),
     ] = "30d",
@@ -355,7 +359,7 @@ def refresh(
         int,
         typer.Option(
             "--concurrency",
-            help="With --all: how many at the same time.",
+            help="With --all: how many to refresh at the same time.",
             envvar="PIPEDRIVE_OAUTH_CONCURRENCY",
             min=1,
             max=64,
@@ -365,7 +369,7 @@ def refresh(
         float,
         typer.Option(
             "--per-second",
-            help="With --all: how many are begun in a second at most.",
+            help="With --all: how many to start in a second at most.",
             envvar="PIPEDRIVE_OAUTH_PER_SECOND",
             min=0.01,
         ),
@@ -380,30 +384,30 @@ def refresh(
     env_file: EnvFile = None,
     debug: Debug = False,
 ) -> None:
-    """Renew tokens now."""
+    """Refresh tokens now."""
     from pipedrive_oauth_client.cli.accounts import chosen_account, refresh_many, refresh_one
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
     from pipedrive_oauth_client.cli.status import parse_duration
 
     if all_accounts and account == os.environ.get("PIPEDRIVE_OAUTH_ACCOUNT"):
-        account = None  # what was said now counts more
+        account = None  # an option takes precedence over the environment
     if all_accounts and account is not None:
-        raise typer.BadParameter("Name an account, or say --all.")
+        raise typer.BadParameter("Name an account or pass --all, not both.")
     if not math.isfinite(per_second):
-        raise typer.BadParameter("--per-second is a number.")
-    span = parse_duration(older_than)
-    place = store_url_from(context.obj, store, store_name, store_keys_file)
+        raise typer.BadParameter("--per-second must be a finite number.")
+    min_age = parse_duration(older_than)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with place.opened() as tokens:
-        name = None if all_accounts else chosen_account(tokens, account, place.shown)
+    with store_url.open() as token_store:
+        name = None if all_accounts else chosen_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             if name is not None:
-                refresh_one(oauth, tokens, name, in_json=json)
+                refresh_one(oauth, token_store, name, in_json=json)
             else:
                 refresh_many(
                     oauth,
-                    tokens,
-                    span,
+                    token_store,
+                    min_age,
                     concurrency=concurrency,
                     per_second=per_second,
                     in_json=json,
@@ -416,7 +420,9 @@ def revoke(
     account: Account = None,
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", help="Do not ask.", envvar="PIPEDRIVE_OAUTH_YES"),
+        typer.Option(
+            "--yes", "-y", help="Do not ask for confirmation.", envvar="PIPEDRIVE_OAUTH_YES"
+        ),
     ] = False,
     client_id: ClientID = None,
     client_secret_file: SecretFile = None,
@@ -434,23 +440,23 @@ def revoke(
     from pipedrive_oauth_client.cli.output import ask, can_ask, write, write_json
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
-    place = store_url_from(context.obj, store, store_name, store_keys_file)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
-    with place.opened() as tokens:
-        name = chosen_account(tokens, account, place.shown)
+    with store_url.open() as token_store:
+        name = chosen_account(token_store, account, store_url.redacted)
         if not yes and not can_ask():
             raise CommandError(
-                "revoke asks first, and nobody can be asked here. Say --yes.", ExitCode.USAGE
+                "revoke asks for confirmation, which needs a terminal. Pass --yes.", ExitCode.USAGE
             )
         question = f"Revoke the grant of {name}, and uninstall the app there? [y/N]"
         if not yes and ask(question).lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.", ExitCode.DECLINED)
         with open_oauth(settings, base_url) as oauth:
-            end_grant(oauth, tokens, name)
+            end_grant(oauth, token_store, name)
     if json:
         write_json({"account": name, "revoked": True})
     else:
-        write(f"Revoked {name}; its token is deleted from {place.shown}.\n")
+        write(f"Revoked {name}; its token is deleted from {store_url.redacted}.\n")
 
 
 @app.command("sandbox", help=_SANDBOX)
@@ -459,7 +465,7 @@ def sandbox(
         int,
         typer.Option(
             "--port",
-            help="The port; 0 takes a free one.",
+            help="The port; 0 chooses a free one.",
             envvar="PIPEDRIVE_OAUTH_SANDBOX_PORT",
             min=0,
             max=65_535,
@@ -469,7 +475,7 @@ def sandbox(
         str,
         typer.Option(
             "--redirect-uri",
-            help="The callback URL that is registered for its app.",
+            help="The callback URL that is registered for the sandbox's app.",
             envvar="PIPEDRIVE_OAUTH_SANDBOX_REDIRECT_URI",
         ),
     ] = "http://127.0.0.1:8123/callback",

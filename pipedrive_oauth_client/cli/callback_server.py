@@ -1,9 +1,9 @@
-"""The server that the browser comes back to: `CallbackServer`.
+"""The server that receives the callback from the browser: `CallbackServer`.
 
-Anybody on this machine, and any page in the person's browser, can send requests to it. So a request
-with a wrong state gets a page and changes nothing, connections that say nothing are dropped, and
-only the one with the right state ends the wait. That one waits for its page until the login is
-over, so that the page can say how it went.
+Any program on this machine, and any page in the user's browser, can send requests to it. So a
+request with a wrong state gets a page and changes nothing, silent connections are closed, and only
+the request with the right state ends the wait. That one gets its page when the login has ended, so
+that the page can show the outcome.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import errno
 import hashlib
 import os
 import queue
-import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from html import escape
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -32,7 +33,12 @@ from pipedrive_oauth_client._origins import is_loopback
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.errors import PipedriveOAuthError, StateMismatchError
 
-__all__ = ["CallbackServer", "Loopback", "Page", "listen", "loopback_of"]
+__all__ = ["CallbackServer", "Loopback", "Page", "loopback_of"]
+
+_CONNECTION_SECONDS: Final = 5
+_MAX_CONNECTIONS: Final = 64
+_OUTCOME_SECONDS: Final = 120
+_POLL_SECONDS: Final = 0.1
 
 _STYLE: Final = """\
 :root { color-scheme: light dark; font: 1.125rem/1.5 system-ui, sans-serif; }
@@ -43,20 +49,14 @@ _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).
 
 @frozen
 class Page:
-    """A page.
-
-    Attributes:
-        status: The HTTP status that it is sent with.
-        title: What happened, in a few words.
-        text: What to do now.
-    """
+    """A page for the browser, with the status that it is sent with."""
 
     status: int
     title: str
     text: str
 
     def body(self) -> bytes:
-        """Give the page as HTML. It loads nothing, runs nothing and links to nothing."""
+        """Return the page as HTML, which loads nothing, runs nothing and links to nothing."""
         return f"""\
 <!doctype html>
 <html lang="en">
@@ -73,7 +73,7 @@ class Page:
 
     @staticmethod
     def headers() -> dict[str, str]:
-        """Give the headers, which keep the address with its code and state from everybody else."""
+        """Return headers that keep the URL, with its code and state, in this browser tab."""
         return {
             "Content-Type": "text/html; charset=utf-8",
             "Cache-Control": "no-store",
@@ -88,13 +88,7 @@ class Page:
 
 @frozen
 class Loopback:
-    """Where the browser comes back to.
-
-    Attributes:
-        host: `localhost` or a loopback address.
-        port: The port.
-        path: The path, which begins with a slash.
-    """
+    """A redirect URI of this machine. Its path begins with a slash."""
 
     host: str
     port: int
@@ -102,134 +96,68 @@ class Loopback:
 
     @property
     def addresses(self) -> list[str]:
-        """The addresses to listen on. A browser takes either of them for `localhost`."""
+        """The addresses to listen on. A browser may use either of them for `localhost`."""
         return ["127.0.0.1", "::1"] if self.host == "localhost" else [self.host]
 
 
 def loopback_of(redirect_uri: str) -> Loopback | None:
-    """Read a redirect URI.
-
-    Args:
-        redirect_uri: The redirect URI.
-
-    Returns:
-        The address, or None where the browser does not come back to this machine, or not without
-        TLS, for which there is no certificate here.
+    """Return where to listen for a redirect URI, or None where that is not possible.
 
     Source:
         RFC 8252, section 7.3.
     """
     parts = urlsplit(redirect_uri)
     host = (parts.hostname or "").lower()
+    # For https there is no certificate here.
     if parts.scheme.lower() != "http" or not is_loopback(host):
         return None
     return Loopback(host, parts.port or 80, parts.path or "/")
 
 
-def listen(address: Loopback) -> list[socket.socket]:
-    """Listen where the browser will come back to, and nowhere else.
-
-    Args:
-        address: The address.
-
-    Returns:
-        A socket for each of the addresses; of `localhost`, for those that this machine has.
-
-    Raises:
-        CommandError: It can't be listened on.
-    """
-    sockets: list[socket.socket] = []
-    for each in address.addresses:
-        try:
-            sockets.append(_socket(each, address.port))
-        except OSError as error:
-            # A machine without IPv6 says so in several ways; a port that is taken is another thing.
-            if sockets and ip_address(each).version == 6 and not _is_taken(error):
-                continue
-            for opened in sockets:
-                opened.close()
-            raise _refused(address, error) from error
-    return sockets
-
-
-def _socket(host: str, port: int) -> socket.socket:
-    is_v6 = ip_address(host).version == 6
-    listener = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        elif hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        if is_v6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((host, port))
-        listener.listen(64)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _is_taken(error: OSError) -> bool:
-    return error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
-
-
-def _refused(address: Loopback, error: OSError) -> CommandError:
-    if isinstance(error, PermissionError):
-        why = "this user may not listen there. Ports below 1024 often need more rights"
-    elif _is_taken(error):
-        why = "another program listens there, perhaps another login. Stop it, or wait for its end"
-    else:
-        why = error.strerror or type(error).__name__
-    return CommandError(
-        f"Port {address.port} of the redirect URI can't be used: {why}. Or use --paste.",
-        ExitCode.PORT_IN_USE,
-    )
-
-
-_CONNECTION_SECONDS: Final = 5
-_MOST_CONNECTIONS: Final = 64
-_OUTCOME_SECONDS: Final = 120
-_PIECE_SECONDS: Final = 0.1
-
-_STRANGER: Final = Page(
+_WRONG_STATE: Final = Page(
     400,
-    "This is not the answer that the login waits for",
-    "It carries another state than the one that was sent, or none. The login in the terminal goes"
-    " on waiting. If you have just approved the app, start the login again.",
+    "This is not the expected callback",
+    "Its state is missing, or differs from the one that was sent. The login in the terminal is"
+    " still waiting. If you have just approved the app, start the login again.",
 )
-_AGAIN: Final = Page(409, "The login is over", "Look at the terminal to see how it went.")
-_ELSEWHERE: Final = Page(404, "There is nothing here", "The login is waiting at another address.")
-_ONLY_GET: Final = Page(405, "Only GET is answered here", "The login goes on waiting.")
-_BAD: Final = Page(400, "This request can't be read", "The login goes on waiting.")
-_LATE: Final = Page(200, "Pipedrive has answered", "Look at the terminal to see how it went.")
+_ALREADY_RECEIVED: Final = Page(409, "The login is over", "See the terminal for the result.")
+_NOT_FOUND: Final = Page(404, "Page not found", "The login is waiting at another address.")
+_METHOD_NOT_ALLOWED: Final = Page(
+    405, "Method not allowed", "Only GET is supported. The login is still waiting."
+)
+_BAD_REQUEST: Final = Page(
+    400, "Bad request", "The request is not valid. The login is still waiting."
+)
+_NO_OUTCOME: Final = Page(200, "Pipedrive has responded", "See the terminal for the result.")
 
 
 class CallbackServer:
-    """Listens until the callback has come. Use it with `with`.
+    """Listens on the loopback interface until the callback arrives. Use it with `with`.
 
-    Args:
-        address: Where the browser comes back to.
-        read: Reads a callback's path and query. It gives the code, or raises `StateMismatchError`
-            for what somebody else has sent, and any other error for what ends the login.
+    `read` returns the code from the path and query of a callback. It raises `StateMismatchError`
+    for a request that is not from this login, and any other error to end the login.
     """
 
     def __init__(self, address: Loopback, read: Callable[[str], str]) -> None:
         self._path = address.path
         self._read = read
-        self._sockets = listen(address)
-        self._arrived: queue.SimpleQueue[str | PipedriveOAuthError] = queue.SimpleQueue()
-        self._guard = threading.Lock()
-        self._has_arrived = False
-        self._is_over = threading.Event()
-        self._outcome: Page = _LATE
+        self._received: queue.SimpleQueue[str | PipedriveOAuthError] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._has_received = False
+        self._outcome: Page = _NO_OUTCOME
         self._has_outcome = threading.Event()
-        self._is_told = threading.Event()
-        self._slots = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        self._thread = threading.Thread(target=self._serve, name="pipedrive-callback", daemon=True)
+        self._outcome_sent = threading.Event()
+        self.slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self.listeners = self._listen(address)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for each in self.listeners:
+            threading.Thread(
+                target=each.serve_forever,
+                args=(_POLL_SECONDS,),
+                name="pipedrive-callback",
+                daemon=True,
+            ).start()
         return self
 
     def __exit__(
@@ -239,143 +167,160 @@ class CallbackServer:
         _traceback: TracebackType | None,
     ) -> None:
         self._has_outcome.set()
-        if self._has_arrived:
-            self._is_told.wait(_CONNECTION_SECONDS)
-        self._is_over.set()
-        self._thread.join(_CONNECTION_SECONDS)
-        for each in self._sockets:
-            each.close()
+        if self._has_received:
+            self._outcome_sent.wait(_CONNECTION_SECONDS)
+        for each in self.listeners:
+            each.shutdown()
+            each.server_close()
+
+    def _listen(self, address: Loopback) -> list[_Listener]:
+        listeners: list[_Listener] = []
+        for each in address.addresses:
+            try:
+                listeners.append(_Listener(each, address.port, self))
+            except OSError as error:
+                # A machine without IPv6 reports that with one of several errors, but never with
+                # those of a port that is taken.
+                if listeners and ip_address(each).version == 6 and not _is_taken(error):
+                    continue
+                for opened in listeners:
+                    opened.server_close()
+                raise _listen_error(address, error) from error
+        return listeners
 
     def code(self, timeout: float) -> str:
-        """Wait for the callback.
-
-        Args:
-            timeout: How long, in seconds.
-
-        Returns:
-            The authorization code.
-
-        Raises:
-            CommandError: Nobody came back in time.
-            PipedriveOAuthError: The person said no, or the callback can't be used.
-        """
+        """Wait for the callback, and return its authorization code."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
             try:
-                # In pieces: on Windows, Ctrl-C does not end a wait.
-                found = self._arrived.get(timeout=min(left, _PIECE_SECONDS))
+                # In short steps: on Windows, Ctrl-C does not interrupt a wait.
+                received = self._received.get(timeout=min(left, _POLL_SECONDS))
             except queue.Empty:
                 continue
-            if isinstance(found, PipedriveOAuthError):
-                raise found
-            return found
+            if isinstance(received, PipedriveOAuthError):
+                raise received
+            return received
         raise CommandError(
-            f"Nobody came back from the browser within {timeout:g} seconds; nothing was changed."
-            " Run the command again, with a longer --timeout if need be.",
+            f"The browser did not return within {timeout:g} seconds; nothing was changed."
+            " Run the command again, with a longer --timeout if needed.",
             ExitCode.TIMED_OUT,
         )
 
     def finish(self, page: Page) -> None:
-        """Show the person how it went.
-
-        Args:
-            page: The page that the browser ends on.
-        """
+        """Show the outcome of the login in the browser."""
         self._outcome = page
         self._has_outcome.set()
 
     def page_for(self, method: str, target: str) -> Page:
-        """Answer a request; for the callback this waits until the login is over.
-
-        Args:
-            method: The method of the request.
-            target: Its target: a path and a query.
-
-        Returns:
-            The page.
-        """
+        """Return the page for a request; for the callback, wait until the login has ended."""
         # A target may be a whole URL, with the same meaning (RFC 9112, section 3.2.2).
         if urlsplit(target).path != self._path:
-            return _ELSEWHERE
+            return _NOT_FOUND
         if method != "GET":
-            return _ONLY_GET
-        arrived: str | PipedriveOAuthError
+            return _METHOD_NOT_ALLOWED
+        received: str | PipedriveOAuthError
         try:
-            arrived = self._read(target)
+            received = self._read(target)
         except StateMismatchError:
-            return _STRANGER
+            return _WRONG_STATE
         except PipedriveOAuthError as error:
-            arrived = error
-        with self._guard:
-            if self._has_arrived:
-                return _AGAIN
-            self._has_arrived = True
-        self._arrived.put(arrived)
+            received = error
+        with self._lock:
+            if self._has_received:
+                return _ALREADY_RECEIVED
+            self._has_received = True
+        self._received.put(received)
         self._has_outcome.wait(_OUTCOME_SECONDS)
         return self._outcome
 
-    def told(self, page: Page) -> None:
-        """Note that a page was sent."""
+    def mark_sent(self, page: Page) -> None:
+        """Note that a page was sent: the server may close after the outcome."""
         if page is self._outcome:
-            self._is_told.set()
+            self._outcome_sent.set()
 
-    def _serve(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for each in self._sockets:
-                each.setblocking(False)
-                selector.register(each, selectors.EVENT_READ)
-            while not self._is_over.is_set():
-                for key, _ in selector.select(_PIECE_SECONDS):
-                    listener: Any = key.fileobj
-                    self._accept(listener)
 
-    def _accept(self, listener: socket.socket) -> None:
+class _Listener(ThreadingHTTPServer):
+    """Serves one address of a `CallbackServer`."""
+
+    allow_reuse_address = os.name == "posix"  # elsewhere it would share the port
+    allow_reuse_port = False
+    request_queue_size = _MAX_CONNECTIONS
+
+    def __init__(self, host: str, port: int, owner: CallbackServer) -> None:
+        self.owner = owner
+        is_v6 = ip_address(host).version == 6
+        self.address_family = socket.AF_INET6 if is_v6 else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        if os.name != "posix" and hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        TCPServer.server_bind(self)  # HTTPServer would look up the name of the host
+        # A connection may be gone before it is accepted; `accept` must not wait for another one.
+        self.socket.setblocking(False)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        del request, client_address
+        return self.owner.slots.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        # For the whole request: the timeout of a socket starts anew with every byte.
+        deadline = threading.Timer(_CONNECTION_SECONDS, _stop_reading, [request])
+        deadline.daemon = True
         try:
-            connection, peer = listener.accept()
-        except OSError:
-            return  # it has gone again
-        if not self._slots.acquire(blocking=False):
-            connection.close()
-            return
-        threading.Thread(target=self._talk, args=(connection, peer), daemon=True).start()
-
-    def _talk(self, connection: socket.socket, peer: Any) -> None:
-        # The time-out of a socket begins again with every byte.
-        patience = threading.Timer(_CONNECTION_SECONDS, _end_reading, [connection])
-        patience.daemon = True
-        try:
-            patience.start()
-            connection.settimeout(_CONNECTION_SECONDS)
-            with connection:
-                this: Any = self  # the base class hands it on, and no more
-                _Handler(connection, peer, this)
-        except (OSError, ValueError):
-            pass  # a browser that has gone away; what it said is nobody's business
+            deadline.start()
+            super().process_request_thread(request, client_address)
         finally:
-            patience.cancel()
-            self._slots.release()
+            deadline.cancel()
+            self.owner.slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        del request, client_address
+        # A lost connection is not worth a line in the terminal.
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, (OSError, ValueError)):
+            raise error
 
 
-def _end_reading(connection: socket.socket) -> None:
+def _stop_reading(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)
+
+
+def _is_taken(error: OSError) -> bool:
+    return error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
+
+
+def _listen_error(address: Loopback, error: OSError) -> CommandError:
+    if isinstance(error, PermissionError):
+        reason = "permission denied. Ports below 1024 often need more rights"
+    elif _is_taken(error):
+        reason = "another program uses it, perhaps another login. Stop it, or wait for its end"
+    else:
+        reason = error.strerror or type(error).__name__
+    return CommandError(
+        f"Cannot listen on port {address.port} of the redirect URI: {reason}. Or use --paste.",
+        ExitCode.PORT_IN_USE,
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Any
     timeout = _CONNECTION_SECONDS
-    default_request_version = "HTTP/1.0"  # garbage gets headers, too
+    default_request_version = "HTTP/1.0"  # a request that cannot be parsed gets headers, too
 
     def __getattr__(self, name: str) -> Any:
         # The base class looks for a method `do_` with the method of the request.
         if name.startswith("do_"):
-            return self._answer
+            return self._respond
         raise AttributeError(name)
 
-    def _answer(self) -> None:
-        page = _BAD
-        with suppress(ValueError):  # no URL at all
-            page = self.server.page_for(self.command, self.path)
+    def _respond(self) -> None:
+        page = _BAD_REQUEST
+        with suppress(ValueError):  # the target is not a URL
+            page = self.server.owner.page_for(self.command, self.path)
         self._send(page)
 
     def _send(self, page: Page) -> None:
@@ -390,13 +335,13 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "HEAD":
                 self.wfile.write(body)
         finally:
-            self.server.told(page)
+            self.server.owner.mark_sent(page)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what can't be read; the base class would repeat it."""
+        """Send a page that does not repeat the request, as the base class would."""
         del code, message, explain
         self.command = self.command or "GET"
-        self._send(_BAD)
+        self._send(_BAD_REQUEST)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing: the line would hold the code and the state."""
+        """Log nothing: the line would hold the code and the state."""

@@ -1,4 +1,8 @@
-"""Account names for the shell's completion, where that costs nothing."""
+"""Account names for shell completion.
+
+It is a module of its own because its rules are its own: a shell runs it while a line is typed, so
+it connects to nothing, creates nothing and reports no error.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,13 @@ import typer
 
 __all__ = ["complete_account"]
 
-_MOST = 200
+_MAX_NAMES = 200
 
 
 def complete_account(context: typer.Context, incomplete: str) -> list[str]:
-    """Give the accounts that begin as what is written so far.
-
-    Only a file store is looked into: a database or Redis could keep the shell waiting, and would
-    want a password. Nothing is made, and no error is told: that would end up on the command line.
-
-    Args:
-        context: The command line so far.
-        incomplete: What is written so far.
-
-    Returns:
-        The names.
-    """
+    """Return the accounts whose names begin with what is typed so far."""
+    # Only a file store is searched: a database or Redis could keep the shell waiting, and would
+    # need a password.
     from pipedrive_oauth_client.cli.store_url import default_url, folder_from_url  # noqa: PLC0415
 
     given: Any = context.params.get("store") or os.environ.get("PIPEDRIVE_OAUTH_STORE")
@@ -36,6 +31,6 @@ def complete_account(context: typer.Context, incomplete: str) -> list[str]:
         from pipedrive_oauth_client.stores import FileTokenStore  # noqa: PLC0415
 
         names = (each for each in FileTokenStore(folder).accounts() if each.startswith(incomplete))
-        return sorted(islice(names, _MOST))
-    except Exception:  # noqa: BLE001 - see above
+        return sorted(islice(names, _MAX_NAMES))
+    except Exception:  # noqa: BLE001 - the shell would show it in the line
         return []

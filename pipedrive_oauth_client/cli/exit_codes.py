@@ -1,4 +1,4 @@
-"""Exit codes, and the errors that are the command's own."""
+"""Exit codes, and the errors that only the command raises."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CommandError", "ExitCode", "OutputClosedError", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
-    """What the command's exit code says."""
+    """How a command ended."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -43,35 +43,31 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """One line for people."""
+        """One line for the help and the manual."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
     ExitCode.DONE: "Done.",
-    ExitCode.UNEXPECTED: "Something went wrong that has no code of its own; --debug shows where.",
-    ExitCode.USAGE: "An option or a setting is missing or can't be right; nothing was done.",
-    ExitCode.NO_GRANT: "The account has no token, or its grant is over: log in.",
-    ExitCode.DECLINED: "Somebody said no: on Pipedrive's page, or to a question of the command.",
-    ExitCode.TIMED_OUT: "Nobody came back from the browser in time.",
-    ExitCode.PORT_IN_USE: "The port of the redirect URI can't be listened on.",
-    ExitCode.WRONG_CALLBACK: "What came back from the browser has a wrong state or no code.",
-    ExitCode.NO_ANSWER: "Pipedrive can't be reached, is out of order, too busy, or not understood.",
-    ExitCode.REFUSED: "Pipedrive refused: the client ID or secret is wrong, or the request was.",
-    ExitCode.STORE: "The store does not work, or what it holds can't be read.",
-    ExitCode.SOME_FAILED: "Some accounts were not renewed; they are named.",
+    ExitCode.UNEXPECTED: "An error without an exit code of its own; --debug shows where.",
+    ExitCode.USAGE: "An option or a setting is missing or not valid; nothing was done.",
+    ExitCode.NO_GRANT: "The account has no token, or its grant has ended: log in.",
+    ExitCode.DECLINED: "Access was declined on Pipedrive's page, or a prompt was answered with no.",
+    ExitCode.TIMED_OUT: "The browser did not return in time.",
+    ExitCode.PORT_IN_USE: "Cannot listen on the port of the redirect URI.",
+    ExitCode.WRONG_CALLBACK: "The callback from the browser has a wrong state or no code.",
+    ExitCode.NO_ANSWER: "Pipedrive is not reachable or available, or its response is invalid.",
+    ExitCode.REFUSED: "Pipedrive rejected the client ID, the client secret or the request.",
+    ExitCode.STORE: "The store does not work, or its content cannot be read.",
+    ExitCode.SOME_FAILED: "Some accounts were not refreshed; they are named.",
     ExitCode.INTERRUPTED: "Stopped by Ctrl-C.",
-    ExitCode.OUTPUT_CLOSED: "Whoever read the output has closed it.",
+    ExitCode.OUTPUT_CLOSED: "The reader of the output closed it.",
     ExitCode.TERMINATED: "Stopped by SIGTERM.",
 }
 
 
 class CommandError(PipedriveOAuthError):
-    """The command can't go on, for a reason that no part of the library knows.
-
-    Attributes:
-        code: The exit code.
-    """
+    """The command cannot continue, for a reason that the library has no error for."""
 
     def __init__(self, message: str, code: ExitCode) -> None:
         self.code = code
@@ -79,10 +75,10 @@ class CommandError(PipedriveOAuthError):
 
 
 class OutputClosedError(PipedriveOAuthError):
-    """Nobody reads the output any more."""
+    """The reader of the output closed it."""
 
 
-# The first that fits counts.
+# The first match counts: subclasses come before their base classes.
 _CODES: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
     ((OutputClosedError,), ExitCode.OUTPUT_CLOSED),
     ((AuthorizationDeniedError,), ExitCode.DECLINED),
@@ -97,17 +93,10 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Give the exit code of an error.
-
-    Args:
-        error: What ended the command.
-
-    Returns:
-        The code.
-    """
+    """Give the exit code of an error."""
     if isinstance(error, CommandError):
         return error.code
-    for kinds, code in _CODES:
-        if isinstance(error, kinds):
+    for types, code in _CODES:
+        if isinstance(error, types):
             return code
     return ExitCode.UNEXPECTED

@@ -1,4 +1,4 @@
-"""`login`: consent in the browser, a token, and the store."""
+"""`login`: consent in the browser, the callback, and the token in the store."""
 
 from __future__ import annotations
 
@@ -32,35 +32,31 @@ from pipedrive_oauth_client.users import PipedriveUser, fetch_current_user
 
 __all__ = [
     "CallbackSource",
-    "Connected",
     "Login",
+    "LoginResult",
     "check_store",
     "open_browser",
     "open_callback_source",
 ]
 
-_PROGRAM: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
-_PATIENCE_SECONDS: Final = 1
-# Some stay as long as the browser does, and nobody waits for them.
+_OPENER: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
+_OPENER_SECONDS: Final = 1
+_PROMPT = "The URL that the browser shows afterwards (input is hidden):"
+_PROBE_ACCOUNT = "pipedrive-oauth login"
+_NOT_SAVED = "Pipedrive has granted access, but the token was not saved; the store is unchanged."
+# Some run as long as the browser does. They are kept so that Python does not warn about them.
 _openers: Final[list[subprocess.Popen[str]]] = []
 
 
 def open_browser(url: str) -> bool:
-    """Open an address in the person's browser.
-
-    Args:
-        url: The address.
-
-    Returns:
-        False where there is no browser with a window of its own. One that draws in the terminal
-        would take it over.
-    """
+    """Open a URL in the user's browser; return False where there is none with a window."""
+    # A browser that draws in the terminal would take it over.
     if not _has_windows():
         return False
     # In a process of its own: browsers write to the terminal, and Ctrl-C in it would end them.
     try:
         opener = subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM],
+            [sys.executable, "-I", "-c", _OPENER],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -73,7 +69,7 @@ def open_browser(url: str) -> bool:
         return False
     _openers.append(opener)
     try:
-        opener.communicate(url, timeout=_PATIENCE_SECONDS)
+        opener.communicate(url, timeout=_OPENER_SECONDS)
     except subprocess.TimeoutExpired:
         return True
     except OSError:
@@ -87,18 +83,15 @@ def _has_windows() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-_PROMPT = "The address that the browser shows afterwards (it is not shown here):"
-
-
 class CallbackSource(Protocol):
-    """How the person gets to the consent page, and their answer to the command."""
+    """Sends the user to the consent page, and receives the callback."""
 
     def code(self) -> str:
-        """Send the person to the page, and give the code that comes back."""
+        """Send the user to the consent page, and return the code of the callback."""
         ...
 
     def finish(self, page: Page) -> None:
-        """Show the person in the browser how it went, where that can be done."""
+        """Show the outcome in the browser, where that is possible."""
         ...
 
 
@@ -106,20 +99,7 @@ class CallbackSource(Protocol):
 def open_callback_source(
     oauth: PipedriveOAuth, *, timeout: float, opens: bool, paste: bool
 ) -> Generator[CallbackSource]:
-    """Prepare for a callback, which for a redirect URI of this machine means: listen.
-
-    Args:
-        oauth: The flow of the app.
-        timeout: How long to wait, in seconds.
-        opens: Whether to open the browser, or leave that to the person.
-        paste: Whether to ask for the address in any case.
-
-    Yields:
-        The way on which it comes.
-
-    Raises:
-        CommandError: The port can't be listened on.
-    """
+    """Prepare for the callback: listen on a redirect URI of this machine, or else prompt."""
     request = oauth.authorization_url()
     redirect_uri = oauth.credentials.redirect_uri
 
@@ -128,14 +108,14 @@ def open_callback_source(
 
     loopback = None if paste else loopback_of(redirect_uri)
     if loopback is None:
-        yield _Pasted(request, redirect_uri, timeout, read)
+        yield _PastedCallback(request, redirect_uri, timeout, read)
         return
     with CallbackServer(loopback, read) as server:
-        yield _CameBack(request, server, timeout, opens)
+        yield _BrowserCallback(request, server, timeout, opens)
 
 
 @frozen
-class _CameBack:
+class _BrowserCallback:
     request: AuthorizationRequest
     server: CallbackServer
     timeout: float
@@ -143,9 +123,9 @@ class _CameBack:
 
     def code(self) -> str:
         if self.opens and open_browser(self.request.url):
-            say("Waiting for your answer in the browser. If it shows no page, open:")
+            say("Waiting for your decision in the browser. If it shows no page, open:")
         else:
-            say("Open this address in a browser on this machine:")
+            say("Open this URL in a browser on this machine:")
         say(f"\n  {self.request.url}\n")
         return self.server.code(self.timeout)
 
@@ -154,49 +134,49 @@ class _CameBack:
 
 
 @frozen
-class _Pasted:
+class _PastedCallback:
     request: AuthorizationRequest
     redirect_uri: str
     timeout: float
     read: Callable[[str], str]
 
     def code(self) -> str:
-        say(f"Open this address in any browser:\n\n  {self.request.url}\n")
+        say(f"Open this URL in any browser:\n\n  {self.request.url}\n")
         say(
-            f"After your answer it goes to {self.redirect_uri}?..., which may show an error: copy"
-            " the whole address from there."
+            f"After your decision the browser opens {self.redirect_uri}?..., which may show an"
+            " error. Copy the whole URL from its address bar."
         )
-        with _at_most(self.timeout):
-            pasted = ask_hidden(_PROMPT) if can_ask() else _line()
+        with _time_limit(self.timeout):
+            pasted = ask_hidden(_PROMPT) if can_ask() else _read_line()
         if not pasted:
             raise CommandError(
-                "No address was pasted; nothing was changed. Run the command again.", ExitCode.USAGE
+                "No URL was pasted; nothing was changed. Run the command again.", ExitCode.USAGE
             )
         return self.read(pasted)
 
     def finish(self, page: Page) -> None:
-        del page  # the browser is elsewhere
+        del page  # the browser is not connected to this command
 
 
-def _line() -> str:
+def _read_line() -> str:
     return sys.stdin.readline().strip() if sys.stdin is not None else ""
 
 
 @contextmanager
-def _at_most(seconds: float) -> Generator[None]:
-    # Windows has no such signal, and waits for as long as the person does.
+def _time_limit(seconds: float) -> Generator[None]:
+    # Windows has no such signal: there the prompt has no time limit.
     if not hasattr(signal, "setitimer"):
         yield
         return
 
-    def too_late(_signal: int, _frame: FrameType | None) -> None:
+    def expire(_signal: int, _frame: FrameType | None) -> None:
         raise CommandError(
-            f"No address was pasted within {seconds:g} seconds; nothing was changed. Run the"
-            " command again, with a longer --timeout if need be.",
+            f"No URL was pasted within {seconds:g} seconds; nothing was changed. Run the"
+            " command again, with a longer --timeout if needed.",
             ExitCode.TIMED_OUT,
         )
 
-    before = signal.signal(signal.SIGALRM, too_late)
+    before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -205,22 +185,9 @@ def _at_most(seconds: float) -> Generator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-_PROBE = "pipedrive-oauth login"
-_LOST = (
-    "Pipedrive has granted access, but the token was not saved; what was stored before is still"
-    " there."
-)
-
-
 @frozen
-class Connected:
-    """What a login has led to.
-
-    Attributes:
-        account: The name that the token is stored under.
-        token: The token.
-        owner: Whose it is, where Pipedrive has said so.
-    """
+class LoginResult:
+    """The stored token, and its user where Pipedrive has named them."""
 
     account: str
     token: Token
@@ -229,17 +196,7 @@ class Connected:
 
 @frozen
 class Login:
-    """One login.
-
-    Attributes:
-        oauth: The flow of the app.
-        store: Where the token is to be kept.
-        callback_source: How the callback reaches the command.
-        account: The name to store it under; company and user by default.
-        replace: Whether it may take the place of another company's token.
-        ask: Asks the person for a line; None where nobody can be asked.
-        tell: Tells the person something.
-    """
+    """One login. `ask` is None where the command cannot prompt."""
 
     oauth: PipedriveOAuth
     store: TokenStore
@@ -247,19 +204,12 @@ class Login:
     account: str | None
     replace: bool
     ask: Callable[[str], str] | None
-    tell: Callable[[str], object]
+    notify: Callable[[str], object]
 
-    def run(self) -> Connected:
-        """Carry it out.
-
-        Returns:
-            What it has led to; the token is stored.
-
-        Raises:
-            PipedriveOAuthError: It went wrong; what was stored before is still there.
-        """
+    def run(self) -> LoginResult:
+        """Log in, and store the token."""
         try:
-            connected = self._take(self._code())
+            result = self._store_token(self._code())
         except BaseException as error:
             self.callback_source.finish(_page_of(error))
             raise
@@ -267,14 +217,14 @@ class Login:
             Page(
                 200,
                 "You are logged in",
-                f"The token of {connected.account} is saved. You can close this page and go back"
+                f"The token of {result.account} is saved. You can close this page and go back"
                 " to the terminal.",
             )
         )
-        return connected
+        return result
 
     def _code(self) -> str:
-        # The library's words are for whoever writes an app; here it is the person who reads them.
+        # The rest of the library's message is advice for the developer of an app, not its user.
         try:
             return self.callback_source.code()
         except AuthorizationDeniedError as error:
@@ -290,81 +240,72 @@ class Login:
                 ExitCode.WRONG_CALLBACK,
             ) from error
 
-    def _take(self, code: str) -> Connected:
+    def _store_token(self, code: str) -> LoginResult:
         token = self.oauth.exchange(code)
         try:
             owner = self._owner(token)
-            account = self.account or (owner.account if owner else self._named_by_hand())
-            self._refuse_another_company(account, token)
-            retry_save(lambda: self.store.save(account, token), lambda: True, self.tell)
+            account = self.account or (owner.account if owner else self._ask_name())
+            self._check_company(account, token)
+            retry_save(lambda: self.store.save(account, token), lambda: True, self.notify)
         except CommandError as error:
-            raise CommandError(f"{_LOST} {error}", error.code) from error
+            raise CommandError(f"{_NOT_SAVED} {error}", error.code) from error
         except StoreError as error:
             raise CommandError(
-                f"{_LOST} {error} Then run the login again: its token takes the place of this one.",
+                f"{_NOT_SAVED} {error} Then run the login again: its token replaces this one.",
                 ExitCode.STORE,
             ) from error
-        except BaseException:  # Ctrl-C, say
-            self.tell(f"{_LOST} Run the login again.")
+        except BaseException:  # for example Ctrl-C
+            self.notify(f"{_NOT_SAVED} Run the login again.")
             raise
-        return Connected(account, token, owner)
+        return LoginResult(account, token, owner)
 
     def _owner(self, token: Token) -> PipedriveUser | None:
         try:
             return fetch_current_user(token, None, self.oauth.clock)
         except PipedriveOAuthError as error:
-            # With a name at hand, or somebody to give one, it is not needed.
+            # The owner only gives the account its name.
             if self.account is None and self.ask is None:
                 raise CommandError(
-                    f"{error} Run the login again and choose a name: --account NAME.",
+                    f"{error} Run the login again with a name: --account NAME.",
                     ExitCode.NO_ANSWER,
                 ) from error
-            self.tell(str(error))
+            self.notify(str(error))
             return None
 
-    def _named_by_hand(self) -> str:
+    def _ask_name(self) -> str:
         while True:
             assert self.ask is not None  # noqa: S101 - else `_owner` has raised
             try:
-                return checked_account(self.ask("A name to store the token under:"))
+                return checked_account(self.ask("Account name to store the token under:"))
             except PipedriveOAuthError as error:
                 if isinstance(error, CommandError):
                     raise
-                self.tell(str(error))
+                self.notify(str(error))
 
-    def _refuse_another_company(self, account: str, token: Token) -> None:
-        # Company and user are the same where the name was made of them.
+    def _check_company(self, account: str, token: Token) -> None:
+        # A name made of company and user belongs to the same company.
         if self.replace or self.account is None:
             return
         try:
             stored = self.store.load(account)
         except CorruptTokenError:
-            return  # it is worth nothing, and logging in again is what helps
+            return  # logging in again is what repairs it
         if stored is not None and (stored.api_domain or "") != (token.api_domain or ""):
             raise CommandError(
-                f"The account {account} holds a token of {one_line(str(stored.api_domain))}, and"
-                f" this one is of {one_line(str(token.api_domain))}. Run the login again with"
+                f"The account '{account}' holds a token of {one_line(str(stored.api_domain))}, and"
+                f" the new token is of {one_line(str(token.api_domain))}. Run the login again with"
                 " another --account, or with --replace.",
                 ExitCode.USAGE,
             )
 
 
 def check_store(store: TokenStore, account: str | None) -> None:
-    """Make sure that a store works, before anybody is asked for anything.
-
-    Args:
-        store: The store.
-        account: The name that a token will be stored under, or None where that is not known yet.
-
-    Raises:
-        ConfigurationError: There can be no account of this name.
-        StoreError: The store does not work.
-    """
+    """Make sure that a store works, before the user has to do anything."""
     if account is not None:
         checked_account(account)
     next(iter(store.accounts()), None)
-    # A lock shows that the store can be written to, and leaves nothing behind.
-    with store.lock(account or _PROBE):
+    # Taking a lock proves that the store can be written to, and leaves nothing behind.
+    with store.lock(account or _PROBE_ACCOUNT):
         pass
 
 
@@ -372,10 +313,10 @@ def _page_of(error: BaseException) -> Page:
     if isinstance(error, PipedriveOAuthError) and exit_code_of(error) is ExitCode.DECLINED:
         return Page(
             200,
-            "The app was not let in",
-            "Nothing was changed. You can close this page; the terminal says how to start again.",
+            "Access was declined",
+            "Nothing was changed. You can close this page; the terminal shows how to start again.",
         )
-    why = "It was stopped in the terminal."
+    reason = "It was stopped in the terminal."
     if isinstance(error, PipedriveOAuthError):
-        why = exit_code_of(error).meaning
-    return Page(200, "The login did not work", f"{why} The terminal says what to do.")
+        reason = exit_code_of(error).meaning
+    return Page(200, "The login failed", f"{reason} See the terminal for what to do next.")

@@ -1,4 +1,4 @@
-"""Running a command: its exit code, its signals, and what is said when it fails."""
+"""Runs a command, and turns its result, errors and signals into an exit code and one line."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pipedrive_oauth_client.cli.output import (
 __all__ = ["run"]
 
 _COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
-# Where a message repeats a value, and the same without it. A short word is a misspelled command.
-_VALUES = (
+# Messages that repeat a value, and the same without it. A short word is a misspelled command.
+_VALUE_PATTERNS = (
     (r"(unexpected extra argument(?:s|\(s\))?) \(.*\)", r"\1"),
     (r"^(Invalid value for '[^']*'(?: \(env var: '\w+'\))?): .* is not ", r"\1: this is not "),
     (r"(No such command)(?! '[a-z-]{1,16}'\.) '.*'", r"\1"),
@@ -38,74 +38,67 @@ _VALUES = (
 
 
 class _TerminatedError(BaseException):
-    """SIGTERM has come."""
+    """The process has received SIGTERM."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command.
-
-    Args:
-        arguments: The command and its arguments.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command, and return its exit code."""
     replace_unencodable()
-    # What is wrong with the command line may be found before its options are read.
+    # The command line may turn out to be wrong before its options are read.
     output = OutputOptions(
         json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON"))
     )
     try:
-        return int(_ended(arguments, output))
+        return int(_run_and_report(arguments, output))
     finally:
         drop_unwritten()
 
 
-def _ended(arguments: Sequence[str], output: OutputOptions) -> ExitCode:
+def _run_and_report(arguments: Sequence[str], output: OutputOptions) -> ExitCode:
     error: BaseException | None = None
     try:
-        with _sigterm(), checked_output():
-            code = _called(list(arguments), output)
+        with _sigterm_raises(), checked_output():
+            code = _invoke(list(arguments), output)
             finish_output()
     except _TerminatedError:
         code = ExitCode.TERMINATED
-    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - one line, and the code
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - reported with its code
         code, error = exit_code_of(failure), failure
     if code is ExitCode.OUTPUT_CLOSED:
         return code
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         error = CommandError(code.meaning, code)
         if can_ask():
-            say("")  # the terminal has written ^C
+            say("")  # the terminal has echoed ^C
     if error is not None:
         say(format_error(error, code, output).removesuffix("\n"))
     return code
 
 
-def _called(arguments: list[str], output: OutputOptions) -> ExitCode:
+def _invoke(arguments: list[str], output: OutputOptions) -> ExitCode:
     command: Any = typer.main.get_command(app)
     try:
         result = command.main(
             args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=output
         )
-    except SystemExit as ended:
-        # Typer exits by itself when a shell has what it asked for, when it has shown or installed
-        # the completion, and when nobody reads the help.
+    except SystemExit as exited:
+        # Typer exits by itself after completing a line for a shell, after showing or installing
+        # the completion, and when the reader of the help has closed it.
         if os.environ.get(_COMPLETING):
             raise
-        if not ended.code:
+        if not exited.code:
             return ExitCode.DONE
         return ExitCode.OUTPUT_CLOSED
     except typer.Abort:
         return ExitCode.INTERRUPTED
-    except typer.TyperException as wrong:
-        raise CommandError(_without_values(wrong.format_message()), ExitCode.USAGE) from None
+    except typer.TyperException as error:
+        raise CommandError(_without_values(error.format_message()), ExitCode.USAGE) from None
     return ExitCode(result) if isinstance(result, int) else ExitCode.DONE
 
 
 def _without_values(message: str) -> str:
-    # Somebody may have written a secret on the command line; it is enough there.
-    for pattern, without in _VALUES:
+    # A user may have typed a secret on the command line; it must not appear again.
+    for pattern, without in _VALUE_PATTERNS:
         message = re.sub(pattern, without, message, flags=re.DOTALL)
     return message
 
@@ -115,13 +108,13 @@ def _is_on(value: str | None) -> bool:
 
 
 @contextmanager
-def _sigterm() -> Generator[None]:
-    def end(_signal: int, _frame: FrameType | None) -> None:
+def _sigterm_raises() -> Generator[None]:
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
         raise _TerminatedError
 
     try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:  # a program that calls this in a thread has its own way
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # outside the main thread: the calling program handles it
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""The options that several commands have, each with its environment variable."""
+"""The options that several commands share, each with its environment variable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from pipedrive_oauth_client.cli.completion import complete_account
 from pipedrive_oauth_client.cli.output import OutputOptions
-from pipedrive_oauth_client.cli.settings import take_env_file
+from pipedrive_oauth_client.cli.settings import load_env_file
 
 __all__ = [
     "Account",
@@ -40,19 +40,19 @@ def _set_debug(context: typer.Context, value: bool) -> bool:
     return value
 
 
-def _take_env_file(context: typer.Context, value: Path | None) -> Path | None:
-    # While a shell completes a line, nothing is read.
+def _load_env_file(context: typer.Context, value: Path | None) -> Path | None:
+    # During shell completion no file is read.
     if value is not None and not context.resilient_parsing:
-        take_env_file(value)
+        load_env_file(value)
     return value
 
 
-# Those that are eager are read before all others, and before anything can be found wrong with them.
+# Eager options are read before all others, so that errors in those are reported as requested.
 Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print JSON. An error is then a JSON object, the last line of standard error.",
+        help="Print JSON. An error is then a JSON object on the last line of standard error.",
         envvar="PIPEDRIVE_OAUTH_JSON",
         is_eager=True,
         callback=_set_json,
@@ -62,7 +62,7 @@ Debug: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--debug",
-        help="Show where an error comes from, without the values of variables.",
+        help="Print a traceback with an error, without the values of variables.",
         envvar="PIPEDRIVE_OAUTH_DEBUG",
         is_eager=True,
         callback=_set_debug,
@@ -72,10 +72,10 @@ EnvFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--env-file",
-        help="Read PIPEDRIVE_ variables from a .env file. What is set already counts more.",
+        help="Read PIPEDRIVE_ variables from a .env file; the environment takes precedence.",
         envvar="PIPEDRIVE_OAUTH_ENV_FILE",
         is_eager=True,
-        callback=_take_env_file,
+        callback=_load_env_file,
         show_default=False,
     ),
 ]
@@ -92,7 +92,7 @@ SecretFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--client-secret-file",
-        help="A file with the client secret. Without it: PIPEDRIVE_CLIENT_SECRET, or a question.",
+        help="A file with the client secret; by default PIPEDRIVE_CLIENT_SECRET, or a prompt.",
         envvar="PIPEDRIVE_CLIENT_SECRET_FILE",
         show_default=False,
     ),
@@ -101,7 +101,7 @@ RedirectURI: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--redirect-uri",
-        help="The app's callback URL, letter for letter as it is registered.",
+        help="The app's callback URL, exactly as registered in the Developer Hub.",
         envvar="PIPEDRIVE_REDIRECT_URI",
         show_default=False,
     ),
@@ -110,7 +110,7 @@ BaseURL: TypeAlias = Annotated[
     str,
     typer.Option(
         "--base-url",
-        help="The service, for a sandbox.",
+        help="The root URL of the OAuth service; change it for a sandbox.",
         envvar="PIPEDRIVE_OAUTH_BASE_URL",
     ),
 ]
@@ -119,9 +119,9 @@ Store: TypeAlias = Annotated[
     typer.Option(
         "--store",
         help=(
-            "Where tokens are kept: memory:, file:///folder, sqlite:////folder/tokens.db,"
+            "Where tokens are stored: memory:, file:///folder, sqlite:////folder/tokens.db,"
             " postgresql+psycopg://user@host/name, redis://host:6379/0. By default a folder of"
-            " this user. Put an address with a password into the variable, not on the command line."
+            " this user. Set a URL with a password in the variable, not on the command line."
         ),
         envvar="PIPEDRIVE_OAUTH_STORE",
         show_default=False,
@@ -131,7 +131,7 @@ StoreName: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--store-name",
-        help="The table in a database, or what Redis keys begin with.",
+        help="The table in a database, or the prefix of Redis keys.",
         envvar="PIPEDRIVE_OAUTH_STORE_NAME",
         show_default=False,
     ),
@@ -141,8 +141,8 @@ StoreKeysFile: TypeAlias = Annotated[
     typer.Option(
         "--store-keys-file",
         help=(
-            "A file with Fernet keys, the newest first, that tokens are encrypted with. Or put"
-            " the keys into PIPEDRIVE_OAUTH_STORE_KEYS."
+            "A file with Fernet keys to encrypt tokens with, the newest first; by default"
+            " PIPEDRIVE_OAUTH_STORE_KEYS."
         ),
         envvar="PIPEDRIVE_OAUTH_STORE_KEYS_FILE",
         show_default=False,
@@ -151,7 +151,7 @@ StoreKeysFile: TypeAlias = Annotated[
 Account: TypeAlias = Annotated[
     str | None,
     typer.Argument(
-        help="The account; not needed where the store holds only one.",
+        help="The account; not needed if the store holds only one.",
         envvar="PIPEDRIVE_OAUTH_ACCOUNT",
         autocompletion=complete_account,
         show_default=False,

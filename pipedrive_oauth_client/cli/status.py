@@ -1,4 +1,4 @@
-"""`status`: the accounts of a store, as a table, a list or JSON."""
+"""`status`: the accounts of a store, as a table, a list or JSON; and durations in words."""
 
 from __future__ import annotations
 
@@ -35,69 +35,46 @@ __all__ = [
 ]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN = re.compile(r"([0-9]{1,6})\s*([smhdw])")
+_DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
+# From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
+# hour before it expires.
+_REFRESH_LIFETIME: Final = timedelta(days=60)
+_ACCESS_LIFETIME: Final = timedelta(hours=1)
+_ENDING_SOON: Final = timedelta(days=7)
+_HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
+_SCOPES_COLUMNS = 16
+_MAX_COLUMNS = 10_000
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a span such as `30d`.
-
-    Args:
-        text: A whole number and a unit: s, m, h, d or w.
-
-    Returns:
-        The span.
-
-    Raises:
-        ConfigurationError: It is something else, or longer than a hundred years.
-    """
-    found = _SPAN.fullmatch(text.strip().lower())
+    """Parse a duration such as `30d`."""
+    found = _DURATION.fullmatch(text.strip().lower())
     span = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
     if span is None or span > timedelta(days=36_500):
         raise ConfigurationError(
-            "A span of time is a whole number and a unit: 90s, 15m, 12h, 30d or 8w."
+            "A duration is a whole number and a unit: 90s, 15m, 12h, 30d or 8w."
         )
     return span
 
 
 def format_duration(span: timedelta) -> str:
-    """Say a span in its largest unit.
-
-    Args:
-        span: The span, of either sign.
-
-    Returns:
-        For example `41 minutes`; never more than the span.
-    """
+    """Return a duration in words, in its largest unit and rounded down: `41 minutes`."""
     seconds = int(abs(span).total_seconds())
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        # Two of a unit are needed to say it, or else "1 day" could be nearly two.
+        # Only from two of a unit on: "1 day" could be nearly two.
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}s"
     return "1 second" if seconds == 1 else f"{seconds} seconds"
 
 
 def format_relative(span: timedelta) -> str:
-    """Say when something is.
-
-    Args:
-        span: The time until then; negative where it is over.
-
-    Returns:
-        For example `in 41 minutes` or `3 days ago`.
-    """
+    """Return when something happens: `in 41 minutes`, or `3 days ago`."""
     words = format_duration(span)
     return f"{words} ago" if span < timedelta(0) else f"in {words}"
 
 
-# Pipedrive's guide to its OAuth. Access tokens live for an hour, so that the last refresh was an
-# hour before the expiry.
-_UNUSED: Final = timedelta(days=60)
-_LIFETIME: Final = timedelta(hours=1)
-_SOON: Final = timedelta(days=7)
-
-
 class AccountState(StrEnum):
-    """How an account stands, in one word."""
+    """The state of an account, in one word."""
 
     VALID = "valid"
     STALE = "stale"
@@ -107,10 +84,10 @@ class AccountState(StrEnum):
 
     @property
     def advice(self) -> str:
-        """What it means, and what to do."""
+        """What the state means, and what to do."""
         return {
-            AccountState.VALID: "the access token is good",
-            AccountState.STALE: "renewed when it is next used",
+            AccountState.VALID: "the access token is valid",
+            AccountState.STALE: "refreshed at the next use",
             AccountState.ENDING: "refresh it soon, or the grant lapses",
             AccountState.LAPSED: "log in again",
             AccountState.UNREADABLE: "damaged, or encrypted with another key",
@@ -119,18 +96,7 @@ class AccountState(StrEnum):
 
 @frozen
 class AccountStatus:
-    """An account, as it can be shown.
-
-    Attributes:
-        account: Its name.
-        state: How it stands.
-        company: The host of the company's API, or an empty string.
-        scopes: The scopes.
-        expires_at: When the access token expires; None where that can't be read.
-        lapses_at: When the refresh token lapses unless it is used; None where there is none.
-        now: When this was found.
-        problem: Why it can't be read, or None.
-    """
+    """What can be shown of an account; `lapses_at` is when its unused refresh token lapses."""
 
     account: str
     state: AccountState
@@ -151,7 +117,7 @@ class AccountStatus:
 
     @property
     def lapse(self) -> str:
-        """How long the refresh token still lives unused, in words."""
+        """How long until the unused refresh token lapses, in words."""
         if self.state is AccountState.UNREADABLE:
             return "unknown"
         if self.lapses_at is None:
@@ -160,7 +126,7 @@ class AccountStatus:
         return f"{format_duration(left)} left" if left > timedelta(0) else "lapsed"
 
     def to_dict(self) -> dict[str, object]:
-        """Give it for JSON."""
+        """Return the JSON object of the account."""
         days = None if self.lapses_at is None else (self.lapses_at - self.now).days
         return {
             "account": self.account,
@@ -175,34 +141,22 @@ class AccountStatus:
 
 
 def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus | None:
-    """Look at an account.
-
-    Args:
-        store: The store.
-        account: The account.
-        now: The present, aware.
-
-    Returns:
-        How it stands; None where it has no token.
-
-    Raises:
-        StoreError: The store does not work.
-    """
+    """Return the status of an account, or None if it has no token."""
     try:
         token = store.load(account)
     except StoreError as error:
-        # Is it this account alone?
+        # If the whole store fails, this raises; otherwise only this account is unreadable.
         next(iter(store.accounts()), None)
         return _unreadable(account, str(error), None, now)
     if token is None:
         return None
     if token.token_type.lower() != "bearer":
-        return _unreadable(account, "It is encrypted; give the key.", token.expires_at, now)
+        return _unreadable(account, "It is encrypted; pass the key.", token.expires_at, now)
     lapses_at = None
     if token.refresh_token is not None:
-        # To the last days that there are, nothing can be added.
-        latest = datetime.max.replace(tzinfo=UTC) - _UNUSED
-        lapses_at = min(token.expires_at, latest) + _UNUSED - _LIFETIME
+        # `datetime` ends in the year 9999.
+        latest = datetime.max.replace(tzinfo=UTC) - _REFRESH_LIFETIME
+        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - _ACCESS_LIFETIME
     return AccountStatus(
         account=one_line(account),
         state=_state(token, lapses_at, now),
@@ -242,7 +196,7 @@ def _state(token: Token, lapses_at: datetime | None, now: datetime) -> AccountSt
         return AccountState.LAPSED if is_stale else AccountState.ENDING
     if lapses_at <= now:
         return AccountState.LAPSED
-    if lapses_at - now < _SOON:
+    if lapses_at - now < _ENDING_SOON:
         return AccountState.ENDING
     return AccountState.STALE if is_stale else AccountState.VALID
 
@@ -254,74 +208,54 @@ _STYLES = {
     AccountState.LAPSED: "bold red",
     AccountState.UNREADABLE: "bold red",
 }
-_HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
-_SCOPES_COLUMNS = 16
-_MOST_COLUMNS = 10_000
 
 
 def list_statuses(store: TokenStore, account: str | None) -> list[AccountStatus]:
-    """Look at the accounts of a store.
-
-    Args:
-        store: The store.
-        account: The only one to look at, or None for all.
-
-    Returns:
-        How they stand, by name.
-
-    Raises:
-        TokenNotFoundError: The account that was named has no token.
-        StoreError: The store does not work.
-    """
+    """Return the status of the named account, or of all accounts by name."""
     now = datetime.now(UTC)
     names = sorted(store.accounts()) if account is None else [account]
-    found = [each for name in names if (each := status_of(store, name, now)) is not None]
-    if account is not None and not found:
-        raise TokenNotFoundError(f"No token is stored for the account {account}.")
-    return found
+    statuses = [each for name in names if (each := status_of(store, name, now)) is not None]
+    if account is not None and not statuses:
+        raise TokenNotFoundError(f"No token is stored for '{account}'.")
+    return statuses
 
 
-def print_status(found: Sequence[AccountStatus], shown: str) -> None:
-    """Print accounts to standard output.
-
-    Args:
-        found: The accounts.
-        shown: What can be shown of the store's address.
-    """
-    if not found:
-        write(f"No accounts in {shown}. Log in: pipedrive-oauth login\n")
+def print_status(statuses: Sequence[AccountStatus], location: str) -> None:
+    """Print accounts to standard output; `location` is the redacted URL of the store."""
+    if not statuses:
+        write(f"No accounts in {location}. Log in: pipedrive-oauth login\n")
         return
-    _tell_problems(found)
+    _report_problems(statuses)
     if sys.stdout is None:
         raise OutputClosedError("Standard output is closed.")
-    to = console(sys.stdout)
-    table = _table(found)
-    size = Measurement.get(to, to.options.update(max_width=_MOST_COLUMNS), table)
-    if not to.is_terminal:
-        to = console(sys.stdout, width=size.maximum)  # for programs that read lines
-    elif to.width < size.minimum:
-        _print(to, *(_lines(each) for each in found), f"Store: {shown}")
+    terminal = console(sys.stdout)
+    table = _table(statuses)
+    size = Measurement.get(terminal, terminal.options.update(max_width=_MAX_COLUMNS), table)
+    if not terminal.is_terminal:
+        terminal = console(sys.stdout, width=size.maximum)  # for programs that read lines
+    elif terminal.width < size.minimum:
+        _print(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
         return
-    _print(to, table, f"Store: {shown}")
+    _print(terminal, table, f"Store: {location}")
 
 
-def _tell_problems(found: Sequence[AccountStatus]) -> None:
-    for each in found:
+def _report_problems(statuses: Sequence[AccountStatus]) -> None:
+    for each in statuses:
         if each.problem:
             say(f"{each.account}: {each.problem}")
 
 
-def _table(found: Sequence[AccountStatus]) -> Table:
+def _table(statuses: Sequence[AccountStatus]) -> Table:
     rows = [
         (each.account, each.state.value, each.company or "-", each.expiry, each.lapse)
-        for each in found
+        for each in statuses
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for number, header in enumerate(_HEADERS):
         widest = max(cell_len(text) for text in (header, *(row[number] for row in rows)))
         table.add_column(header, no_wrap=True, min_width=widest)
     table.add_column("SCOPES", min_width=_SCOPES_COLUMNS)
-    for each, (account, state, *others) in zip(found, rows, strict=True):
+    for each, (account, state, *others) in zip(statuses, rows, strict=True):
         scopes = " ".join(each.scopes) or "-"
         styled = Text(state, style=_STYLES[each.state])
         table.add_row(Text(account), styled, *map(Text, others), Text(scopes))
@@ -341,9 +275,9 @@ def _lines(each: AccountStatus) -> Text:
     return text
 
 
-def _print(to: Console, *parts: Text | Table | str) -> None:
-    with to.capture() as captured:
+def _print(terminal: Console, *parts: Text | Table | str) -> None:
+    with terminal.capture() as captured:
         for part in parts:
-            to.print(part)
-    # Not by Rich, which lets the whole program end where nobody reads its output.
+            terminal.print(part)
+    # Not written by Rich, which exits the whole program when the reader has closed the output.
     write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))

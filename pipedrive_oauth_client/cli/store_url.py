@@ -1,4 +1,4 @@
-"""Where tokens are kept, from a URL: `Place`."""
+"""Where tokens are stored, as a URL: `StoreURL`."""
 
 from __future__ import annotations
 
@@ -30,40 +30,25 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 @frozen
 class StoreURL:
-    """A store that has not been opened yet.
-
-    Attributes:
-        url: Its address, which may hold a password.
-        name: The table or the prefix of keys; the store's own by default.
-        keys: Keys that encrypt, the newest first; none for a store in the clear.
-    """
+    """A store that is not open yet. `name` is its table or its key prefix."""
 
     url: str = field(repr=lambda url: repr(redact_url(url)))
     name: str | None = None
     keys: tuple[str, ...] = field(default=(), repr=lambda keys: f"<{len(keys)} hidden>")
 
     @property
-    def shown(self) -> str:
-        """What can be shown of it."""
+    def redacted(self) -> str:
+        """The URL without its secrets."""
         return redact_url(self.url) + (" (encrypted)" if self.keys else "")
 
     @property
-    def is_forgotten(self) -> bool:
-        """Whether it is gone when the command ends."""
+    def is_temporary(self) -> bool:
+        """Whether the store ends with the command."""
         return _scheme(self.url) == "memory"
 
     @contextmanager
-    def opened(self) -> Generator[TokenStore]:
-        """Open the store, and close it at the end.
-
-        Yields:
-            The store. One in a database or Redis has no connection yet.
-
-        Raises:
-            ConfigurationError: The address, the name or a key can't be right, or an extra is not
-                installed.
-            StoreError: The folder of a file store can't be used.
-        """
+    def open(self) -> Generator[TokenStore]:
+        """Open the store, and close it at the end. A database or Redis is not connected to yet."""
         from pipedrive_oauth_client import stores  # noqa: PLC0415 - help needs no store
 
         inner: Any = self._open()
@@ -84,37 +69,27 @@ class StoreURL:
             prefix: dict[str, Any] = {} if self.name is None else {"prefix": self.name}
             return stores.RedisTokenStore(self.url, **prefix)
         if self.name is not None:
-            raise ConfigurationError("Only stores in databases and Redis have a --store-name.")
+            raise ConfigurationError("--store-name applies only to databases and Redis.")
         if scheme == "memory":
             return stores.MemoryTokenStore()
         return stores.FileTokenStore(folder_from_url(self.url))
 
 
 def folder_from_url(url: str) -> Path:
-    """Give the folder of a file store.
-
-    Args:
-        url: `file:///folder`; `file:folder` is one below the current folder.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ConfigurationError: It names no folder of this machine.
-    """
+    """Return the folder of a file store; `file:folder` is relative to the current folder."""
     found = re.fullmatch(r"file:(?://(?:localhost)?(?=/))?([^?#]+)", url, re.IGNORECASE)
     path = unquote(found[1]) if found else ""
     if path.strip("/") and not path.startswith("//"):
         try:
             return Path(path).expanduser()
-        except RuntimeError as error:  # there is no such user
-            raise ConfigurationError(f"The store's folder can't be found: {error}") from error
-    # The address is not repeated: it may be another one's, with a password in it.
-    raise ConfigurationError(f"The store's address must be one of {_FORMS}.")
+        except RuntimeError as error:  # no such user
+            raise ConfigurationError(f"Cannot find the folder of the store: {error}") from error
+    # The URL is not repeated: it may hold a password.
+    raise ConfigurationError(f"The store's URL must have one of these forms: {_FORMS}.")
 
 
 def default_url() -> str:
-    """Give the address of the store that is used when none is named: a folder of this user."""
+    """Return the URL of the default store: a folder of this user."""
     from platformdirs import user_data_path  # noqa: PLC0415 - only where no store is named
 
     try:
@@ -123,21 +98,14 @@ def default_url() -> str:
         folder = None
     if folder is None or not folder.is_absolute():
         raise ConfigurationError(
-            "This user has no home folder to keep tokens in. Set HOME, or name a store:"
+            "This user has no home folder to store tokens in. Set HOME, or name a store:"
             " PIPEDRIVE_OAUTH_STORE=file:///folder."
         )
     return folder.as_uri()
 
 
 def redact_url(url: str) -> str:
-    """Give what can be shown of a store's address: no user, no password, no parameters.
-
-    Args:
-        url: The address.
-
-    Returns:
-        Its kind and its place; of what is no address of a store, nothing.
-    """
+    """Return a store's URL without user, password and parameters."""
     scheme = _scheme(url)
     kind = scheme.partition("+")[0]
     if kind == "memory":
@@ -145,13 +113,13 @@ def redact_url(url: str) -> str:
     if kind == "file":
         return one_line(f"file {unquote(url[len('file:') :].removeprefix('//'))}")
     if kind not in _SQL | _REDIS or "://" not in url:
-        return "(an address that can't be read)"
+        return "(an invalid URL)"
     rest = url.partition("://")[2]
     if kind != "sqlite" or not rest.startswith("/"):
-        # Is it a password with a ? in it that ends at this @, or a parameter with an @?
+        # Either a password that contains ? and ends at this @, or a parameter that contains @.
         if re.search("[?#].*@", rest, re.DOTALL):
             return f"{scheme}://..."
-        # A password may hold any other of the signs that part an address.
+        # A password may contain any other delimiter of a URL.
         rest = rest.rpartition("@")[2]
     return one_line(f"{scheme}://{re.split('[?#]', rest, maxsplit=1)[0]}")
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +17,8 @@ import pytest
 from attrs import define, evolve, field
 
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth, Token, sandbox
-from pipedrive_oauth_client.cli import accounts as saving
-from pipedrive_oauth_client.cli import login as arrivals
-from pipedrive_oauth_client.cli import main as running
-from pipedrive_oauth_client.cli import settings as sessions
+from pipedrive_oauth_client import oauth as oauth_module
+from pipedrive_oauth_client.cli import accounts, login, main
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.support.tls import UNTRUSTING
@@ -28,14 +28,14 @@ SECRET = "planted-client-secret-0123456789"
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ctrl_c() -> Iterator[None]:
-    """Let the processes of the tests know Ctrl-C; a shell's background jobs do not."""
+    """Let the processes of the tests handle Ctrl-C, which background jobs of a shell ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -63,7 +63,7 @@ def box(served: SandboxServer) -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the tokens of the file store are."""
+    """The folder of the file store."""
     return tmp_path / "tokens"
 
 
@@ -75,7 +75,7 @@ def store(folder: Path) -> FileTokenStore:
 
 @pytest.fixture
 def environ(box: SandboxServer, folder: Path) -> dict[str, str]:
-    """What a person has set for the sandbox."""
+    """The variables that a user has set for the sandbox."""
     return {
         "PIPEDRIVE_CLIENT_ID": box.app.client_id,
         "PIPEDRIVE_CLIENT_SECRET": box.app.client_secret,
@@ -87,16 +87,16 @@ def environ(box: SandboxServer, folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def oauth(box: SandboxServer) -> Iterator[PipedriveOAuth]:
-    """The flow of the app, for what a test does beside the command."""
+    """The OAuth client of the app, for what a test does beside the command."""
     app = box.app
     credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
-    with PipedriveOAuth(credentials, base_url=box.base_url, retry=None) as flow:
-        yield flow
+    with PipedriveOAuth(credentials, base_url=box.base_url, retry=None) as client:
+        yield client
 
 
 @pytest.fixture
 def granted(box: SandboxServer, oauth: PipedriveOAuth) -> Callable[[], Token]:
-    """Give a new token of the sandbox's first user each time."""
+    """Return a new token of the sandbox's first user each time."""
 
     def grant() -> Token:
         request = oauth.authorization_url()
@@ -105,11 +105,17 @@ def granted(box: SandboxServer, oauth: PipedriveOAuth) -> Callable[[], Token]:
     return grant
 
 
+def ago(token: Token, **span: float) -> Token:
+    """Return a token that was last refreshed some time ago."""
+    return evolve(token, expires_at=datetime.now(UTC) + timedelta(hours=1) - timedelta(**span))
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a command in this process wait for nothing: no service and no store."""
-    monkeypatch.setattr(saving, "_WAITS_SECONDS", (0, 0))
-    monkeypatch.setattr(sessions, "PipedriveOAuth", partial(PipedriveOAuth, retry=None))
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command in this process retry without waiting, and send each request once."""
+    monkeypatch.setattr(accounts, "_RETRY_SECONDS", (0, 0))
+    # `settings` imports it when a command runs.
+    monkeypatch.setattr(oauth_module, "PipedriveOAuth", partial(PipedriveOAuth, retry=None))
 
 
 @define
@@ -138,7 +144,7 @@ def run(
             for name, value in {**environ, **variables}.items():
                 patch.setenv(name, value)
             capfd.readouterr()
-            code = running.run(arguments)
+            code = main.run(arguments)
         out, err = capfd.readouterr()
         return Ran(code, out, err)
 
@@ -146,14 +152,14 @@ def run(
 
 
 @define
-class Person:
-    """Plays the browser: what `login` opens, it visits, and then what the callback's page says.
+class BrowserUser:
+    """Plays the browser: visits what `login` opens, and then the callback.
 
     Attributes:
         box: The sandbox.
-        approve: Whether to say yes.
-        before: Is called with the callback before it is visited.
-        pages: The pages that it ended on.
+        approve: Whether to approve the app.
+        before: Called with the callback before it is visited.
+        pages: The pages that the callbacks returned.
     """
 
     box: SandboxServer
@@ -178,27 +184,43 @@ class Person:
             self.pages.append(client.get(callback))
 
     def page(self) -> httpx.Response:
-        """Give the page that it ended on."""
+        """Return the last page."""
         for thread in self.threads:
             thread.join(20)
         return self.pages[-1]
 
 
 @pytest.fixture
-def person(box: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Generator[Person]:
-    """A person whose browser opens."""
-    someone = Person(box)
-    monkeypatch.setattr(arrivals, "open_browser", someone.open)
-    yield someone
-    for thread in someone.threads:
+def browser_user(box: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Generator[BrowserUser]:
+    """A user whose browser opens."""
+    user = BrowserUser(box)
+    monkeypatch.setattr(login, "open_browser", user.open)
+    yield user
+    for thread in user.threads:
         thread.join(20)
         assert not thread.is_alive()
+
+
+@contextmanager
+def started(environ: dict[str, str], *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Start a command, and kill it at the end of the test."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def spawned(
     environ: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, and wait for its end."""
+    """Run a command in its own process, and wait for its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env={**os.environ, **environ},

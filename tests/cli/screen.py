@@ -1,4 +1,4 @@
-"""A shell in a pseudo-terminal, with a person before it."""
+"""A shell in a pseudo-terminal, and what a user types and sees there."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from attrs import define
 
 __all__ = ["Screen", "shell"]
 
-_PATIENCE_SECONDS = 30
-_STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
+_TIMEOUT_SECONDS = 30
+_CONTROL_SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
 PROMPT = "ready> "
 
 
 @define
 class Screen:
-    """What is shown, and what is typed.
+    """The user's side of a terminal.
 
     Attributes:
-        master: The file descriptor of the person's side.
-        shown: All that was shown, as it came.
+        master: The file descriptor of the user's side.
+        shown: All output so far.
     """
 
     master: int
@@ -39,13 +39,13 @@ class Screen:
         os.write(self.master, keys.encode())
 
     def wait_for(self, pattern: str, *, after: int) -> re.Match[str]:
-        """Read until something is shown, and give it.
+        """Read until something is shown, and return the match.
 
         Args:
             pattern: A regular expression.
             after: Where in `shown` to begin to look.
         """
-        end = time.monotonic() + _PATIENCE_SECONDS
+        end = time.monotonic() + _TIMEOUT_SECONDS
         while (found := re.search(pattern, self.shown[after:], re.DOTALL)) is None:
             assert time.monotonic() < end, f"{pattern!r} is not in {self.shown[after:]!r}"
             if select.select([self.master], [], [], 0.2)[0]:
@@ -53,15 +53,15 @@ class Screen:
         return found
 
     def run(self, line: str) -> str:
-        """Run a line in the shell, and give what it shows, without what steers the terminal."""
+        """Run a line in the shell, and return its output without control sequences."""
         before = len(self.shown)
         self.type(f"{line}\n")
         return self.rest(before)
 
     def rest(self, before: int) -> str:
-        """Wait for the shell's prompt, and give what was shown before it."""
+        """Wait for the shell's prompt, and return what was shown before it."""
         found = self.wait_for(rf"\n(?P<text>.*?)[\r\n]*{re.escape(PROMPT)}", after=before)
-        return _STEERING.sub("", found["text"])
+        return _CONTROL_SEQUENCES.sub("", found["text"])
 
 
 @contextmanager

@@ -1,21 +1,16 @@
-"""The server that the browser comes back to, without a login around it, and opening a browser."""
+"""The server that receives the callback, without a login around it."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
 import socket
-import sys
+import struct
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
 from pipedrive_oauth_client import StateMismatchError
 from pipedrive_oauth_client.cli import callback_server
-from pipedrive_oauth_client.cli import login as opening
-from pipedrive_oauth_client.cli.callback_server import CallbackServer, Loopback, Page
+from pipedrive_oauth_client.cli.callback_server import CallbackServer, Loopback, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError
 from tests.cli.conftest import free_port
 
@@ -35,37 +30,37 @@ def server() -> Generator[tuple[CallbackServer, int]]:
         yield started, port
 
 
-def talk(port: int, sent: bytes) -> bytes:
-    """Send some bytes, and give all that comes back."""
+def exchange(port: int, sent: bytes) -> bytes:
+    """Send some bytes, and return the whole response."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(sent)
-        answer = b""
+        response = b""
         while part := connection.recv(65_536):
-            answer += part
-        return answer
+            response += part
+        return response
 
 
 def test_callback_waits_for_its_page(server: tuple[CallbackServer, int]) -> None:
-    """The right callback is answered with the page that the login ends with."""
+    """The callback gets the page of the outcome, when the login has ended."""
     started, port = server
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"GET /callback?code=abc&state=right HTTP/1.1\r\nHost: x\r\n\r\n")
         assert started.code(20) == "abc"
         started.finish(Page(200, "A <title>", "Some & text"))
-        answer = connection.makefile("rb").read()
-    assert answer.startswith(b"HTTP/1.0 200 ")
-    assert b"<h1>A &lt;title&gt;</h1>\n<p>Some &amp; text</p>" in answer
-    assert b"Server:" not in answer
+        response = connection.makefile("rb").read()
+    assert response.startswith(b"HTTP/1.0 200 ")
+    assert b"<h1>A &lt;title&gt;</h1>\n<p>Some &amp; text</p>" in response
+    assert b"Server:" not in response
 
 
-def test_callback_that_comes_twice(server: tuple[CallbackServer, int]) -> None:
-    """The second one is told that the login is over, whatever it carries; the first one counts."""
+def test_second_callback(server: tuple[CallbackServer, int]) -> None:
+    """The first callback counts; a second one gets a page that says that the login is over."""
     started, port = server
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"GET /callback?code=abc&state=right HTTP/1.1\r\n\r\n")
         assert started.code(20) == "abc"
-        answer = talk(port, b"GET /callback?code=other&state=right HTTP/1.1\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.0 409 ")
+        response = exchange(port, b"GET /callback?code=other&state=right HTTP/1.1\r\n\r\n")
+        assert response.startswith(b"HTTP/1.0 409 ")
         with pytest.raises(CommandError):
             started.code(0.01)
         started.finish(Page(200, "Done", "Done."))
@@ -87,22 +82,34 @@ def test_callback_that_comes_twice(server: tuple[CallbackServer, int]) -> None:
     ],
     ids=range(9),
 )
-def test_odd_requests(server: tuple[CallbackServer, int], sent: bytes, status: bytes) -> None:
-    """What is no callback is answered with its status, and nothing of it is repeated."""
+def test_invalid_requests(server: tuple[CallbackServer, int], sent: bytes, status: bytes) -> None:
+    """Any other request gets an error status, and no part of it is repeated."""
     started, port = server
     try:
-        answer = talk(port, sent)
+        response = exchange(port, sent)
     except ConnectionResetError:
-        answer = b"HTTP/1.0 400 "  # it was closed before all of it was read
-    assert answer.partition(b" ")[2].startswith(status)
-    assert b"planted" not in answer.lower()
-    with pytest.raises(CommandError, match="Nobody came back"):
+        response = b"HTTP/1.0 400 "  # it was closed before all of it was read
+    assert response.partition(b" ")[2].startswith(status)
+    assert b"planted" not in response.lower()
+    with pytest.raises(CommandError, match="The browser did not return"):
         started.code(0.01)
 
 
+def test_lost_connection_is_silent(
+    server: tuple[CallbackServer, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A connection that is reset writes nothing to the terminal, and the server continues."""
+    _, port = server
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(b"GET /callback")
+    assert exchange(port, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.0 404 ")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One connection more than there is room for is closed at once."""
-    monkeypatch.setattr(callback_server, "_MOST_CONNECTIONS", 2)
+    """One connection more than the limit is closed at once."""
+    monkeypatch.setattr(callback_server, "_MAX_CONNECTIONS", 2)
     port = free_port()
     with CallbackServer(Loopback("127.0.0.1", port, "/"), read):
         silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3)]
@@ -113,9 +120,9 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 each.close()
 
 
-def test_connection_that_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends a byte now and then keeps a connection no longer than who sends nothing."""
-    monkeypatch.setattr(callback_server, "_MOST_CONNECTIONS", 1)
+def test_dripping_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a byte now and then is closed as early as a silent one."""
+    monkeypatch.setattr(callback_server, "_MAX_CONNECTIONS", 1)
     monkeypatch.setattr(callback_server, "_CONNECTION_SECONDS", 0.5)
     port = free_port()
     with (
@@ -132,43 +139,35 @@ def test_connection_that_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None
             except OSError:
                 break
         else:
-            pytest.fail("it was never ended")
+            pytest.fail("it was never closed")
 
 
 @pytest.mark.parametrize(
-    ("program", "patience", "opens"),
-    [("true", 20, True), ("false", 20, False), ("sleep 2; true", 0.1, True), (None, 20, False)],
-    ids=["works", "fails", "stays", "nothing to open with"],
+    ("uri", "address"),
+    [
+        ("http://127.0.0.1:8123/callback", Loopback("127.0.0.1", 8123, "/callback")),
+        ("http://localhost:1/a/b?c=d", Loopback("localhost", 1, "/a/b")),
+        ("http://[::1]:99", Loopback("::1", 99, "/")),
+        ("HTTP://LOCALHOST/x", Loopback("localhost", 80, "/x")),
+        ("https://127.0.0.1:8123/callback", None),
+        ("http://127.0.0.1.example.com:8123/callback", None),
+        ("http://app.example.com/callback", None),
+        ("com.example.app:/callback", None),
+    ],
 )
-def test_opening_a_browser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, patience: float,
-    *, opens: bool,
-) -> None:  # fmt: skip
-    """Whether a browser opens is told, and one that stays is not waited for."""
-    monkeypatch.setattr(opening, "_PATIENCE_SECONDS", patience)
-    monkeypatch.setattr("sys.platform", "linux")
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    shell = shutil.which("sh")
-    script = tmp_path / "browser"
-    lines = [
-        f"#!{shell}",
-        f"PATH={shlex.quote(os.environ['PATH'])}",
-        f"cd {shlex.quote(str(tmp_path))}",
-        'echo "$1" > url',
-        "env > environment",
-        f"{shlex.quote(sys.executable)} -c 'import os; print(os.getsid(0))' > session",
-        program or "",
-    ]
-    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))  # where no other browser is found
-    if program is not None:
-        monkeypatch.setenv("BROWSER", f"{shlex.quote(str(script))} %s")
-    monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", "planted")
-    assert opening.open_browser("http://127.0.0.1/?a=b&c='d'") is opens
-    if program in ("true", "false"):
-        assert (tmp_path / "url").read_text() == "http://127.0.0.1/?a=b&c='d'\n"
-        assert "planted" not in (tmp_path / "environment").read_text()
-        # Ctrl-C in the terminal is not for the browser.
-        assert int((tmp_path / "session").read_text()) != os.getsid(0)
+def test_loopback_of(uri: str, address: Loopback | None) -> None:
+    """Only a plain http URL of this machine is a loopback address."""
+    assert loopback_of(uri) == address
+
+
+@pytest.mark.usefixtures("box", "monkeypatch")
+def test_localhost_listens_on_both_addresses() -> None:
+    """For `localhost` the server listens on IPv4 and, where the machine has it, IPv6."""
+    address = loopback_of(f"http://localhost:{free_port()}")
+    assert address is not None
+    assert address.path == "/"
+    assert address.addresses == ["127.0.0.1", "::1"]  # of those, what this machine has
+    with CallbackServer(address, str) as server:
+        hosts = {each.server_address[0] for each in server.listeners}
+    assert hosts >= {"127.0.0.1"}
+    assert hosts <= {"127.0.0.1", "::1"}

@@ -1,4 +1,4 @@
-"""What can be read before anything is done: help, completion, the options' variables."""
+"""Help, shell completion, the variables of options, and invalid command lines."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ from tests.cli.conftest import Ran
 Run = Callable[..., Ran]
 GROUP: Any = typer.main.get_command(app)
 COMMANDS = ["login", "status", "token", "header", "refresh", "revoke", "sandbox"]
-DEAR = {"httpx", "sqlalchemy", "redis", "starlette", "uvicorn", "rich", "cryptography", "dotenv"}
+EXPENSIVE = {
+    "httpx",
+    "sqlalchemy",
+    "redis",
+    "starlette",
+    "uvicorn",
+    "rich",
+    "cryptography",
+    "dotenv",
+}
 
 
 def python(program: str, **variables: str) -> str:
-    """Run a program in a fresh interpreter, and give what it prints."""
+    """Run a program in a fresh interpreter, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, **variables},
@@ -39,25 +48,25 @@ def python(program: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["login", "-h"]])
-def test_help_imports_nothing_dear(arguments: list[str]) -> None:
+def test_help_imports_nothing_expensive(arguments: list[str]) -> None:
     """Help is shown without importing what the commands need."""
     program = (
         "import sys\n"
         "from pipedrive_oauth_client.cli.__main__ import main\n"
         f"code = main({arguments!r})\n"
         "names = {name.partition('.')[0] for name in sys.modules}\n"
-        f"print('DEAR', code, sorted(names & {DEAR!r}))\n"
+        f"print('EXPENSIVE', code, sorted(names & {EXPENSIVE!r}))\n"
     )
-    assert python(program).splitlines()[-1] == "DEAR 0 []"
+    assert python(program).splitlines()[-1] == "EXPENSIVE 0 []"
 
 
-def test_dear_packages_would_be_seen() -> None:
-    """The check above sees a command that does its work."""
+def test_expensive_imports_are_detected() -> None:
+    """The check above detects what another command imports."""
     program = (
         "import sys\n"
         "from pipedrive_oauth_client.cli.__main__ import main\n"
         "main(['token', '--store', 'memory:'])\n"
-        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {DEAR!r}))\n"
+        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {EXPENSIVE!r}))\n"
     )
     assert "'httpx'" in python(program)
 
@@ -101,7 +110,7 @@ def test_exit_codes_are_in_the_help(run: Run) -> None:
 
 @pytest.mark.parametrize("columns", [40, 200])
 def test_help_does_not_show_what_is_set(run: Run, columns: int) -> None:
-    """Values of the environment are no part of the help."""
+    """The help does not show values of the environment."""
     ran = run(
         "status", "--help", COLUMNS=str(columns), PIPEDRIVE_OAUTH_STORE="redis://:planted@h/0"
     )
@@ -110,7 +119,7 @@ def test_help_does_not_show_what_is_set(run: Run, columns: int) -> None:
 
 
 def test_wrong_command_line(run: Run) -> None:
-    """What can't be understood is one line and code 2, and arguments are not repeated."""
+    """An invalid command line is code 2 in one line, which repeats no argument."""
     for arguments in (["header", "planted", "twice"], ["bogus"], ["login", "--timeout", "0"]):
         ran = run(*arguments)
         assert (ran.code, ran.out) == (2, "")
@@ -126,14 +135,14 @@ def test_wrong_command_line(run: Run) -> None:
         (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
         (["PLANTED-0"], "No such command."),
         (["token", "--client-secretPLANTED"], "No such option: --client-secret"),
-        # What is wrong with a value, each Typer says in its own words.
+        # The rest of these messages differs between versions of Typer.
         (["login", "--timeout", "PLANTED"], "Invalid value for '--timeout' (env var: "),
         (["login", "--timeout", "424242"], "Invalid value for '--timeout' (env var: "),
         (["sandbox", "--port", "a): PLANTED"], "Invalid value for '--port' (env var: "),
     ],
 )
 def test_wrong_command_line_in_json(run: Run, arguments: list[str], message: str) -> None:
-    """It is JSON where that was asked for, wherever it goes wrong, and repeats no value."""
+    """With --json the error is JSON, wherever the command line is wrong, and repeats no value."""
     for ran in (run(*arguments, "--json"), run(*arguments, PIPEDRIVE_OAUTH_JSON="yes")):
         assert (ran.code, ran.out) == (2, "")
         error = json.loads(ran.err)["error"]
@@ -143,7 +152,7 @@ def test_wrong_command_line_in_json(run: Run, arguments: list[str], message: str
 
 
 def test_wrong_value_in_the_environment(run: Run) -> None:
-    """A value that a variable can't have is not repeated either."""
+    """An invalid value of a variable is not repeated."""
     ran = run("login", PIPEDRIVE_OAUTH_TIMEOUT="PLANTED")
     assert ran.code == 2
     assert "PIPEDRIVE_OAUTH_TIMEOUT" in ran.err
@@ -151,16 +160,16 @@ def test_wrong_value_in_the_environment(run: Run) -> None:
 
 
 def test_completion_can_be_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Showing the shell's completion is no failure."""
-    # Typer asks which shell has started the tests.
+    """--show-completion succeeds."""
+    # Typer detects the shell that has started the tests.
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     ran = run("--show-completion", "bash")
     assert (ran.code, ran.err) == (0, "")
     assert "_PIPEDRIVE_OAUTH_COMPLETE" in ran.out
 
 
-def test_ctrl_c_while_it_starts() -> None:
-    """Ctrl-C before anything is imported ends it with its code and no traceback."""
+def test_ctrl_c_during_the_start() -> None:
+    """Ctrl-C during the imports is code 130 without a traceback."""
     program = (
         "import sys\n"
         "class Interrupted:\n"
@@ -175,7 +184,7 @@ def test_ctrl_c_while_it_starts() -> None:
 
 
 def test_missing_extra_is_named() -> None:
-    """Without Typer the script says which extra to install."""
+    """Without Typer the error names the extra to install."""
     program = (
         "import sys\n"
         "sys.modules['typer'] = None\n"
@@ -190,7 +199,7 @@ def test_missing_extra_is_named() -> None:
 
 
 def completed(words: str, **variables: str) -> list[str]:
-    """Give what bash would offer after some words."""
+    """Return what bash offers after some words."""
     done = subprocess.run(
         [sys.executable, "-m", "pipedrive_oauth_client.cli"],
         env={
@@ -212,7 +221,7 @@ def completed(words: str, **variables: str) -> list[str]:
 def test_shell_completion(
     folder: Path, store: FileTokenStore, granted: Callable[[], Token]
 ) -> None:
-    """Commands, options, and the accounts of a file store can be completed."""
+    """Commands, options, and the accounts of a file store are completed."""
     token = granted()
     for name in ("acme", "apex", "globex"):
         store.save(name, token)
@@ -224,8 +233,8 @@ def test_shell_completion(
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file://{}/none"])
-def test_completion_asks_no_server_and_makes_nothing(tmp_path: Path, url: str) -> None:
-    """Other stores are not looked into, and what is not there is not made."""
+def test_completion_connects_to_nothing_and_creates_nothing(tmp_path: Path, url: str) -> None:
+    """Completion reads no other kind of store, and creates no folder."""
     url = url.format(tmp_path)
     assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == []
     assert list(tmp_path.iterdir()) == []

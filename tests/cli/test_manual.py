@@ -1,4 +1,4 @@
-"""What docs/command-line.md shows works, and what it lists is what there is."""
+"""docs/command-line.md: its examples work, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_examples_run_in_their_order(
 
 
 def rows(heading: str) -> list[list[str]]:
-    """Give the cells of the table whose first heading is this."""
+    """Return the cells of the table whose first heading is this."""
     table = TEXT.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
     lines = table.splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -86,8 +86,8 @@ def test_states() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", re.findall(r"`(\w[\w+]*:[^`]*[^.`])`", "\n".join(map(str, rows("address"))))
+    "url", re.findall(r"`(\w[\w+]*:[^`]*[^.`])`", "\n".join(map(str, rows("URL"))))
 )
-def test_addresses(address: str) -> None:
-    """Each address of the table is one that the command knows."""
-    assert redact_url(address) != "(an address that can't be read)"
+def test_store_urls(url: str) -> None:
+    """The command accepts each URL of the table."""
+    assert redact_url(url) != "(an invalid URL)"

@@ -1,4 +1,4 @@
-"""A whole session as a person has it: a shell in a pseudo-terminal and a real browser."""
+"""A whole session of a user: a shell in a pseudo-terminal and a real browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def shell_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """What a shell knows that has the command, and a browser that writes down what it is given."""
+    """The environment of a shell with the command, and a browser that writes its URL to a pipe."""
     opened = tmp_path / "opened"
     os.mkfifo(opened)
     script = tmp_path / "browser"
@@ -59,13 +59,13 @@ def shell_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def screen(shell_environ: dict[str, str], tmp_path: Path) -> Iterator[Screen]:
-    """A shell of a hundred columns."""
+    """A shell with a hundred columns."""
     with shell(shell_environ, tmp_path) as shown:
         yield shown
 
 
-def opened_address(tmp_path: Path) -> str:
-    """Give the address that the command has opened in the browser."""
+def opened_url(tmp_path: Path) -> str:
+    """Return the URL that the command has opened in the browser."""
     return read_fifo(tmp_path / "opened").strip()
 
 
@@ -79,28 +79,28 @@ def test_whole_session(
     """
     before = len(screen.shown)
     screen.type("pipedrive-oauth login\n")
-    browser.open(opened_address(tmp_path))
+    browser.open(opened_url(tmp_path))
     browser.button("Allow and install").click()
     callback = browser.arrive(box.app.redirect_uri)
     browser.wait(lambda: browser.driver.title == "You are logged in")
     assert "go back to the terminal" in browser.text()
     assert browser.complaints() == []
-    said = screen.rest(before)
-    assert "Waiting for your answer in the browser." in said
-    assert "Logged in: Alex Moreno of Acme. Saved as 1:11 in file " in said.replace("\n", "")
+    shown = screen.rest(before)
+    assert "Waiting for your decision in the browser." in shown
+    assert "Logged in: Alex Moreno of Acme. Saved as 1:11 in file " in shown.replace("\n", "")
     first = store.load("1:11")
     assert first is not None
 
-    said = screen.run("pipedrive-oauth status")
-    assert re.search(r"1:11 +valid +127\.0\.0\.1:\d+ +expires in 59 minutes +59 days left", said)
+    shown = screen.run("pipedrive-oauth status")
+    assert re.search(r"1:11 +valid +127\.0\.0\.1:\d+ +expires in 59 minutes +59 days left", shown)
 
-    said = screen.run(
+    shown = screen.run(
         'curl -s -H "Authorization: Bearer $(pipedrive-oauth token)"'
         f" {box.base_url}/api/v1/users/me"
     )
-    assert '"name":"Alex Moreno"' in said.replace('": "', '":"')
+    assert '"name":"Alex Moreno"' in shown.replace('": "', '":"')
 
-    assert "Renewed 1:11; the access token expires in 59 minutes." in screen.run(
+    assert "Refreshed 1:11; the access token expires in 59 minutes." in screen.run(
         "pipedrive-oauth refresh"
     )
     second = store.load("1:11")
@@ -128,16 +128,16 @@ def test_whole_session(
 def test_declining_in_the_browser(
     screen: Screen, browser: Browser, box: SandboxServer, store: FileTokenStore, tmp_path: Path
 ) -> None:
-    """The page after a no says so, and so does the terminal, with code 4."""
+    """Declining is shown on the page and in the terminal, with code 4."""
     before = len(screen.shown)
     screen.type("pipedrive-oauth login; echo code $?\n")
-    browser.open(opened_address(tmp_path))
+    browser.open(opened_url(tmp_path))
     browser.button("Cancel").click()
     browser.arrive(box.app.redirect_uri)
-    browser.wait(lambda: browser.driver.title == "The app was not let in")
-    said = screen.rest(before)
-    assert "Error: The authorization was not granted (user_denied)." in said
-    assert said.endswith("code 4")
+    browser.wait(lambda: browser.driver.title == "Access was declined")
+    shown = screen.rest(before)
+    assert "Error: The authorization was not granted (user_denied)." in shown
+    assert shown.endswith("code 4")
     assert list(store.accounts()) == []
 
 
@@ -152,10 +152,10 @@ def test_ctrl_c_at_the_keyboard(screen: Screen, store: FileTokenStore) -> None:
     assert list(store.accounts()) == []
 
 
-def test_secrets_that_are_typed_are_not_shown(
+def test_typed_secrets_are_not_shown(
     screen: Screen, box: SandboxServer, store: FileTokenStore
 ) -> None:
-    """The client secret and the pasted address are asked for, and do not appear on the screen."""
+    """The client secret and the pasted URL are not shown while they are typed."""
     before = len(screen.shown)
     screen.type(
         "unset PIPEDRIVE_CLIENT_SECRET PIPEDRIVE_CLIENT_ID; pipedrive-oauth login --paste\n"
@@ -165,7 +165,7 @@ def test_secrets_that_are_typed_are_not_shown(
     screen.wait_for(r"Client secret \(not shown\): ", after=before)
     screen.type(f"{SECRET}\n")
     url = screen.wait_for(r"(http://\S+/oauth/authorize\?\S+)", after=before)[1]
-    screen.wait_for(r"it is not shown here\): ", after=before)
+    screen.wait_for(r"input is hidden\): ", after=before)
     callback = box.visit(url)
     screen.type(f"{callback}\n")
     assert "Logged in: Alex Moreno" in screen.rest(before)
@@ -175,7 +175,7 @@ def test_secrets_that_are_typed_are_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("columns", "variables", "is_coloured"),
+    ("columns", "variables", "is_colored"),
     [
         (40, {}, True),
         (120, {}, True),
@@ -186,9 +186,9 @@ def test_secrets_that_are_typed_are_not_shown(
 )
 def test_status_on_any_terminal(
     shell_environ: dict[str, str], tmp_path: Path, store: FileTokenStore,
-    granted: Callable[[], Token], columns: int, variables: dict[str, str], *, is_coloured: bool,
+    granted: Callable[[], Token], columns: int, variables: dict[str, str], *, is_colored: bool,
 ) -> None:  # fmt: skip
-    """On 40 columns no word is cut, and without colour each state is still named."""
+    """On 40 columns no word is cut, and without color each state is still named."""
     token = granted()
     store.save("fine", token)
     lapsed = datetime.now(UTC) - timedelta(days=70)
@@ -196,10 +196,10 @@ def test_status_on_any_terminal(
     with shell(shell_environ, tmp_path, columns=columns) as screen:
         prefix = " ".join(f"{name}={value}" for name, value in variables.items())
         before = len(screen.shown)
-        said = screen.run(f"{prefix} pipedrive-oauth status")
+        shown = screen.run(f"{prefix} pipedrive-oauth status")
         raw = screen.shown[before:]
-    words = said.split()
+    words = shown.split()
     for word in ("a-rather-long-name", "fine", "valid", "lapsed", "base", "contacts:read"):
         assert word in words
-    assert max(map(len, said.splitlines()[1:-1])) <= columns
-    assert bool(re.search(r"\x1b\[(?:\d+;)*3\dm", raw)) is is_coloured
+    assert max(map(len, shown.splitlines()[1:-1])) <= columns
+    assert bool(re.search(r"\x1b\[(?:\d+;)*3\dm", raw)) is is_colored

@@ -1,7 +1,7 @@
-"""Output that can't be written: full disks, closed pipes, closed streams.
+"""Output that cannot be written: full disks, closed pipes, closed streams.
 
-Each command runs in a process of its own, in an environment that holds next to nothing: what Python
-does with its output depends on variables, and fails in other places with each of them.
+Each command runs in its own process with a minimal environment: how Python writes its output, and
+where that fails, depends on environment variables.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.cli.conftest import COMMAND
 from tests.support.time_limits import killed_after
 
 FULL: Final = Path("/dev/full")
-NO_SPACE: Final = "The output can't be written: No space left on device."
+NO_SPACE: Final = "Cannot write the output: No space left on device."
 COMMANDS: Final = (
     "header",
     "header --json",
@@ -49,7 +49,7 @@ needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="this system has 
 
 @pytest.fixture
 def bare(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """What a command needs, and nothing else of this process's environment."""
+    """A minimal environment for a command."""
     system = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     # There may be no shell among the processes above this one, where Typer looks for it.
     shell = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
@@ -65,14 +65,14 @@ def stored(store: FileTokenStore, granted: Callable[[], Token]) -> Token:
 
 
 @pytest.fixture(params=["buffered", "unbuffered"])
-def anyhow(request: pytest.FixtureRequest, bare: dict[str, str]) -> dict[str, str]:
-    """The bare environment, and the same with the variable that changes how Python writes."""
+def buffered_or_not(request: pytest.FixtureRequest, bare: dict[str, str]) -> dict[str, str]:
+    """The minimal environment, with buffered and with unbuffered output."""
     return bare | ({"PYTHONUNBUFFERED": "1"} if request.param == "unbuffered" else {})
 
 
 @contextmanager
 def broken_pipe() -> Generator[int]:
-    """Give the end to write to of a pipe whose reader is gone."""
+    """Yield the writing end of a pipe whose reader is closed."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -81,7 +81,7 @@ def broken_pipe() -> Generator[int]:
         os.close(writer)
 
 
-def ended(
+def run_process(
     environment: dict[str, str],
     command: str,
     *,
@@ -101,7 +101,7 @@ def ended(
     )
 
 
-def ended_in_shell(
+def run_in_shell(
     environment: dict[str, str], command: str, redirection: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with a shell's redirection, in exactly this environment."""
@@ -119,9 +119,9 @@ def ended_in_shell(
 @needs_full_disk
 @pytest.mark.parametrize("command", COMMANDS)
 def test_full_disk(bare: dict[str, str], command: str) -> None:
-    """A full disk is told in one line, and the exit code is the command's own."""
+    """A full disk is an error in one line, with code 1."""
     with FULL.open("wb") as full:
-        done = ended(bare, command, stdout=full.fileno())
+        done = run_process(bare, command, stdout=full.fileno())
     assert done.returncode == 1, done.stderr
     if "--json" in command:
         error = {"reason": "unexpected", "message": NO_SPACE, "exit_code": 1}
@@ -133,9 +133,9 @@ def test_full_disk(bare: dict[str, str], command: str) -> None:
 @needs_full_disk
 @pytest.mark.parametrize("command", ["status", "token", "token --help"])
 def test_full_disk_unbuffered(bare: dict[str, str], command: str) -> None:
-    """The same holds where Python does not keep its output back."""
+    """The same is true for unbuffered output."""
     with FULL.open("wb") as full:
-        done = ended({**bare, "PYTHONUNBUFFERED": "1"}, command, stdout=full.fileno())
+        done = run_process({**bare, "PYTHONUNBUFFERED": "1"}, command, stdout=full.fileno())
     assert (done.returncode, done.stderr) == (1, f"Error: {NO_SPACE}\n")
 
 
@@ -143,7 +143,7 @@ def test_full_disk_unbuffered(bare: dict[str, str], command: str) -> None:
 def test_login_on_full_disk_keeps_its_token(
     bare: dict[str, str], store: FileTokenStore, box: SandboxServer
 ) -> None:
-    """A login whose last line can't be written has stored the token, and tells what failed."""
+    """A login whose result cannot be written has stored the token, and reports the error."""
     arguments = [*COMMAND, "login", "--no-browser", "--account", "late"]
     with (
         FULL.open("wb") as full,
@@ -164,49 +164,49 @@ def test_login_on_full_disk_keeps_its_token(
 
 @pytest.mark.parametrize("command", COMMANDS[::2])
 def test_closed_pipe(bare: dict[str, str], command: str) -> None:
-    """Where the reader has gone, the command ends without a word."""
+    """If the reader has closed the output, the command ends silently with code 141."""
     with broken_pipe() as writer:
-        done = ended(bare, command, stdout=writer)
+        done = run_process(bare, command, stdout=writer)
     assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", ["status", "token", "token --json", "--help"])
 def test_closed_pipe_unbuffered(bare: dict[str, str], command: str) -> None:
-    """The same holds where Python does not keep its output back."""
+    """The same is true for unbuffered output."""
     with broken_pipe() as writer:
-        done = ended({**bare, "PYTHONUNBUFFERED": "1"}, command, stdout=writer)
+        done = run_process({**bare, "PYTHONUNBUFFERED": "1"}, command, stdout=writer)
     assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", ["token", "status --json"])
-def test_closed_output(anyhow: dict[str, str], command: str) -> None:
-    """A command that is started with its output closed says nothing, and tells by its code."""
-    done = ended_in_shell(anyhow, command, ">&-")
+def test_closed_output(buffered_or_not: dict[str, str], command: str) -> None:
+    """A command whose output is closed from the start ends silently with code 141."""
+    done = run_in_shell(buffered_or_not, command, ">&-")
     assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
 
 
-def test_output_that_can_only_be_read(anyhow: dict[str, str]) -> None:
-    """An output that was opened for reading is told in one line."""
-    done = ended_in_shell(anyhow, "token", "1</dev/null")
+def test_read_only_output(buffered_or_not: dict[str, str]) -> None:
+    """An output that was opened for reading is an error in one line."""
+    done = run_in_shell(buffered_or_not, "token", "1</dev/null")
     assert done.returncode == 1
-    assert done.stderr == "Error: The output can't be written: Bad file descriptor.\n"
+    assert done.stderr == "Error: Cannot write the output: Bad file descriptor.\n"
 
 
 @needs_full_disk
-@pytest.mark.parametrize(("command", "code"), [("token nobody", 3), ("--nonsense", 2)])
-def test_full_error_output(anyhow: dict[str, str], command: str, code: int) -> None:
-    """Where not even the error can be written, the exit code still says which one it was."""
+@pytest.mark.parametrize(("command", "code"), [("token unknown", 3), ("--nonsense", 2)])
+def test_full_error_output(buffered_or_not: dict[str, str], command: str, code: int) -> None:
+    """If the error message cannot be written, the exit code is still that of the error."""
     with FULL.open("wb") as full:
-        done = ended(anyhow, command, stderr=full.fileno())
+        done = run_process(buffered_or_not, command, stderr=full.fileno())
     assert (done.returncode, done.stdout) == (code, "")
 
 
-@pytest.mark.parametrize(("command", "code"), [("token nobody", 3), ("--nonsense", 2)])
+@pytest.mark.parametrize(("command", "code"), [("token unknown", 3), ("--nonsense", 2)])
 def test_closed_error_output(bare: dict[str, str], command: str, code: int) -> None:
-    """An error output that is closed, or a pipe without a reader, changes no exit code."""
-    assert ended_in_shell(bare, command, "2>&-").returncode == code
+    """A closed standard error, or one without a reader, does not change the exit code."""
+    assert run_in_shell(bare, command, "2>&-").returncode == code
     with broken_pipe() as writer:
-        assert ended(bare, command, stderr=writer).returncode == code
+        assert run_process(bare, command, stderr=writer).returncode == code
 
 
 @needs_full_disk
@@ -214,9 +214,9 @@ def test_closed_error_output(bare: dict[str, str], command: str, code: int) -> N
     ("redirection", "code"),
     [(">/dev/full 2>&1", 1), (">/dev/full 2>&-", 1), (">&- 2>&-", 141), (">&- 2>/dev/full", 141)],
 )
-def test_both_outputs(anyhow: dict[str, str], redirection: str, code: int) -> None:
-    """Where neither output works, the exit code is what it is with the other one."""
-    done = ended_in_shell(anyhow, "token", redirection)
+def test_both_outputs(buffered_or_not: dict[str, str], redirection: str, code: int) -> None:
+    """If neither output works, the exit code is that of standard output."""
+    done = run_in_shell(buffered_or_not, "token", redirection)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
@@ -230,7 +230,7 @@ sys.exit(main(["status"]))
 
 @needs_full_disk
 def test_without_the_extra(bare: dict[str, str]) -> None:
-    """Without its libraries the command ends with code 2, also where it can't write why."""
+    """Without the extra the command ends with code 2, even if it cannot write the reason."""
     arguments = [sys.executable, "-c", WITHOUT_TYPER]
     for full, lines in ((False, 1), (True, 0)):
         with FULL.open("wb") as disk:
@@ -253,10 +253,10 @@ sys.exit(main(["header"]))
 
 
 def test_file_system_that_fails_on_closing(bare: dict[str, str]) -> None:
-    """What a network file system reports only on closing a file is an error, too."""
+    """An error that a network file system reports only on closing is reported."""
     done = subprocess.run(
         [sys.executable, "-c", FAILS_ON_CLOSING],
         env=bare, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == f"Error: The output can't be written: {os.strerror(errno.EDQUOT)}.\n"
+    assert done.stderr == f"Error: Cannot write the output: {os.strerror(errno.EDQUOT)}.\n"

@@ -34,7 +34,7 @@ class TestConformance(TokenStoreConformance, LeaseConformance):
 
         def open_again(**settings: Any) -> MemoryTokenStore:
             store = MemoryTokenStore(**settings)
-            store._kept, store._loans, store._guard = first._kept, first._loans, first._guard
+            store._memory = first._memory
             return store
 
         return open_again
@@ -126,11 +126,11 @@ def forked() -> None:
     store = MemoryTokenStore(wait=timedelta(seconds=5))
     store.save("acme", a_token(1))
     store._take("acme", "a thread of the parent", None)
-    store._guard.acquire()
+    store._memory.guard.acquire()
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
-        store._guard.release()
+        store._memory.guard.release()
         assert store._take("acme", "another", None).holder == "a thread of the parent"
         print(os.waitstatus_to_exitcode(status), store.load("acme") == a_token(1))  # noqa: T201
         return

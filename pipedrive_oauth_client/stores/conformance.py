@@ -28,7 +28,7 @@ from pipedrive_oauth_client.tokens import Token
 __all__ = ["NAMES", "NO_NAMES", "START", "LeaseConformance", "TokenStoreConformance", "a_token"]
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
-_SHORT: Final = timedelta(milliseconds=250)
+_SHORT: Final = timedelta(milliseconds=100)
 _LONG: Final = timedelta(seconds=30)
 
 # Names that a file system, a database or a URL may confuse with each other or misread.
@@ -212,7 +212,7 @@ class TokenStoreConformance(_Conformance):
         with ThreadPoolExecutor(1) as threads:
             with open_store().lock("acme"):
                 done = threads.submit(come_in)
-                assert not came_in.wait(0.5)
+                assert not came_in.wait(0.25)
             done.result()
         assert came_in.is_set()
 

@@ -165,7 +165,7 @@ def test_nothing_readable_is_in_a_file(tmp_path: Path) -> None:
 
 
 def test_same_token_looks_different_each_time(inner: DictStore, store: EncryptedTokenStore) -> None:
-    """Nobody sees that two accounts, or two saves, have the same token."""
+    """Two accounts, or two saves, with the same token have different ciphertexts."""
     first = inner.kept["acme"].access_token
     store.save("acme", TOKEN)
     assert inner.kept["acme"].access_token[:100] != first[:100]
@@ -213,14 +213,14 @@ def test_token_of_another_account(inner: DictStore, store: EncryptedTokenStore) 
 
 @pytest.mark.parametrize("change", [timedelta(days=60), timedelta(microseconds=-1)])
 def test_changed_expiry(inner: DictStore, store: EncryptedTokenStore, change: timedelta) -> None:
-    """Nobody makes a token look fresh, or stale, who doesn't have the key."""
+    """Without the key, a token can't be made to look fresh or stale."""
     sealed = inner.kept["acme"]
     inner.kept["acme"] = evolve(sealed, expires_at=sealed.expires_at + change)
     assert "expiry" in corrupt(store, inner)
 
 
 def test_token_in_the_clear(inner: DictStore, store: EncryptedTokenStore) -> None:
-    """A token that nobody has encrypted is not trusted, and the error says how to begin."""
+    """A token that is not encrypted is not trusted, and the error says how to begin."""
     inner.kept["acme"] = TOKEN
     assert "seal_clear=True" in corrupt(store, inner)
 
@@ -370,7 +370,7 @@ class Watched(DictStore):
         """Keep the token."""
         self.done.append(f"save {account}")
         if account in self.failing:
-            raise StoreLockTimeoutError("somebody else has saved")
+            raise StoreLockTimeoutError("another caller has saved")
         super().save(account, token)
 
     @contextmanager
@@ -414,8 +414,8 @@ def test_rotate_takes_the_lock(watched: Watched) -> None:
     assert not both.rotate("acme")
     assert watched.done == ["lock acme", "load acme", "free acme"]
     assert EncryptedTokenStore(watched, NEW).load("acme") == a_token(0)
-    assert not both.rotate("nobody")
-    assert "nobody" not in watched.kept
+    assert not both.rotate("unknown")
+    assert "unknown" not in watched.kept
 
 
 def test_rotate_all(watched: Watched) -> None:
@@ -474,7 +474,7 @@ def test_asking_to_encrypt_does_not_hide_damage(watched: Watched) -> None:
 
 
 def test_renewal_under_way_is_not_overwritten() -> None:
-    """Whoever renews while a key is changed is waited for, and the wait has an end."""
+    """Changing a key waits for a renewal, for a bounded time."""
     memory = MemoryTokenStore(wait=timedelta(milliseconds=20))
     EncryptedTokenStore(memory, OLD).save("acme", a_token())
     both = EncryptedTokenStore(memory, [NEW, OLD])

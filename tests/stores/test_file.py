@@ -201,7 +201,7 @@ def test_plain_account_is_its_own_name() -> None:
         "readme.txt",
     ],
 )
-def test_other_files_are_nobodys(name: str) -> None:
+def test_other_files_are_no_accounts(name: str) -> None:
     """A name that no account gives is no account's, though a careless reader could make it one."""
     assert account_from_file_name(name) is None
 
@@ -236,7 +236,7 @@ def mode_of(path: Path) -> int:
 
 
 def given_to(user: int, status: os.stat_result) -> os.stat_result:
-    """Give a status as it is for a file of somebody else."""
+    """Give a status as it is for a file of another user."""
     fields = list(status)
     fields[stat.ST_UID] = user
     return os.stat_result(fields)
@@ -293,9 +293,7 @@ def test_relative_path_stays_where_it_was(
 
 
 @POSIX
-@pytest.mark.parametrize(
-    "path", ["", "a\0b", None, 5, b"tokens", "\ud800", "~nobody-is-called-so/x"]
-)
+@pytest.mark.parametrize("path", ["", "a\0b", None, 5, b"tokens", "\ud800", "~no-such-user/x"])
 def test_what_is_no_path_is_refused(path: Any) -> None:
     """A path that can't be one is a setting that can't be right."""
     with pytest.raises(ConfigurationError, match="path"):
@@ -411,7 +409,7 @@ def test_token_that_is_no_file(folder: Path, store: FileTokenStore, kind: str) -
 
 @POSIX
 @pytest.mark.parametrize("whose", ["folder", "file"])
-def test_somebody_elses(
+def test_another_users(
     folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
     """A folder or a token that another user owns is refused, with the command that helps."""
@@ -524,7 +522,7 @@ def test_damage_is_replaced_or_deleted(folder: Path, store: FileTokenStore, cont
 
 
 def test_what_comes_after_the_damage_is_fenced(folder: Path, store: FileTokenStore) -> None:
-    """Whoever has the lock does not replace what somebody else has put over the damage."""
+    """The holder of the lock does not replace a token that another caller put over the damage."""
     (folder / token_file("acme")).write_bytes(b"damage")
     with store.lock("acme"):
         FileTokenStore(folder).save("acme", a_token(3))
@@ -537,7 +535,7 @@ def test_what_comes_after_the_damage_is_fenced(folder: Path, store: FileTokenSto
 def test_damage_that_others_have_cleared(
     folder: Path, store: FileTokenStore, is_deleted: bool
 ) -> None:
-    """Whoever has the lock does not bring a token back that was deleted over the damage."""
+    """The holder of the lock does not bring back a token that was deleted over the damage."""
     file = folder / token_file("acme")
     file.write_bytes(b"damage")
     with store.lock("acme"):
@@ -551,7 +549,7 @@ def test_damage_that_others_have_cleared(
 
 
 def test_renamed_file_is_not_another_accounts(folder: Path, store: FileTokenStore) -> None:
-    """A file that was copied to another account's name gives nobody the wrong token."""
+    """A file that was copied to another account's name is not that account's token."""
     (folder / token_file("umbrella")).write_bytes((folder / token_file("acme")).read_bytes())
     (folder / token_file("umbrella")).chmod(0o600)
     with pytest.raises(CorruptTokenError, match="another account"):

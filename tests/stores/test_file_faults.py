@@ -147,7 +147,7 @@ def test_token_is_there_though_it_may_not_last(
 
 
 def test_writing_twice_is_writing_once(store: FileTokenStore) -> None:
-    """A save that is repeated, because nobody knows how it ended, counts as the first."""
+    """A save that is repeated, because its result is unknown, counts as the first."""
     kept = store._read("acme")
     assert kept is not None
     other = FileTokenStore(store._folder)
@@ -261,7 +261,7 @@ def test_folder_that_goes_and_comes_back(folder: Path, store: FileTokenStore) ->
 def test_folder_that_goes_during_a_renewal(
     folder: Path, store: FileTokenStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lock that can't be given back is a line in the log, and no error in place of the work's."""
+    """A lock that can't be released is a line in the log, and no error in place of the work's."""
     lock = store.lock("acme")
     lock.__enter__()
     shutil.rmtree(folder)
@@ -280,8 +280,8 @@ def test_folder_that_goes_while_it_is_listed(folder: Path, store: FileTokenStore
         list(due)
 
 
-def test_listing_is_closed_when_nobody_wants_the_rest(store: FileTokenStore) -> None:
-    """Whoever stops in the middle of a list leaves nothing open, nor keeps others from saving."""
+def test_abandoned_listing_is_closed(store: FileTokenStore) -> None:
+    """A list that is abandoned in the middle leaves nothing open, and others can save."""
     store.save("umbrella", a_token(2))
     accounts = store.accounts()
     first = next(accounts)
@@ -502,7 +502,7 @@ def killed_at_each_line(folder: Path) -> None:
             sys.settrace(None)
 
         _, status = os.waitpid(forked(renewal), 0)
-        with store.lock("acme"):  # nobody is kept out
+        with store.lock("acme"):  # no caller is kept out
             report(number_of(store) - before, os.WIFSIGNALED(status))
             store.save("acme", numbered(before))
         if not os.WIFSIGNALED(status):
@@ -580,7 +580,7 @@ def test_child_does_not_let_go_of_the_lock(folder: Path) -> None:
 
 @contextmanager
 def holder(folder: Path, lease: float) -> Generator[subprocess.Popen[str]]:
-    """Start a program that has the lock, and saves when it is told to."""
+    """Start a program that has the lock, and saves at a line on its standard input."""
     program = (
         "import sys\n"
         "from datetime import timedelta\n"
@@ -650,7 +650,7 @@ def test_stopped_holder_is_outlived_and_refused(folder: Path) -> None:
 
 
 @FORKS
-def test_stopped_holder_saves_what_nobody_has_replaced(folder: Path) -> None:
+def test_stopped_holder_saves_over_the_token_it_knows(folder: Path) -> None:
     """A program that was stopped saves what it has, where the token is still the one it knows."""
     store = FileTokenStore(folder)
     store.save("acme", a_token(1))
@@ -665,7 +665,7 @@ def test_stopped_holder_saves_what_nobody_has_replaced(folder: Path) -> None:
 
 @FORKS
 def test_readers_see_whole_tokens(folder: Path) -> None:
-    """Whoever loads while another program saves, without a lock, gets one token or the other."""
+    """A load without the lock, while another program saves, gets one token or the other."""
     program = (
         "import sys\n"
         "from pathlib import Path\n"

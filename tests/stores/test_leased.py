@@ -40,7 +40,7 @@ SECRET = a_token(access_token=ACCESS_TOKEN)
 
 
 class Steps(LeasedStore):
-    """A store that writes down its steps, and does what it is told to."""
+    """A store that writes down its steps, and fails or succeeds as it is set to."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -140,7 +140,7 @@ def test_save_under_the_lock_expects_what_was_there(store: Steps) -> None:
         assert store.kept is not None
         saved = store.kept.version
         store.save("acme", a_token(2))
-        store.kept = StoredToken(token_to_json(a_token(3)), "somebody else's")
+        store.kept = StoredToken(token_to_json(a_token(3)), "another caller's")
         store.load("acme")
         store.save("acme", a_token(4))
         store.delete("acme")
@@ -148,11 +148,11 @@ def test_save_under_the_lock_expects_what_was_there(store: Steps) -> None:
         store.kept = None
         store.load("acme")
         store.save("acme", a_token(6))
-    assert store.expected() == ["stored", saved, "somebody else's", None, None]
+    assert store.expected() == ["stored", saved, "another caller's", None, None]
 
 
 def test_lock_ends_with_its_block(store: Steps) -> None:
-    """Afterwards saves are free again, and the lock was given back by its owner, once."""
+    """Afterwards saves are free again, and its owner has released the lock, once."""
     with store.lock("acme") as lease:
         assert isinstance(lease, Lease)
         assert lease.length == DEFAULT_LEASE
@@ -188,7 +188,7 @@ def test_lock_is_for_one_thread(store: Steps) -> None:
 
 
 def test_lock_is_not_taken_twice(store: Steps) -> None:
-    """A second lock in the same thread is refused without asking the store; the first stays."""
+    """A second lock in the same thread is rejected without calling the store; the first stays."""
     with store.lock("acme"):
         with pytest.raises(ConfigurationError, match="already"), store.lock("acme"):
             pass
@@ -197,7 +197,7 @@ def test_lock_is_not_taken_twice(store: Steps) -> None:
     assert store.expected() == ["stored"]
 
 
-def test_lock_that_is_not_given_has_no_trace(store: Steps) -> None:
+def test_lock_that_fails_leaves_no_trace(store: Steps) -> None:
     """After a lock that failed, saves are free, and the next attempt is made."""
     store.fails["take"] = StoreError("gone")
     with pytest.raises(StoreError, match="gone"), store.lock("acme"):
@@ -242,8 +242,8 @@ def test_failed_step_can_be_repeated(store: Steps, step: str) -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
-def test_lock_is_given_back_after_an_error(store: Steps, error: type[BaseException]) -> None:
-    """Whatever comes out of the block, the lock is given back."""
+def test_lock_is_released_after_an_error(store: Steps, error: type[BaseException]) -> None:
+    """Whatever the block raises, the lock is released."""
     with pytest.raises(error), store.lock("acme"):
         raise error
     assert store.done[-1] == ("release", "acme", True)
@@ -251,7 +251,7 @@ def test_lock_is_given_back_after_an_error(store: Steps, error: type[BaseExcepti
 
 
 @pytest.mark.parametrize("is_failing", [False, True])
-def test_lock_that_cannot_be_given_back(
+def test_lock_that_cannot_be_released(
     store: Steps, caplog: pytest.LogCaptureFixture, is_failing: bool
 ) -> None:
     """That is a line in the log: what was done under the lock is done, and its error counts."""
@@ -302,7 +302,7 @@ def test_token_becomes_one_line() -> None:
 
 @pytest.mark.parametrize("name", ["lease", "wait"])
 def test_times_of_more_than_a_day_are_refused(name: str) -> None:
-    """No renewal takes that long, and databases can't reckon with any time."""
+    """No renewal takes that long, and databases can't calculate with any time."""
     with pytest.raises(ConfigurationError, match=name):
         Steps(**{name: timedelta(days=1, seconds=1)})
     Steps(**{name: timedelta(days=1)})
@@ -389,7 +389,7 @@ def test_waits_grow_and_differ(time: FakeTime) -> None:
 
 
 def test_waiting_ends(time: FakeTime) -> None:
-    """Whoever has waited for `wait` gets an error, after one more attempt and hardly later."""
+    """A caller that waited for `wait` gets an error, after one more attempt and hardly later."""
     attempts = Attempts(time, lambda number: f"holder {number}", wait=timedelta(seconds=3))
     with pytest.raises(StoreLockTimeoutError, match="Try again"):
         attempts.take()
@@ -406,7 +406,7 @@ def test_lock_that_becomes_free_at_the_end_is_taken(time: FakeTime) -> None:
 
 
 def test_holder_that_was_watched_for_a_lease_is_stale(time: FakeTime) -> None:
-    """Where the clock of the store hangs, whoever had the lock for a whole lease has lost it."""
+    """Where the clock of the store hangs, a holder loses the lock after a whole lease."""
     attempts = Attempts(time, lambda _: "hanging")
     lease = attempts.take()
     assert 60 <= attempts.passed <= 60.6
@@ -416,7 +416,7 @@ def test_holder_that_was_watched_for_a_lease_is_stale(time: FakeTime) -> None:
 
 
 def test_next_holder_has_a_lease_of_its_own(time: FakeTime) -> None:
-    """Being watched begins anew with each holder: nobody loses a lock for another's time."""
+    """Watching begins anew with each holder: none loses a lock for another's time."""
     attempts = Attempts(time, lambda _: "first" if attempts.passed < 50 else "second")
     with pytest.raises(StoreLockTimeoutError):
         attempts.take()
@@ -431,8 +431,8 @@ def test_next_holder_has_a_lease_of_its_own(time: FakeTime) -> None:
     assert 110 <= attempts.passed <= 111
 
 
-def test_lease_is_counted_from_the_question(time: FakeTime) -> None:
-    """An answer that takes long to arrive makes a lease shorter and never longer."""
+def test_lease_is_counted_from_the_attempt(time: FakeTime) -> None:
+    """A slow response makes a lease shorter and never longer."""
 
     def slow(_: int) -> None:
         time.move(20)
@@ -445,7 +445,7 @@ def test_lease_is_counted_from_the_question(time: FakeTime) -> None:
 
 
 def test_error_of_the_store_comes_out(time: FakeTime) -> None:
-    """A store that fails is not asked again."""
+    """A store that fails is not called again."""
 
     def fail(_: int) -> str:
         raise ZeroDivisionError
@@ -473,7 +473,7 @@ def forked_inside(folder: str) -> None:
         child = os.fork()
         if child == 0:
             store.save("acme", a_token(2))  # without a lock, so that it replaces whatever is there
-            with store.lock("acme"):  # as soon as the parent lets go of it
+            with store.lock("acme"):  # as soon as the parent releases it
                 store.save("acme", a_token(3))
             os._exit(7)
     _, status = os.waitpid(child, 0)

@@ -99,7 +99,7 @@ def test_lease_is_over_by_the_clock() -> None:
 
 
 def test_waiting_takes_no_time_of_others() -> None:
-    """Whoever waits sleeps, and asks again until `wait` is over."""
+    """A caller that waits sleeps, and tries again until `wait` is over."""
     store = MemoryTokenStore(wait=timedelta(seconds=10))
     time, naps = [0.0], [0.0]
     store._monotonic = lambda: time[0]
@@ -109,7 +109,7 @@ def test_waiting_takes_no_time_of_others() -> None:
         time[0] += seconds
 
     store._sleep = sleep
-    store._take("acme", "somebody else", None)
+    store._take("acme", "another caller", None)
     with pytest.raises(StoreLockTimeoutError), store.lock("acme"):
         pass
     assert 10 <= sum(naps) <= 10.25

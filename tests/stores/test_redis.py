@@ -201,9 +201,9 @@ def test_closing_leaves_the_apps_client_open() -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://h:1/abc", "rediss://u:p@h/1x", "redis://h/0/1"])
-def test_database_that_is_no_number_is_refused(url: str) -> None:
+def test_database_that_is_not_a_number_is_rejected(url: str) -> None:
     """redis-py would take it for the first database."""
-    with pytest.raises(ConfigurationError, match="no number"):
+    with pytest.raises(ConfigurationError, match="not a number"):
         RedisTokenStore(url)
 
 
@@ -281,7 +281,7 @@ def test_tls(tmp_path: Path) -> None:
 
 
 def test_tls_of_a_stranger(tmp_path: Path) -> None:
-    """A server with a certificate that nobody has vouched for is told nothing."""
+    """Nothing is sent to a server whose certificate is not trusted."""
     with (
         tls_server(tmp_path, self_signed(tmp_path, "127.0.0.1")) as server,
         RedisTokenStore(server.url) as store,

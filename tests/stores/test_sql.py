@@ -88,9 +88,9 @@ MARIADB = f"mysql+pymysql://user:{PASSWORD}@127.0.0.1:1/db"
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("", "no address"),
-        ("tokens.db", "no address"),
-        (f"postgresql+psycopg://user:{PASSWORD}@host:port/db", "no address"),
+        ("", "is not the address"),
+        ("tokens.db", "is not the address"),
+        (f"postgresql+psycopg://user:{PASSWORD}@host:port/db", "is not the address"),
         (f"postgres://user:{PASSWORD}@host/db", r"does not know postgres://.*postgresql\+psycopg"),
         (f"oracle://user:{PASSWORD}@host/db", "oracle"),
         (f"mssql+pyodbc://user:{PASSWORD}@host/db", "mssql"),

@@ -133,7 +133,7 @@ def test_server_goes_and_comes_back(
         store.save("acme", TOKEN)
         proxy.go_away()
         error = refusal(store, step)
-        assert "can't reach its database" in str(error)
+        assert "can't reach the database" in str(error)
         assert "refused" in str(error.__cause__).lower()
         proxy.come_back()
         assert store.load("acme") == TOKEN
@@ -261,15 +261,15 @@ def test_missing_table(place: Place, open_store: Callable[[str, str], SQLTokenSt
 def test_wrong_user(kind: str, step: str) -> None:
     """A server that refuses the user says so in the cause, and the password is not repeated."""
     url = make_url(postgres_url() if kind == "postgresql" else mariadb_url())
-    wrong = url.set(username="nobody_of_that_name", password=PASSWORD)
+    wrong = url.set(username="no_such_user", password=PASSWORD)
     with SQLTokenStore(wrong) as store:
         error = refusal(store, step)
     assert "user" in str(error)
-    assert "nobody_of_that_name" in str(error.__cause__)
+    assert "no_such_user" in str(error.__cause__)
 
 
 def test_user_without_rights(make_place: Callable[[str], Place], cleaning: ExitStack) -> None:
-    """A user who may read and not write is told so."""
+    """A user who may not write gets an error that says so."""
     place = make_place("postgresql")
     role = f"reader_{token_hex(4)}"
     SQLTokenStore(place.behind, table=place.table).save("acme", a_token())
@@ -297,7 +297,7 @@ def test_server_that_is_read_only(
     SQLTokenStore(place.behind, table=place.table).save("acme", a_token())
     store = SQLTokenStore(_engine(place, cleaning, command), table=place.table)
     assert store.load("acme") == a_token()
-    assert "can't be written to" in str(refusal(store, "save"))
+    assert "is read-only" in str(refusal(store, "save"))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_server_that_is_read_only(
         ("mariadb", "SET SESSION innodb_lock_wait_timeout = 1"),
     ],
 )
-def test_row_that_somebody_holds(
+def test_row_that_another_program_holds(
     make_place: Callable[[str], Place], cleaning: ExitStack, kind: str, command: str
 ) -> None:
     """A row that another program keeps locked is waited for as long as the engine says."""
@@ -523,7 +523,7 @@ def test_read_only_database(store: SQLTokenStore, file: Path, step: str) -> None
     """A database that can't be written to is still read, and the error says so."""
     store.save("acme", TOKEN)
     with SQLTokenStore(f"sqlite:///file:{file}?mode=ro&uri=true") as reading:
-        assert "can't be written to" in str(refusal(reading, step))
+        assert "is read-only" in str(refusal(reading, step))
         assert reading.load("acme") == TOKEN
 
 
@@ -551,7 +551,7 @@ def test_full_disk(file: Path) -> None:
 
 
 def test_locked_database(file: Path, store: SQLTokenStore) -> None:
-    """A database that somebody keeps locked is waited for, for a bounded time."""
+    """A database that another program keeps locked is waited for, for a bounded time."""
     store.save("acme", TOKEN)
     with (
         SQLTokenStore(f"sqlite:///{file}?timeout=0.05") as waiting,

@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import stat
-import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -254,29 +253,19 @@ def refused(store: FileTokenStore, *, what: type[StoreError] = StoreError) -> st
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
 def test_files_are_private_from_the_beginning(tmp_path: Path, umask: int) -> None:
     """Folders that are made are for this user alone, as are all files, whatever the umask."""
-    program = (
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from pipedrive_oauth_client.stores import FileTokenStore\n"
-        "from pipedrive_oauth_client.stores.conformance import a_token\n"
-        "os.umask(int(sys.argv[2]))\n"
-        "store = FileTokenStore(Path(sys.argv[1]))\n"
-        "with store.lock('acme'):\n"
-        "    store.save('acme', a_token())\n"
-        "    print(len(list(Path(sys.argv[1]).iterdir())))\n"
-        "    os._exit(0 if sys.stdout.flush() is None else 1)\n"
-    )
     folder = tmp_path / "made" / "as well" / "tokens"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), str(umask)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == "3\n"  # the token, the lease and the file of the step
+    before = os.umask(umask)
+    try:
+        store = FileTokenStore(folder)
+        with store.lock("acme"):
+            store.save("acme", a_token())
+            # The token, the lease and the file of the step.
+            modes = [mode_of(file) for file in folder.iterdir()]
+    finally:
+        os.umask(before)
+    assert modes == [0o600] * 3
     for made in (folder, folder.parent, folder.parent.parent):
         assert mode_of(made) == 0o700
-    assert {mode_of(file) for file in folder.iterdir()} == {0o600}
 
 
 @POSIX

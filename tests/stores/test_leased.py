@@ -68,11 +68,11 @@ class Steps(LeasedStore):
         return self.kept
 
     def _write(
-        self, account: str, kept: StoredToken, expires_at: datetime, expected: ExpectedVersion
+        self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
         self._step("write", account, expires_at, expected)
         if self.is_written:
-            self.kept = kept
+            self.kept = new
         return self.is_written
 
     def _remove(self, account: str) -> None:

@@ -21,12 +21,12 @@ from pipedrive_oauth_client.errors import ConfigurationError
 
 __all__ = [
     "BACKEND_ERRORS",
+    "MAX_FAILURES",
     "advice_for",
     "checked_engine",
     "display_url",
-    "is_race",
-    "is_transient",
     "make_engine",
+    "reason_to_repeat",
     "redact",
     "sqlite_path",
 ]
@@ -206,8 +206,17 @@ BACKEND_ERRORS: Final = (exc.SQLAlchemyError, OSError, RuntimeError, UnicodeErro
 
 # Two transactions collided, and the database has rolled this one back.
 _COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
-_MAX_COLLISIONS: Final = 20
-_MAX_RACES: Final = 6
+# The server does not accept writes: after a failover, the previous primary.
+_READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
+# How often a step may fail for a reason before its error is raised. A connection that replaces a
+# lost one, or one to a server that is read-only, may lead to another server.
+MAX_FAILURES: Final = {
+    "connection lost": 2,
+    "read-only": 2,
+    "collision": 20,
+    "race": 6,
+    "SQLite race": 2,
+}
 
 # Errors whose text is the database's own and repeats no content.
 _READABLE_CLASSES: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
@@ -245,7 +254,15 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         "The database was too busy for a step of the token store. Try again.",
     ),
     (
-        frozenset({"25006", 1290, 1792, 1836}),
+        _READ_ONLY,
+        (),
+        (
+            "The database {place} is read-only, as after a failover. Make sure that the address"
+            " leads to the primary, and that the user may write; then try again."
+        ),
+    ),
+    (
+        frozenset(),
         ("readonly database",),
         "The database {place} is read-only. Give the store one that can be written to.",
     ),
@@ -257,21 +274,19 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
 )
 
 
-def is_transient(error: BaseException, attempts: int) -> bool:
-    """Return whether to repeat a step that has failed so many times; it may be done twice."""
+def reason_to_repeat(error: BaseException, *, creates_table: bool = False) -> str | None:
+    """Return why to repeat a step that has failed, a key of `MAX_FAILURES`; None if not."""
     if not isinstance(error, exc.DBAPIError):
-        return False
+        return None
     if error.connection_invalidated:
-        return attempts < 2
-    return _code_of(error.orig) in _COLLISIONS and attempts < _MAX_COLLISIONS
-
-
-def is_race(error: BaseException, attempts: int) -> bool:
-    """Return whether creating the table may have failed since another process did so as well."""
-    if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
-        # SQLite has waited already.
-        return attempts < (2 if "is locked" in str(error.orig) else _MAX_RACES)
-    return is_transient(error, attempts)
+        return "connection lost"
+    code = _code_of(error.orig)
+    if code in _READ_ONLY:
+        return "read-only"
+    if creates_table and error.statement:
+        # Another process may be creating it as well. SQLite has waited already.
+        return "SQLite race" if "is locked" in str(error.orig) else "race"
+    return "collision" if code in _COLLISIONS else None
 
 
 def redact(error: BaseException) -> BaseException:

@@ -52,9 +52,11 @@ _IDLE_SECONDS: Final = 30
 class RedisTokenStore(LeasedStore):
     """Stores tokens in Redis, for any number of machines.
 
-    Each step is one command or one script. A step whose connection was lost is repeated once. Redis
-    must not lose what it stores: use `maxmemory-policy noeviction`, and an append-only file or
-    replicas. An account whose token Redis has lost has none any more.
+    Each step is one command or one script. A step whose connection was lost is repeated once, and
+    so is one that a read-only replica rejects, on a new connection: after a failover, the address
+    may lead to another server than the open connections. Redis must not lose what it stores: use
+    `maxmemory-policy noeviction`, and an append-only file or replicas. An account whose token Redis
+    has lost has none any more.
 
     Args:
         url_or_client: The address, for example `rediss://user:password@host:6379/0` (with TLS); or
@@ -199,16 +201,31 @@ class RedisTokenStore(LeasedStore):
         return self._attempt(lambda: script(keys=keys, args=arguments))
 
     def _attempt(self, step: Callable[[], Any]) -> Any:
+        # Repeating a step has the result of doing it once. It is repeated once for each reason: the
+        # connection that replaces a lost one may lead to a server that has become a replica.
+        seen: set[str] = set()
+        while True:
+            try:
+                return step()
+            except _BACKEND_ERRORS as error:
+                reason = _reason_to_repeat(error)
+                if reason == "read-only":
+                    self._drop_connections()
+                if reason is None or reason in seen:
+                    raise self._translated(error) from _redact(error)
+                seen.add(reason)
+
+    def _drop_connections(self) -> None:
+        # They lead to the previous primary, whose address may lead to the new one by now.
+        is_cluster = isinstance(self._client, redis.RedisCluster)
+        if is_cluster:
+            self._client.disconnect_connection_pools()
+            return
+        pool = self._client.connection_pool
         try:
-            return step()
-        except _BACKEND_ERRORS as error:
-            # Repeating a step has the same result as doing it once.
-            if not _is_connection_lost(error):
-                raise self._translated(error) from _redact(error)
-        try:
-            return step()
-        except _BACKEND_ERRORS as error:
-            raise self._translated(error) from _redact(error)
+            pool.disconnect(inuse_connections=False)
+        except TypeError:  # in redis-py 5, a pool that does not know which ones are in use
+            pool.disconnect()
 
     def _translated(self, error: BaseException) -> StoreError:
         return StoreError(_advice_for(error, _address_of(self._client)))
@@ -370,7 +387,10 @@ _ADVICE: Final[tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str
     (
         (exc.ReadOnlyError,),
         ("READONLY",),
-        "Redis{place} is a read-only replica. Give the store the address of the primary.",
+        (
+            "Redis{place} is a read-only replica, as after a failover. Make sure that the address"
+            " leads to the primary; then try again."
+        ),
     ),
     (
         (exc.OutOfMemoryError,),
@@ -406,8 +426,13 @@ _ADVICE: Final[tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str
 )
 
 
-def _is_connection_lost(error: BaseException) -> bool:
-    return isinstance(error, _CONNECTION_ERRORS) and not isinstance(error, _REJECTED)
+def _reason_to_repeat(error: BaseException) -> str | None:
+    if isinstance(error, _CONNECTION_ERRORS) and not isinstance(error, _REJECTED):
+        return "lost"
+    response = str(error) if isinstance(error, exc.ResponseError) else ""
+    if isinstance(error, exc.ReadOnlyError) or "READONLY" in response:
+        return "read-only"
+    return None
 
 
 def _redact(error: BaseException) -> BaseException:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
@@ -52,12 +53,12 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores._private_files import check_database, make_database
 from pipedrive_oauth_client.stores._sql_engine import (
     BACKEND_ERRORS,
+    MAX_FAILURES,
     advice_for,
     checked_engine,
     display_url,
-    is_race,
-    is_transient,
     make_engine,
+    reason_to_repeat,
     redact,
     sqlite_path,
 )
@@ -89,8 +90,9 @@ class SQLTokenStore(LeasedStore):
 
     PostgreSQL, MariaDB and MySQL serve any number of machines, SQLite the programs of one. Each
     step is a statement or two, and nothing is held open while a token is refreshed. A step that
-    collided with another transaction is repeated, and so is a step whose connection was lost, once.
-    Locks expire by the clock of the database.
+    collided with another transaction is repeated. So is, once, a step whose connection was lost, or
+    that a read-only server rejects, on a new connection: after a failover, the address may lead to
+    another server. Locks expire by the clock of the database.
 
     An SQLite file is made for this user alone, and rejected on POSIX systems if others can read it.
     After a fork the child makes connections of its own.
@@ -219,8 +221,8 @@ class SQLTokenStore(LeasedStore):
                 self._is_ready = False
             check_database(self._file)
         if self._creates_table and not self._is_ready:
-            self._in_transaction(self._create_table, is_race)
-        result = self._in_transaction(lambda connection: step(connection, *arguments), is_transient)
+            self._in_transaction(self._create_table, creates_table=True)
+        result = self._in_transaction(lambda connection: step(connection, *arguments))
         self._is_ready = True
         return result
 
@@ -230,22 +232,24 @@ class SQLTokenStore(LeasedStore):
             index.create(connection, checkfirst=True)
 
     def _in_transaction(
-        self,
-        step: Callable[[Connection], _T],
-        is_worth_repeating: Callable[[BaseException, int], bool],
+        self, step: Callable[[Connection], _T], *, creates_table: bool = False
     ) -> _T:
-        attempts = 0
+        failures: Counter[str] = Counter()
         while True:
             try:
                 with self._engine.begin() as connection:
                     return step(connection)
             except BACKEND_ERRORS as error:
-                attempts += 1
-                if not is_worth_repeating(error, attempts):
+                reason = reason_to_repeat(error, creates_table=creates_table)
+                if reason == "read-only":
+                    # The idle connections lead to the previous primary; those in use stay open.
+                    self._engine.dispose()
+                failures[reason or ""] += 1
+                if reason is None or failures[reason] >= MAX_FAILURES[reason]:
                     place = display_url(self._engine.url)
                     advice = advice_for(error, table=self._table.name, place=place)
                     raise StoreError(advice) from redact(error)
-            self._sleep(random.uniform(0, 0.005 * attempts))  # noqa: S311 - no secret
+            self._sleep(random.uniform(0, 0.005 * failures.total()))  # noqa: S311 - no secret
 
 
 def token_table(metadata: MetaData, name: str = DEFAULT_TABLE) -> Table:

@@ -48,12 +48,35 @@ _MYSQL_SETTINGS: Final = {
     "init_command": "SET SESSION innodb_lock_wait_timeout = 15",
 }
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {
-    "psycopg": _LIBPQ_SETTINGS,
+    # A prepared statement belongs to a session, and a connection pooler hands the next transaction
+    # to another one.
+    "psycopg": {**_LIBPQ_SETTINGS, "prepare_threshold": None},
     "psycopg2": _LIBPQ_SETTINGS,
     "pymysql": _MYSQL_SETTINGS,
     "mysqldb": _MYSQL_SETTINGS,
     "pysqlite": {"timeout": 20.0},
 }
+# Parameters of a URL that neither SQLAlchemy nor the driver converts from text, with their types.
+_PARAMETER_TYPES: Final[dict[str, dict[str, type]]] = {
+    "psycopg": {"prepare_threshold": int},
+    "pymysql": {
+        "binary_prefix": bool,
+        "max_allowed_packet": int,
+        "ssl_disabled": bool,
+        "ssl_verify_cert": bool,
+        "ssl_verify_identity": bool,
+    },
+}
+# Parameters that are the store's or SQLAlchemy's own, or can't be written as text.
+_REJECTED_PARAMETERS: Final[dict[str, frozenset[str]]] = {
+    "psycopg": frozenset({"autocommit", "context", "cursor_factory", "row_factory"}),
+    "psycopg2": frozenset({"async", "async_", "connection_factory", "cursor_factory"}),
+    "pymysql": frozenset(
+        {"auth_plugin_map", "autocommit", "conv", "cursorclass", "defer_connect", "named_pipe"}
+    ),
+    "mysqldb": frozenset({"autocommit", "conv", "cursorclass"}),
+}
+_BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 # For one transaction, since a connection pooler hands the session to another program after it. A
 # program that is stopped between two statements holds the row for the last of these times.
 _POSTGRESQL_LIMITS: Final = (
@@ -71,6 +94,7 @@ def make_engine(url: str | URL) -> Engine:
     settings = {
         name: value for name, value in _SETTINGS.get(driver, {}).items() if name not in parsed.query
     }
+    settings.update(_converted_parameters(parsed, driver))
     options: dict[str, Any] = (
         {"poolclass": NullPool} if database == "sqlite" else {"pool_pre_ping": True}
     )
@@ -150,6 +174,30 @@ def _parsed_url(url: str | URL) -> URL:
     )
 
 
+def _converted_parameters(url: URL, driver: str) -> dict[str, int | None]:
+    types, rejected = _PARAMETER_TYPES.get(driver, {}), _REJECTED_PARAMETERS.get(driver, ())
+    converted: dict[str, int | None] = {}
+    for name, value in url.query.items():
+        if name in rejected:
+            raise ConfigurationError(
+                f"The URL of the token store can't set {name} of the driver {driver}. Remove it, or"
+                " pass an engine of yours."
+            )
+        if name not in types:
+            continue
+        text = value.lower() if isinstance(value, str) else ""
+        if types[name] is bool and text in _BOOLEANS:
+            converted[name] = _BOOLEANS[text]
+        elif types[name] is int and text.isascii() and text.isdigit():
+            converted[name] = int(text)
+        elif name == "prepare_threshold" and text == "none":
+            converted[name] = None
+        else:
+            kind = "true or false" if types[name] is bool else "a whole number"
+            raise ConfigurationError(f"The parameter {name} of the URL must be {kind}.")
+    return converted
+
+
 def _dialect_of(url: URL) -> tuple[str, str]:
     try:
         dialect = url.get_dialect()
@@ -201,7 +249,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_connections_to_the_parent)
 
 
-BACKEND_ERRORS: Final = (exc.SQLAlchemyError, OSError, RuntimeError, UnicodeError)
+BACKEND_ERRORS: Final = (
+    *(exc.SQLAlchemyError, OSError, RuntimeError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
 """What comes out of a database: SQLAlchemy's errors, and those that a driver raises past it."""
 
 # Two transactions collided, and the database has rolled this one back.
@@ -225,7 +276,8 @@ _READABLE_MYSQL_CODES: Final = frozenset(
     {1020, 1021, 1030, 1036, 1040, 1041, 1044, 1045, 1049, 1053, 1054, 1114, 1129, 1130, 1142}
     | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
 )
-# Codes of PostgreSQL and MySQL, words of SQLite, and what to do.
+_HIDDEN: Final = "its text is hidden, since it may repeat stored content"
+# Codes of PostgreSQL and MySQL, words where there is no code, and what to do.
 _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
     (
         frozenset({"42P01", 1146}),
@@ -244,8 +296,32 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         ),
     ),
     (
-        frozenset({"42501", 1044, 1045, 1142, 1143}),
+        frozenset({"08P01", "26000", "42P05"}),
         (),
+        (
+            "A connection pooler in front of the database {place} hands transactions to different"
+            " sessions, and the driver uses prepared statements. Pass a URL, which turns them off,"
+            " or turn them off in your engine (psycopg: prepare_threshold=None)."
+        ),
+    ),
+    (
+        frozenset({"3D000", 1049}),
+        ("no such database",),
+        "The database {place} does not exist. Create it, or correct its name in the address.",
+    ),
+    (
+        frozenset({"53300", 1040, 1203, 1226}),
+        ("no more connections allowed", "sorry, too many clients already"),
+        "The database {place} has no connection left. Allow more, or try again.",
+    ),
+    (
+        frozenset({"57P01", "57P02", "57P03", 1053}),
+        ("the database system is ", "query_wait_timeout", "server_login_retry"),
+        "The database {place} is starting or shutting down. Try again in a while.",
+    ),
+    (
+        frozenset({"28000", "28P01", "42501", 1044, 1045, 1142, 1143}),
+        ("password authentication failed", "SASL authentication failed"),
         "The database {place} rejected the user. Check the password and the user's rights.",
     ),
     (
@@ -291,6 +367,11 @@ def reason_to_repeat(error: BaseException, *, creates_table: bool = False) -> st
 
 def redact(error: BaseException) -> BaseException:
     """Remove from an error what may repeat a token; why there is no connection stays."""
+    if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
+        # Of a driver, which may name the value that it fails on.
+        if not isinstance(error, UnicodeError):
+            error.args = (_HIDDEN,)
+        return error
     if not isinstance(error, exc.StatementError):
         return error
     error.params = None
@@ -339,19 +420,18 @@ def _code_of(error: BaseException | None) -> str | int | None:
 
 def _readable_text(error: BaseException, statement: str | None) -> str:
     text, code = str(error), _code_of(error)
-    hidden = "its text is hidden, since it may repeat stored content"
     if type(error).__module__.startswith("sqlite3"):
-        return hidden if "with text" in text else text
+        return _HIDDEN if "with text" in text else text
     if isinstance(code, int):
         is_readable = code in _READABLE_MYSQL_CODES or code >= 2000
-        return text if is_readable else f"error {code}; {hidden}"
+        return text if is_readable else f"error {code}; {_HIDDEN}"
     if code is None:
         # An error of the driver itself: it got no connection, or has lost it.
         of_connection = type(error).__name__ in {"OperationalError", "InterfaceError"}
-        return text if of_connection or statement is None else hidden
+        return text if of_connection or statement is None else _HIDDEN
     if code.startswith(_READABLE_CLASSES) or code in _READABLE_POSTGRESQL_CODES:
         return getattr(getattr(error, "diag", None), "message_primary", None) or f"error {code}"
-    return f"error {code}; {hidden}"
+    return f"error {code}; {_HIDDEN}"
 
 
 def _bare(kind: type[BaseException], text: str) -> BaseException:

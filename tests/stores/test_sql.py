@@ -220,6 +220,77 @@ def _connects_with(url: str) -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.parametrize(
+    ("url", "name", "value"),
+    [
+        (POSTGRESQL, "prepare_threshold", None),
+        (f"{POSTGRESQL}?prepare_threshold=0", "prepare_threshold", 0),
+        (f"{POSTGRESQL}?prepare_threshold=None", "prepare_threshold", None),
+        (f"{MARIADB}?max_allowed_packet=1024", "max_allowed_packet", 1024),
+        (f"{MARIADB}?binary_prefix=true", "binary_prefix", True),
+        (f"{MARIADB}?ssl_disabled=false", "ssl_disabled", False),
+        (f"{MARIADB}?ssl_verify_cert=No", "ssl_verify_cert", False),
+    ],
+)
+def test_parameters_are_converted(url: str, name: str, value: object) -> None:
+    """A parameter of the address that the driver wants as a number or a boolean becomes one."""
+    given = _connects_with(url)[name]
+    assert given == value
+    assert type(given) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("prepare_threshold=often", "whole number"),
+        ("prepare_threshold=-1", "whole number"),
+        ("prepare_threshold=1&prepare_threshold=2", "whole number"),
+        ("autocommit=true", "can't set autocommit"),
+        ("row_factory=dict_row", "can't set row_factory"),
+        ("cursor_factory=x", "can't set cursor_factory"),
+        ("context=x", "can't set context"),
+    ],
+)
+def test_parameter_of_another_type_is_rejected(parameter: str, says: str) -> None:
+    """A parameter that can't be converted, or is not the address's to set, is named at once."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        SQLTokenStore(f"{POSTGRESQL}?{parameter}")
+    assert not found(visible(caught.value), [PASSWORD])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("ssl_disabled=perhaps", "true or false"),
+        ("max_allowed_packet=16M", "whole number"),
+        ("autocommit=true", "can't set autocommit"),
+        ("cursorclass=DictCursor", "can't set cursorclass"),
+    ],
+)
+def test_parameter_of_pymysql_is_rejected(parameter: str, says: str) -> None:
+    """So is one of PyMySQL."""
+    with pytest.raises(ConfigurationError, match=says):
+        SQLTokenStore(f"{MARIADB}?{parameter}")
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError, ValueError, KeyError, ZeroDivisionError, AttributeError]
+)
+def test_what_a_driver_raises_is_a_store_error(error: type[Exception]) -> None:
+    """An error that is none of the database's is a `StoreError`, and does not repeat a value."""
+    with SQLTokenStore(POSTGRESQL) as store:
+        dialect: Any = store._engine.dialect
+
+        def connect(*_: Any, **__: Any) -> None:
+            raise error(PASSWORD)
+
+        dialect.connect = connect
+        with pytest.raises(StoreError) as caught:
+            store.load("acme")
+    assert isinstance(caught.value.__cause__, error)
+    assert not found(visible(caught.value), [PASSWORD])
+
+
 def test_time_without_zone_is_refused() -> None:
     """A time without a zone is refused at once."""
     with (

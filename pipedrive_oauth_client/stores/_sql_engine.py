@@ -63,7 +63,6 @@ _PARAMETER_TYPES: Final[dict[str, dict[str, type]]] = {
         "binary_prefix": bool,
         "max_allowed_packet": int,
         "ssl_disabled": bool,
-        "ssl_verify_cert": bool,
         "ssl_verify_identity": bool,
     },
 }

@@ -229,7 +229,7 @@ def _connects_with(url: str) -> dict[str, Any]:
         (f"{MARIADB}?max_allowed_packet=1024", "max_allowed_packet", 1024),
         (f"{MARIADB}?binary_prefix=true", "binary_prefix", True),
         (f"{MARIADB}?ssl_disabled=false", "ssl_disabled", False),
-        (f"{MARIADB}?ssl_verify_cert=No", "ssl_verify_cert", False),
+        (f"{MARIADB}?ssl_verify_identity=No", "ssl_verify_identity", False),
     ],
 )
 def test_parameters_are_converted(url: str, name: str, value: object) -> None:

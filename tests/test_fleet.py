@@ -90,7 +90,7 @@ def same_object(_folder: Path) -> tuple[TokenStore, TokenStore]:
 def same_memory(_folder: Path) -> tuple[TokenStore, TokenStore]:
     """Give two stores that share what they keep, as those of two processes do."""
     one, other = MemoryTokenStore(), MemoryTokenStore()
-    other._kept, other._loans, other._guard = one._kept, one._loans, one._guard
+    other._memory = one._memory
     return one, other
 
 
@@ -151,8 +151,8 @@ def test_a_failure_of_one_account_does_not_stop_the_others() -> None:
         token = store.load(revoked)
         assert token is not None
         many.oauth.revoke(token, "refresh_token")
-        kept, expires_at = store._kept[corrupt]
-        store._kept[corrupt] = attrs.evolve(kept, text="{"), expires_at
+        entry = store._memory.tokens[corrupt]
+        store._memory.tokens[corrupt] = entry._replace(stored=entry.stored._replace(text="{"))
         store.save(without, attrs.evolve(token, refresh_token=None))
         with store.lock(busy):
             report = refresh_due(many.oauth, store, many.before, per_second=None, progress=note)

@@ -24,7 +24,6 @@ OUTSIDE: Final = frozenset({"attrs", "httpx", "dateutil", "anyio"})
 OPTIONAL: Final = {
     "retry.py": {"tenacity"},
     "stores/file.py": {"filelock"},
-    "stores/_private_files.py": {"sqlalchemy"},
     "stores/sql.py": {"sqlalchemy"},
     "stores/_sql_engine.py": {"sqlalchemy"},
     "stores/redis.py": {"redis"},

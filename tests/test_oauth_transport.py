@@ -353,7 +353,7 @@ def test_an_async_flow_needs_an_event_loop() -> None:
 def test_threads_may_share_a_flow() -> None:
     """Sixteen threads that start together send sixteen requests, and each gets its token."""
     count = 16
-    start = threading.Barrier(count)
+    start = threading.Barrier(count, timeout=60)
 
     def refresh(number: int) -> Token:
         start.wait(20)
@@ -396,7 +396,7 @@ def test_tasks_may_share_a_flow(kind: str) -> None:
 
 def test_event_loops_in_two_threads_may_share_a_flow() -> None:
     """Each loop has connections of its own, at the same time."""
-    both = threading.Barrier(2)
+    both = threading.Barrier(2, timeout=60)
 
     async def main() -> str:
         async with flow:

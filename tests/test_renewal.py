@@ -417,13 +417,13 @@ def _steal(account: Account, token: Token | None) -> None:
     """Save or delete as somebody else, who has got the lock meanwhile."""
     store = account.store.inner
     assert isinstance(store, MemoryTokenStore)
-    leases = store._mine.leases
-    store._mine.leases = {}
+    leases = store._held.by_account
+    store._held.by_account = {}
     if token is None:
         store.delete(ACCOUNT)
     else:
         store.save(ACCOUNT, token)
-    store._mine.leases = leases
+    store._held.by_account = leases
 
 
 # --- Tokens that a store did not take are kept for it, and give way to what others have saved ---

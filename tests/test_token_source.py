@@ -262,7 +262,7 @@ def future() -> Iterator[Future[int]]:
     guard.start()
     yield future
     guard.cancel()
-    guard.join()
+    guard.join(20)
 
 
 def _land(future: Future[int]) -> threading.Thread:
@@ -293,7 +293,7 @@ def test_done_by_a_thread(loop: str, future: Future[int]) -> None:
                 group.start_soon(wait_until_done, failed)
                 await anyio.lowlevel.checkpoint()
                 threading.Thread(target=failed.set_exception, args=(OSError(),)).start()
-                _land(future).join()
+                _land(future).join(20)
 
     run(loop, main)
     assert future.result() == 1
@@ -318,7 +318,7 @@ def test_many_wait_without_a_thread(loop: str, future: Future[int]) -> None:
                     await anyio.lowlevel.checkpoint()
                 assert threading.active_count() <= before  # an idle one of an earlier test may end
                 assert woken == 0
-                _land(future).join()
+                _land(future).join(20)
 
     run(loop, main)
     assert woken == MANY
@@ -333,7 +333,7 @@ def test_cancelling_leaves_the_future_alone(loop: str, future: Future[int]) -> N
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         assert not future.cancelled()
-        _land(future).join()
+        _land(future).join(20)
         with anyio.fail_after(PATIENCE_SECONDS):
             await wait_until_done(future)
 
@@ -361,7 +361,7 @@ def test_loop_that_has_ended(
 
 def test_loops_of_two_kinds(future: Future[int]) -> None:
     """Tasks in loops of both kinds wait for one future."""
-    started = threading.Barrier(3)
+    started = threading.Barrier(3, timeout=60)
 
     async def main() -> None:
         with anyio.fail_after(PATIENCE_SECONDS):

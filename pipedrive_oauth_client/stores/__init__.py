@@ -1,9 +1,9 @@
-"""Places to keep tokens in, and what such a place has to do.
+"""Token stores, and the protocol of a store of your own.
 
 `MemoryTokenStore` is for one process, `FileTokenStore` for one machine, `SQLTokenStore` and
-`RedisTokenStore` for any number of them. `EncryptedTokenStore` is put around any of them. All but
-the first need an extra, which is imported when the store is first asked for. `TokenStore` says what
-a store of your own has to do, and `stores.conformance` has the tests for it.
+`RedisTokenStore` for any number of them. `EncryptedTokenStore` wraps any of them. All but the first
+need an extra, which is imported when the store is first used. `TokenStore` says what a store of
+your own has to do, and `stores.conformance` has the tests for it.
 """
 
 from importlib.util import find_spec
@@ -33,7 +33,7 @@ __all__ = [
     "checked_account",
 ]
 
-# What is imported when it is first asked for.
+# The names of each module, which is imported at their first use.
 _NAMES = {
     "encrypted": ["EncryptedTokenStore"],
     "file": ["FileTokenStore"],
@@ -43,7 +43,7 @@ _NAMES = {
     "redis": ["RedisTokenStore"],
     "sql": ["SQLTokenStore"],
 }
-# For what needs an extra, the package that has to be there and the extra that brings it.
+# The package that a store needs, and the extra that installs it.
 _EXTRAS = {
     "EncryptedTokenStore": ("cryptography", "encryption"),
     "FileTokenStore": ("filelock", "file"),
@@ -63,6 +63,6 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    # Whoever asks for all names, to look at each, is not told of those that would be refused.
+    # Without the names that would raise, for programs that look at every attribute.
     missing = {name for name, (package, _) in _EXTRAS.items() if not find_spec(package)}
     return sorted(set(__all__) - missing)

@@ -1,10 +1,16 @@
-"""Engines for the token store: made from a URL, checked, and good in forked processes."""
+"""Engines for `SQLTokenStore` that are checked and survive a fork, and what to say of their errors.
+
+What an app sees of a database's error may repeat no token: SQLAlchemy appends the parameters, some
+drivers the statement with the parameters in it, and databases the row that they reject.
+"""
 
 from __future__ import annotations
 
 import os
 import weakref
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine import URL
@@ -12,261 +18,91 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, StaticPool
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.stores._private_files import file_of
 
 __all__ = [
     "BACKEND_ERRORS",
+    "MAX_FAILURES",
+    "advice_for",
     "checked_engine",
-    "engine_of",
-    "is_passing",
-    "may_be_race",
-    "shown",
-    "tidy",
-    "what_to_do",
+    "display_url",
+    "make_engine",
+    "reason_to_repeat",
+    "redact",
+    "sqlite_path",
 ]
 
-BACKEND_ERRORS: Final = (exc.SQLAlchemyError, OSError, RuntimeError, UnicodeError)
-"""What comes out of a database: SQLAlchemy's errors, and what a driver raises past it."""
+_DATABASES: Final = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
 
-# Two transactions were in each other's way, and the database has undone this one.
-_COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
-_MOST_COLLISIONS: Final = 20
-_MOST_RACES: Final = 6
-
-_POSTGRESQL_READABLE: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
-_POSTGRESQL_READABLE_CODES: Final = ("42501", "42703", "42P01")
-# Codes of PostgreSQL and MySQL, what SQLite says, and what to do.
-_ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
-    (
-        frozenset({"42P01", 1146}),
-        ("no such table",),
-        (
-            "The database has no table {table}. Make it with your migrations, or let a new store"
-            " make it: create_table=True."
-        ),
-    ),
-    (
-        frozenset({"42703", 1054}),
-        ("no column named", "no such column"),
-        (
-            "The table {table} lacks a column. Compare it with the one that stores.sql.token_table"
-            " describes."
-        ),
-    ),
-    (
-        frozenset({"42501", 1044, 1045, 1142, 1143}),
-        (),
-        "The database refuses the user. Check the password and the user's rights.",
-    ),
-    (
-        _COLLISIONS | {"55P03", "57014", 1205},
-        ("database is locked",),
-        "The database was too busy for a step of the token store. Try again.",
-    ),
-    (
-        frozenset({"25006", 1290, 1792, 1836}),
-        ("readonly database",),
-        "The database can't be written to. Give the store one that can.",
-    ),
-    (
-        frozenset({"53100", 1021, 1114}),
-        ("disk is full",),
-        "The database has no room left. Make room, then try again.",
-    ),
-)
-_MYSQL_READABLE: Final = frozenset(
-    {1020, 1021, 1030, 1036, 1040, 1041, 1044, 1045, 1049, 1053, 1054, 1114, 1129, 1130, 1142}
-    | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
-)
-
-
-def is_passing(error: BaseException, tries: int) -> bool:
-    """Tell whether a step that failed may be done again; twice is the same as once.
-
-    Args:
-        error: The error.
-        tries: How often the step has failed.
-
-    Returns:
-        Whether the connection was lost for the first time, or another transaction was in the way.
-    """
-    if not isinstance(error, exc.DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return tries < 2
-    return _is_collision(error) and tries < _MOST_COLLISIONS
-
-
-def may_be_race(error: BaseException, tries: int) -> bool:
-    """Tell whether making the table failed since somebody else did so at the same time.
-
-    Args:
-        error: The error.
-        tries: How often it has failed.
-
-    Returns:
-        Whether to look again whether it is there.
-    """
-    if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
-        # SQLite has waited already.
-        return tries < (2 if "is locked" in str(error.orig) else _MOST_RACES)
-    return is_passing(error, tries)
-
-
-def tidy(error: BaseException) -> BaseException:
-    """Take out of an error what it may repeat of a token.
-
-    SQLAlchemy appends the parameters, some drivers the statement with the parameters in it, and
-    databases the row that they refuse. What says why there is no connection is left as it is.
-
-    Args:
-        error: The error, which is changed.
-
-    Returns:
-        The same error.
-    """
-    if not isinstance(error, exc.StatementError):
-        return error
-    error.params = None
-    error.hide_parameters = True
-    if error.orig is None:
-        return error
-    text = _readable(error.orig, error.statement)
-    told = type(error.orig)
-    # A new one: the old one has the answer of the server as well as the text.
-    error.orig = _bare(told, text)
-    error.args = (f"({told.__module__}.{told.__name__}) {text}",)
-    error.__cause__, error.__context__ = error.orig, None
-    return error
-
-
-def what_to_do(error: BaseException, table: str) -> str:
-    """Say what has happened, and what can be done.
-
-    Args:
-        error: The error.
-        table: The name of the table.
-
-    Returns:
-        Sentences that repeat nothing of the error.
-    """
-    orig = getattr(error, "orig", None)
-    code, text = _code(orig), str(orig)
-    for codes, words, advice in _ADVICE:
-        if code in codes or any(word in text for word in words):
-            return advice.format(table=table)
-    if _is_unreachable(error):
-        return (
-            "The token store can't reach its database. Make sure that it runs, and that its"
-            " address, user and password are right; then try again."
-        )
-    return "The database failed in a step of the token store; the cause says why."
-
-
-def _is_collision(error: BaseException) -> bool:
-    return isinstance(error, exc.DBAPIError) and _code(error.orig) in _COLLISIONS
-
-
-def _is_unreachable(error: BaseException) -> bool:
-    if isinstance(error, exc.DBAPIError):
-        return error.connection_invalidated or error.statement is None
-    return isinstance(error, exc.TimeoutError | OSError)
-
-
-def _bare(kind: type[BaseException], text: str) -> BaseException:
-    try:
-        return kind(text)
-    except Exception:  # noqa: BLE001 - a driver's error may want anything
-        return RuntimeError(text)
-
-
-def _code(error: BaseException | None) -> str | int | None:
-    # MySQL's number, which says more than its SQLSTATE, or PostgreSQL's SQLSTATE.
-    if error is None:
-        return None
-    if error.args and isinstance(error.args[0], int):
-        return error.args[0]
-    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    return code
-
-
-def _readable(error: BaseException, statement: str | None) -> str:
-    text, code = str(error), _code(error)
-    hidden = "its text is hidden, since it may repeat what is stored"
-    if type(error).__module__.startswith("sqlite3"):
-        return hidden if "with text" in text else text
-    if isinstance(code, int):
-        return text if code in _MYSQL_READABLE or code >= 2000 else f"error {code}; {hidden}"
-    if code is None:
-        # Of the driver itself: it got no connection, or has lost it.
-        of_connection = type(error).__name__ in {"OperationalError", "InterfaceError"}
-        return text if of_connection or statement is None else hidden
-    if code.startswith(_POSTGRESQL_READABLE) or code in _POSTGRESQL_READABLE_CODES:
-        return getattr(getattr(error, "diag", None), "message_primary", None) or f"error {code}"
-    return f"error {code}; {hidden}"
-
-
-_KINDS: Final = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
-
-# What is set unless the URL sets it. A server that is gone without a word is noticed in time.
-_LIBPQ: Final = {
+# Used unless the URL sets them. A server that is gone without a word is noticed in time.
+_LIBPQ_SETTINGS: Final = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-_MYSQL: Final = {
+_MYSQL_SETTINGS: Final = {
     "connect_timeout": 10,
     "read_timeout": 30,
     "write_timeout": 30,
     "init_command": "SET SESSION innodb_lock_wait_timeout = 15",
 }
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {
-    "psycopg": _LIBPQ,
-    "psycopg2": _LIBPQ,
-    "pymysql": _MYSQL,
-    "mysqldb": _MYSQL,
+    # A prepared statement belongs to a session, and a connection pooler hands the next transaction
+    # to another one.
+    "psycopg": {**_LIBPQ_SETTINGS, "prepare_threshold": None},
+    "psycopg2": _LIBPQ_SETTINGS,
+    "pymysql": _MYSQL_SETTINGS,
+    "mysqldb": _MYSQL_SETTINGS,
     "pysqlite": {"timeout": 20.0},
 }
-# For one transaction, since a connection pooler gives the next one to somebody else. A program that
-# is stopped between two statements keeps the row for the last of these times.
+# Parameters of a URL that neither SQLAlchemy nor the driver converts from text, with their types.
+_PARAMETER_TYPES: Final[dict[str, dict[str, type]]] = {
+    "psycopg": {"prepare_threshold": int},
+    "pymysql": {
+        "binary_prefix": bool,
+        "max_allowed_packet": int,
+        "ssl_disabled": bool,
+        "ssl_verify_identity": bool,
+    },
+}
+# Parameters that are the store's or SQLAlchemy's own, or can't be written as text.
+_REJECTED_PARAMETERS: Final[dict[str, frozenset[str]]] = {
+    "psycopg": frozenset({"autocommit", "context", "cursor_factory", "row_factory"}),
+    "psycopg2": frozenset({"async", "async_", "connection_factory", "cursor_factory"}),
+    "pymysql": frozenset(
+        {"auth_plugin_map", "autocommit", "conv", "cursorclass", "defer_connect", "named_pipe"}
+    ),
+    "mysqldb": frozenset({"autocommit", "conv", "cursorclass"}),
+}
+_BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+# For one transaction, since a connection pooler hands the session to another program after it. A
+# program that is stopped between two statements holds the row for the last of these times.
 _POSTGRESQL_LIMITS: Final = (
     "SELECT set_config('lock_timeout', '15s', true), set_config('statement_timeout', '25s', true),"
     " set_config('idle_in_transaction_session_timeout', '5s', true)"
 )
 
-# Used by this process; a child that is forked must not go on with its connections.
-_ENGINES: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
 
-
-def engine_of(url: str | URL) -> Engine:
-    """Make an engine for the token store alone.
-
-    Args:
-        url: The address of the database, as SQLAlchemy writes it.
-
-    Returns:
-        The engine, which has no connection yet.
-
-    Raises:
-        ConfigurationError: The address can't be right, or its driver is not there or not for
-            this store.
-    """
-    parsed = _parsed(url)
-    kind, driver = _dialect(parsed)
-    if kind == "sqlite":
-        file_of(parsed)
+def make_engine(url: str | URL) -> Engine:
+    """Make an engine for the token store alone; it has no connection yet."""
+    parsed = _parsed_url(url)
+    database, driver = _dialect_of(parsed)
+    if database == "sqlite":
+        sqlite_path(parsed)
     settings = {
         name: value for name, value in _SETTINGS.get(driver, {}).items() if name not in parsed.query
     }
-    more: dict[str, Any] = {"poolclass": NullPool} if kind == "sqlite" else {"pool_pre_ping": True}
-    if kind in ("mysql", "mariadb"):
-        # Each statement by itself: a program that is stopped between two of them keeps no row. In
+    settings.update(_converted_parameters(parsed, driver))
+    options: dict[str, Any] = (
+        {"poolclass": NullPool} if database == "sqlite" else {"pool_pre_ping": True}
+    )
+    if database in ("mysql", "mariadb"):
+        # Each statement by itself: a program that is stopped between two of them holds no row. In
         # PostgreSQL the server ends the transaction of such a program.
-        more["isolation_level"] = "AUTOCOMMIT"
+        options["isolation_level"] = "AUTOCOMMIT"
     try:
-        engine = create_engine(parsed, connect_args=settings, hide_parameters=True, **more)
+        engine = create_engine(parsed, connect_args=settings, hide_parameters=True, **options)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The driver {error.name} is not installed. Install it, or name another one in the"
@@ -275,10 +111,10 @@ def engine_of(url: str | URL) -> Engine:
     except (exc.ArgumentError, TypeError, ValueError) as error:
         problem = type(error).__name__  # its text may repeat the URL
     else:
-        if kind == "postgresql":
-            event.listen(engine, "begin", _limit)
-        if kind == "sqlite":
-            event.listen(engine, "connect", _overwrite_what_is_deleted)
+        if database == "postgresql":
+            event.listen(engine, "begin", _set_limits)
+        if database == "sqlite":
+            event.listen(engine, "connect", _overwrite_deleted_content)
         return checked_engine(engine)
     raise ConfigurationError(
         f"url has a parameter that the driver or SQLAlchemy can't use ({problem})."
@@ -286,25 +122,14 @@ def engine_of(url: str | URL) -> Engine:
 
 
 def checked_engine(engine: Engine) -> Engine:
-    """Check an engine.
-
-    Args:
-        engine: The engine of the app, or one that `engine_of` made.
-
-    Returns:
-        The engine with the same connections, that shows no parameters in logs and errors.
-
-    Raises:
-        ConfigurationError: It is for another kind of database, for one in memory, or shares one
-            connection between threads.
-    """
+    """Check an engine; return one with the same connections that hides parameters in its logs."""
     _check_dialect(engine.dialect)
     if engine.dialect.name == "sqlite":
-        file_of(engine.url)
+        sqlite_path(engine.url)
     if isinstance(engine.pool, StaticPool | SingletonThreadPool | AssertionPool):
         raise ConfigurationError(
             f"The token store can't use an engine with a {type(engine.pool).__name__}: its threads"
-            " would share a connection. Give one with a QueuePool or a NullPool, or a URL."
+            " would share a connection. Pass one with a QueuePool or a NullPool, or a URL."
         )
     _ENGINES.add(engine)
     view = engine.execution_options()
@@ -312,25 +137,67 @@ def checked_engine(engine: Engine) -> Engine:
     return view
 
 
-def shown(url: URL) -> str:
-    """Give what can be shown of an address: no user, no password, no parameters."""
+def sqlite_path(url: URL) -> Path:
+    """Return the file that the URL of an SQLite database names."""
+    name = url.database or ""
+    mode = url.query.get("mode")
+    is_uri = name.startswith("file:")
+    if is_uri:
+        parts = urlsplit(name)
+        name, inner = unquote(parts.path), parse_qs(parts.query).get("mode", [])
+        mode = inner[-1] if inner else mode
+    if name in {"", ":memory:"} or mode == "memory":
+        raise ConfigurationError(
+            "The database is in the memory of one connection, so that threads could not share it."
+            " Name a file (sqlite:////folder/tokens.db), or use MemoryTokenStore."
+        )
+    # Like SQLAlchemy, which leaves a URI to SQLite, and that resolves it at each connection.
+    return Path(name) if is_uri else Path(name).absolute()
+
+
+def display_url(url: URL) -> str:
+    """Return what may be shown of a URL: no user, no password, no parameters."""
     host = url.host or ""
     port = "" if url.port is None else f":{url.port}"
     return f"{url.drivername}://{host}{port}/{url.database or ''}"
 
 
-def _parsed(url: str | URL) -> URL:
+def _parsed_url(url: str | URL) -> URL:
     try:
         return make_url(url)
     except (exc.ArgumentError, ValueError):
-        pass  # whose text may repeat the URL with its password
+        pass  # its text may repeat the URL with its password
     raise ConfigurationError(
-        "url is no address of a database, such as postgresql+psycopg://user:password@host/name or"
-        " sqlite:////folder/tokens.db."
+        "url is not the address of a database, such as"
+        " postgresql+psycopg://user:password@host/name or sqlite:////folder/tokens.db."
     )
 
 
-def _dialect(url: URL) -> tuple[str, str]:
+def _converted_parameters(url: URL, driver: str) -> dict[str, int | None]:
+    types, rejected = _PARAMETER_TYPES.get(driver, {}), _REJECTED_PARAMETERS.get(driver, ())
+    converted: dict[str, int | None] = {}
+    for name, value in url.query.items():
+        if name in rejected:
+            raise ConfigurationError(
+                f"The URL of the token store can't set {name} of the driver {driver}. Remove it, or"
+                " pass an engine of yours."
+            )
+        if name not in types:
+            continue
+        text = value.lower() if isinstance(value, str) else ""
+        if types[name] is bool and text in _BOOLEANS:
+            converted[name] = _BOOLEANS[text]
+        elif types[name] is int and text.isascii() and text.isdigit():
+            converted[name] = int(text)
+        elif name == "prepare_threshold" and text == "none":
+            converted[name] = None
+        else:
+            kind = "true or false" if types[name] is bool else "a whole number"
+            raise ConfigurationError(f"The parameter {name} of the URL must be {kind}.")
+    return converted
+
+
+def _dialect_of(url: URL) -> tuple[str, str]:
     try:
         dialect = url.get_dialect()
     except exc.NoSuchModuleError:
@@ -354,19 +221,22 @@ def _check_dialect(dialect: Dialect | type[Dialect]) -> None:
             f"The token store is synchronous and can't use the driver {dialect.driver}. Name"
             " another one, for example postgresql+psycopg:// or mysql+pymysql://."
         )
-    if dialect.name not in _KINDS:
+    if dialect.name not in _DATABASES:
         raise ConfigurationError(
             f"The token store can't use {dialect.name}: it is for SQLite, PostgreSQL, MariaDB and"
             " MySQL."
         )
 
 
-def _limit(connection: Connection) -> None:
+def _set_limits(connection: Connection) -> None:
     connection.exec_driver_sql(_POSTGRESQL_LIMITS)
 
 
-def _overwrite_what_is_deleted(connection: Any, _record: object) -> None:
+def _overwrite_deleted_content(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA secure_delete = ON").close()
+
+
+_ENGINES: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
 
 
 def _leave_connections_to_the_parent() -> None:
@@ -376,3 +246,195 @@ def _leave_connections_to_the_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_connections_to_the_parent)
+
+
+BACKEND_ERRORS: Final = (
+    *(exc.SQLAlchemyError, OSError, RuntimeError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What comes out of a database: SQLAlchemy's errors, and those that a driver raises past it."""
+
+# Two transactions collided, and the database has rolled this one back.
+_COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
+# The server does not accept writes: after a failover, the previous primary.
+_READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
+# How often a step may fail for a reason before its error is raised. A connection that replaces a
+# lost one, or one to a server that is read-only, may lead to another server.
+MAX_FAILURES: Final = {
+    "connection lost": 2,
+    "read-only": 2,
+    "collision": 20,
+    "race": 6,
+    "SQLite race": 2,
+}
+
+# Errors whose text is the database's own and repeats no content.
+_READABLE_CLASSES: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
+_READABLE_POSTGRESQL_CODES: Final = ("42501", "42703", "42P01")
+_READABLE_MYSQL_CODES: Final = frozenset(
+    {1020, 1021, 1030, 1036, 1040, 1041, 1044, 1045, 1049, 1053, 1054, 1114, 1129, 1130, 1142}
+    | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
+)
+_HIDDEN: Final = "its text is hidden, since it may repeat stored content"
+# Codes of PostgreSQL and MySQL, words where there is no code, and what to do.
+_ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
+    (
+        frozenset({"42P01", 1146}),
+        ("no such table",),
+        (
+            "The database has no table {table}. Create it with your migrations, or let a new store"
+            " create it: create_table=True."
+        ),
+    ),
+    (
+        frozenset({"42703", 1054}),
+        ("no column named", "no such column"),
+        (
+            "The table {table} lacks a column. Compare it with the table that"
+            " stores.sql.token_table describes."
+        ),
+    ),
+    (
+        frozenset({"08P01", "26000", "42P05"}),
+        (),
+        (
+            "A connection pooler in front of the database {place} hands transactions to different"
+            " sessions, and the driver uses prepared statements. Pass a URL, which turns them off,"
+            " or turn them off in your engine (psycopg: prepare_threshold=None)."
+        ),
+    ),
+    (
+        frozenset({"3D000", 1049}),
+        ("no such database",),
+        "The database {place} does not exist. Create it, or correct its name in the address.",
+    ),
+    (
+        frozenset({"53300", 1040, 1203, 1226}),
+        ("no more connections allowed", "sorry, too many clients already"),
+        "The database {place} has no connection left. Allow more, or try again.",
+    ),
+    (
+        frozenset({"57P01", "57P02", "57P03", 1053}),
+        ("the database system is ", "query_wait_timeout", "server_login_retry"),
+        "The database {place} is starting or shutting down. Try again in a while.",
+    ),
+    (
+        frozenset({"28000", "28P01", "42501", 1044, 1045, 1142, 1143}),
+        ("password authentication failed", "SASL authentication failed"),
+        "The database {place} rejected the user. Check the password and the user's rights.",
+    ),
+    (
+        _COLLISIONS | {"55P03", "57014", 1205},
+        ("database is locked",),
+        "The database was too busy for a step of the token store. Try again.",
+    ),
+    (
+        _READ_ONLY,
+        (),
+        (
+            "The database {place} is read-only, as after a failover. Make sure that the address"
+            " leads to the primary, and that the user may write; then try again."
+        ),
+    ),
+    (
+        frozenset(),
+        ("readonly database",),
+        "The database {place} is read-only. Give the store one that can be written to.",
+    ),
+    (
+        frozenset({"53100", 1021, 1114}),
+        ("disk is full",),
+        "The database {place} has no room left. Make room, then try again.",
+    ),
+)
+
+
+def reason_to_repeat(error: BaseException, *, creates_table: bool = False) -> str | None:
+    """Return why to repeat a step that has failed, a key of `MAX_FAILURES`; None if not."""
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    if error.connection_invalidated:
+        return "connection lost"
+    code = _code_of(error.orig)
+    if code in _READ_ONLY:
+        return "read-only"
+    if creates_table and error.statement:
+        # Another process may be creating it as well. SQLite has waited already.
+        return "SQLite race" if "is locked" in str(error.orig) else "race"
+    return "collision" if code in _COLLISIONS else None
+
+
+def redact(error: BaseException) -> BaseException:
+    """Remove from an error what may repeat a token; why there is no connection stays."""
+    if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
+        # Of a driver, which may name the value that it fails on.
+        if not isinstance(error, UnicodeError):
+            error.args = (_HIDDEN,)
+        return error
+    if not isinstance(error, exc.StatementError):
+        return error
+    error.params = None
+    error.hide_parameters = True
+    if error.orig is None:
+        return error
+    text = _readable_text(error.orig, error.statement)
+    kind = type(error.orig)
+    # A new one: the old one has the response of the server as well as the text.
+    error.orig = _bare(kind, text)
+    error.args = (f"({kind.__module__}.{kind.__name__}) {text}",)
+    error.__cause__, error.__context__ = error.orig, None
+    return error
+
+
+def advice_for(error: BaseException, *, table: str, place: str) -> str:
+    """Return what happened and what to do, without repeating the error's own text."""
+    orig = getattr(error, "orig", None)
+    code, text = _code_of(orig), str(orig)
+    for codes, words, advice in _ADVICE:
+        if code in codes or any(word in text for word in words):
+            return advice.format(table=table, place=place)
+    if _is_unreachable(error):
+        return (
+            f"The token store can't reach the database {place}. Make sure that it runs, and that"
+            " host, port, user and password are right; then try again."
+        )
+    return f"The database {place} failed in a step of the token store; the cause says why."
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated or error.statement is None
+    return isinstance(error, exc.TimeoutError | OSError)
+
+
+def _code_of(error: BaseException | None) -> str | int | None:
+    # MySQL's number, which says more than its SQLSTATE, or PostgreSQL's SQLSTATE.
+    if error is None:
+        return None
+    if error.args and isinstance(error.args[0], int):
+        return error.args[0]
+    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code
+
+
+def _readable_text(error: BaseException, statement: str | None) -> str:
+    text, code = str(error), _code_of(error)
+    if type(error).__module__.startswith("sqlite3"):
+        return _HIDDEN if "with text" in text else text
+    if isinstance(code, int):
+        is_readable = code in _READABLE_MYSQL_CODES or code >= 2000
+        return text if is_readable else f"error {code}; {_HIDDEN}"
+    if code is None:
+        # An error of the driver itself: it got no connection, or has lost it.
+        of_connection = type(error).__name__ in {"OperationalError", "InterfaceError"}
+        return text if of_connection or statement is None else _HIDDEN
+    if code.startswith(_READABLE_CLASSES) or code in _READABLE_POSTGRESQL_CODES:
+        return getattr(getattr(error, "diag", None), "message_primary", None) or f"error {code}"
+    return f"error {code}; {_HIDDEN}"
+
+
+def _bare(kind: type[BaseException], text: str) -> BaseException:
+    try:
+        return kind(text)
+    except Exception:  # noqa: BLE001 - a driver's error may require any arguments
+        return RuntimeError(text)

@@ -1,4 +1,4 @@
-"""Tests that every store has to pass; a store of your own, too.
+"""Tests that every store has to pass, including a store of your own.
 
     from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
 
@@ -7,8 +7,8 @@
         def open_store(self, tmp_path):
             return lambda **settings: MyStore(tmp_path / "tokens", **settings)
 
-`open_store` gives another handle on the same place at each call, as another process would have it.
-Only `LeaseConformance` passes settings: `lease` and `wait`, as timedeltas. pytest is needed.
+`open_store` returns another handle on the same tokens at each call, as another process would have.
+Only `LeaseConformance` passes settings: `lease` and `wait`, as timedeltas. It needs pytest.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from pipedrive_oauth_client.tokens import Token
 __all__ = ["NAMES", "NO_NAMES", "START", "LeaseConformance", "TokenStoreConformance", "a_token"]
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_SHORT: Final = timedelta(milliseconds=100)
+_LONG: Final = timedelta(seconds=30)
 
-# Pairs that a file system, a database or a URL takes for the same, or for something else.
+# Names that a file system, a database or a URL may confuse with each other or misread.
 NAMES: Final = (
     *("acme", "Acme", "acme:1", "acme/1", "acme\\1", "../acme", ".", "..", "acme.", "acme.json"),
     *("caf\u00e9", "cafe\u0301", "stra\u00dfe", "strasse", "%61cme", "a%", "a_", "a*", "'; --"),
@@ -39,7 +41,7 @@ NO_NAMES: Final = ("", " acme", "acme ", "ac\nme", "ac\0me", "x" * 201, "\ud800"
 
 
 def a_token(number: int = 0, **changes: Any) -> Token:
-    """Make a token of a number, with changes."""
+    """Return a token with a number in it, with changes."""
     given: dict[str, Any] = {
         "access_token": f"v1u:access-{number}",
         "refresh_token": f"1:1:refresh-{number}",
@@ -50,18 +52,20 @@ def a_token(number: int = 0, **changes: Any) -> Token:
     return Token(**{**given, **changes})
 
 
-class TokenStoreConformance:
-    """What holds for every store."""
-
+class _Conformance:
     @pytest.fixture
     def open_store(self) -> Callable[..., TokenStore]:
-        """Give a function that opens the place under test once more."""
+        """Return a function that opens one more handle on the store under test."""
         raise NotImplementedError("Define the fixture open_store in your class.")
 
     @pytest.fixture
     def store(self, open_store: Callable[..., TokenStore]) -> TokenStore:
-        """Give one handle."""
+        """Return one handle."""
         return open_store()
+
+
+class TokenStoreConformance(_Conformance):
+    """What every store has to do."""
 
     def test_it_is_a_token_store(self, store: TokenStore) -> None:
         """It has the methods of the protocol."""
@@ -69,7 +73,7 @@ class TokenStoreConformance:
 
     def test_unknown_account_has_no_token(self, store: TokenStore) -> None:
         """An account that was never saved has no token and is not listed."""
-        assert store.load("nobody") is None
+        assert store.load("unknown") is None
         assert list(store.accounts()) == []
 
     @pytest.mark.parametrize(
@@ -88,19 +92,19 @@ class TokenStoreConformance:
     def test_token_comes_back_as_it_was(
         self, open_store: Callable[..., TokenStore], token: Token
     ) -> None:
-        """What is saved is what another handle loads."""
+        """What one handle saves, another one loads."""
         open_store().save("acme", token)
         assert open_store().load("acme") == token
 
     def test_save_replaces(self, store: TokenStore) -> None:
-        """The last token that was saved counts, and the account is listed once."""
+        """The last saved token counts, and the account is listed once."""
         store.save("acme", a_token(1))
         store.save("acme", a_token(2))
         assert store.load("acme") == a_token(2)
         assert list(store.accounts()) == ["acme"]
 
-    def test_accounts_are_told_apart(self, open_store: Callable[..., TokenStore]) -> None:
-        """Names that are nearly the same have tokens of their own, and come back as they were."""
+    def test_accounts_are_distinguished(self, open_store: Callable[..., TokenStore]) -> None:
+        """Names that are nearly the same have tokens of their own, and are listed unchanged."""
         store = open_store()
         for number, name in enumerate(NAMES):
             store.save(name, a_token(number))
@@ -108,8 +112,8 @@ class TokenStoreConformance:
         assert [other.load(name) for name in NAMES] == [a_token(n) for n in range(len(NAMES))]
         assert sorted(other.accounts()) == sorted(NAMES)
 
-    def test_delete_forgets(self, store: TokenStore) -> None:
-        """A deleted token is gone, the others stay, and deleting again does no harm."""
+    def test_delete(self, store: TokenStore) -> None:
+        """A deleted token is gone, the others stay, and it can be deleted again."""
         store.save("acme", a_token(1))
         store.save("umbrella", a_token(2))
         for _ in range(2):
@@ -120,21 +124,21 @@ class TokenStoreConformance:
         assert store.load("acme") == a_token(3)
 
     def test_every_account_is_listed_once(self, store: TokenStore) -> None:
-        """However many there are, each comes once."""
+        """Each account is listed once, however many there are."""
         names = [f"account {number}" for number in range(230)]
         for name in names:
             store.save(name, a_token())
         assert sorted(store.accounts()) == sorted(names)
 
     def test_lock_leaves_nothing(self, store: TokenStore) -> None:
-        """Locking an account that has no token makes none, and can be done again."""
+        """Locking an account without a token creates none, and works again."""
         for _ in range(2):
             with store.lock("acme"):
                 assert store.load("acme") is None
         assert list(store.accounts()) == []
 
     def test_work_under_the_lock(self, store: TokenStore) -> None:
-        """Under the lock a token is loaded, saved and deleted as without."""
+        """Under the lock a token is loaded, saved and deleted as without it."""
         store.save("acme", a_token(1))
         with store.lock("acme"):
             assert store.load("acme") == a_token(1)
@@ -146,20 +150,20 @@ class TokenStoreConformance:
             store.save("acme", a_token(4))
         assert store.load("acme") == a_token(4)
 
-    def test_lock_is_let_go_after_an_error(self, store: TokenStore) -> None:
-        """An error inside of the block comes out, and the lock is free."""
+    def test_lock_is_released_after_an_error(self, store: TokenStore) -> None:
+        """An error inside the block is raised, and the lock is free."""
         with pytest.raises(ZeroDivisionError), store.lock("acme"):
             raise ZeroDivisionError
         with store.lock("acme"):
             store.save("acme", a_token())
 
-    def test_locks_of_two_accounts_are_two(self, open_store: Callable[..., TokenStore]) -> None:
-        """Whoever has one account's lock does not keep others from another's."""
+    def test_accounts_have_separate_locks(self, open_store: Callable[..., TokenStore]) -> None:
+        """The lock of one account does not block another account's."""
         with open_store().lock("acme"), open_store().lock("umbrella"):
             pass
 
-    def test_nothing_is_lost_between_callers(self, open_store: Callable[..., TokenStore]) -> None:
-        """Several callers that load, change and save under the lock lose no change."""
+    def test_no_change_is_lost_between_callers(self, open_store: Callable[..., TokenStore]) -> None:
+        """Callers that load, change and save under the lock lose no change."""
         callers, rounds = 4, 6
 
         def change(store: TokenStore) -> None:
@@ -179,7 +183,7 @@ class TokenStoreConformance:
         assert after.expires_at - START == timedelta(seconds=callers * rounds)
 
     def test_lock_has_one_holder(self, open_store: Callable[..., TokenStore]) -> None:
-        """Never do two callers hold the lock of one account."""
+        """Two callers never hold the lock of one account at the same time."""
         inside: list[int] = []
         most: list[int] = []
 
@@ -187,7 +191,7 @@ class TokenStoreConformance:
             for _ in range(6):
                 with store.lock("acme"):
                     inside.append(number)
-                    store.load("acme")  # time for somebody else to come in
+                    store.load("acme")  # time for another caller to come in
                     most.append(len(inside))
                     inside.remove(number)
 
@@ -197,8 +201,8 @@ class TokenStoreConformance:
         assert set(most) == {1}
         assert len(most) == 24
 
-    def test_held_lock_keeps_others_out(self, open_store: Callable[..., TokenStore]) -> None:
-        """Whoever asks for a lock that somebody else has gets it when that one lets go."""
+    def test_held_lock_blocks_others(self, open_store: Callable[..., TokenStore]) -> None:
+        """A caller that waits for a held lock gets it when the holder releases it."""
         came_in = threading.Event()
 
         def come_in() -> None:
@@ -208,7 +212,7 @@ class TokenStoreConformance:
         with ThreadPoolExecutor(1) as threads:
             with open_store().lock("acme"):
                 done = threads.submit(come_in)
-                assert not came_in.wait(0.5)
+                assert not came_in.wait(0.25)
             done.result()
         assert came_in.is_set()
 
@@ -219,53 +223,39 @@ class TokenStoreConformance:
         assert "refresh-7" not in repr(store)
 
 
-SHORT: Final = timedelta(milliseconds=250)
-LONG: Final = timedelta(seconds=30)
+class LeaseConformance(_Conformance):
+    """What a store has to do whose locks expire by themselves."""
 
-
-class LeaseConformance:
-    """What holds for a store whose locks end by themselves."""
-
-    @pytest.fixture
-    def open_store(self) -> Callable[..., TokenStore]:
-        """Give a function that opens the place under test once more."""
-        raise NotImplementedError("Define the fixture open_store in your class.")
-
-    @pytest.fixture
-    def store(self, open_store: Callable[..., TokenStore]) -> TokenStore:
-        """Give one handle."""
-        return open_store()
-
-    def test_waiting_has_an_end(self, open_store: Callable[..., TokenStore]) -> None:
-        """Whoever waits for longer than `wait` gets an error, and the holder keeps the lock."""
-        holder = open_store(lease=LONG)
+    def test_wait_is_bounded(self, open_store: Callable[..., TokenStore]) -> None:
+        """A caller that has waited for `wait` gets an error, and the holder keeps the lock."""
+        holder = open_store(lease=_LONG)
         with holder.lock("acme"):
-            impatient = open_store(lease=LONG, wait=SHORT)
+            impatient = open_store(lease=_LONG, wait=_SHORT)
             with pytest.raises(StoreLockTimeoutError), impatient.lock("acme"):
                 pass
             holder.save("acme", a_token())
 
-    def test_lease_ends(self, open_store: Callable[..., TokenStore]) -> None:
-        """A holder that never lets go loses the lock after its lease."""
-        dead = open_store(lease=SHORT, wait=LONG).lock("acme")
+    def test_lease_expires(self, open_store: Callable[..., TokenStore]) -> None:
+        """A holder that never releases the lock loses it after its lease."""
+        dead = open_store(lease=_SHORT, wait=_LONG).lock("acme")
         dead.__enter__()
-        with open_store(lease=LONG, wait=LONG).lock("acme"):
+        with open_store(lease=_LONG, wait=_LONG).lock("acme"):
             pass
         dead.__exit__(None, None, None)
 
-    def test_late_holder_lets_go_of_nothing(self, open_store: Callable[..., TokenStore]) -> None:
-        """A late holder's end does not end the lock of the next."""
-        late = open_store(lease=SHORT, wait=LONG).lock("acme")
+    def test_late_holder_releases_nothing(self, open_store: Callable[..., TokenStore]) -> None:
+        """A late holder that leaves its block does not release the next holder's lock."""
+        late = open_store(lease=_SHORT, wait=_LONG).lock("acme")
         late.__enter__()
-        with open_store(lease=LONG, wait=LONG).lock("acme"):
+        with open_store(lease=_LONG, wait=_LONG).lock("acme"):
             late.__exit__(None, None, None)
-            third = open_store(lease=LONG, wait=SHORT)
+            third = open_store(lease=_LONG, wait=_SHORT)
             with pytest.raises(StoreLockTimeoutError), third.lock("acme"):
                 pass
 
-    def test_late_save_is_refused(self, open_store: Callable[..., TokenStore]) -> None:
-        """What a late holder brings after the next has saved is not written."""
-        late, nxt = open_store(lease=SHORT, wait=LONG), open_store(lease=LONG, wait=LONG)
+    def test_late_save_is_rejected(self, open_store: Callable[..., TokenStore]) -> None:
+        """A late holder can't save after the next holder has saved."""
+        late, nxt = open_store(lease=_SHORT, wait=_LONG), open_store(lease=_LONG, wait=_LONG)
         late.save("acme", a_token(1))
         with late.lock("acme"):
             with nxt.lock("acme"):
@@ -274,11 +264,11 @@ class LeaseConformance:
                 late.save("acme", a_token(3))
         assert nxt.load("acme") == a_token(2)
 
-    def test_late_save_is_taken_where_nobody_else_saved(
+    def test_late_save_is_accepted_if_it_overwrites_nothing(
         self, open_store: Callable[..., TokenStore]
     ) -> None:
-        """A late holder's token is kept while the stored one is the one that it has renewed."""
-        late, nxt = open_store(lease=SHORT, wait=LONG), open_store(lease=LONG, wait=LONG)
+        """A late holder can save while the stored token is the one that it has refreshed."""
+        late, nxt = open_store(lease=_SHORT, wait=_LONG), open_store(lease=_LONG, wait=_LONG)
         late.save("acme", a_token(1))
         with late.lock("acme"):
             with nxt.lock("acme"):
@@ -287,7 +277,7 @@ class LeaseConformance:
         assert nxt.load("acme") == a_token(2)
 
     def test_save_without_the_lock_wins(self, open_store: Callable[..., TokenStore]) -> None:
-        """A person who authorizes anew during a renewal is not overwritten by it."""
+        """A token that is newly authorized during a renewal is not overwritten by it."""
         renewing, authorizing = open_store(), open_store()
         renewing.save("acme", a_token(1))
         with renewing.lock("acme"):
@@ -297,8 +287,8 @@ class LeaseConformance:
                 renewing.save("acme", a_token(3))
         assert authorizing.load("acme") == a_token(2)
 
-    def test_first_save_is_fenced_too(self, open_store: Callable[..., TokenStore]) -> None:
-        """A lock on an account without a token refuses a save after somebody else's first one."""
+    def test_first_save_is_not_overwritten(self, open_store: Callable[..., TokenStore]) -> None:
+        """Without a token to begin with, a holder can't save after another caller has."""
         slow, quick = open_store(), open_store()
         with slow.lock("acme"):
             quick.save("acme", a_token(1))
@@ -317,8 +307,8 @@ class LeaseConformance:
         assert deleting.load("acme") is None
         assert list(deleting.accounts()) == []
 
-    def test_what_was_loaded_counts(self, open_store: Callable[..., TokenStore]) -> None:
-        """A holder that has loaded somebody else's newer token may save what it makes of it."""
+    def test_loaded_token_may_be_replaced(self, open_store: Callable[..., TokenStore]) -> None:
+        """A holder that has loaded another caller's newer token may refresh and save it."""
         renewing, authorizing = open_store(), open_store()
         renewing.save("acme", a_token(1))
         with renewing.lock("acme"):
@@ -328,16 +318,16 @@ class LeaseConformance:
         assert authorizing.load("acme") == a_token(3)
 
     def test_lock_is_not_taken_twice(self, open_store: Callable[..., TokenStore]) -> None:
-        """A thread that asks for a lock that it has is told so, and keeps it."""
-        store = open_store(lease=LONG)
+        """Taking a lock that this thread holds is an error, and it keeps the lock."""
+        store = open_store(lease=_LONG)
         with store.lock("acme"):
             with pytest.raises(PipedriveOAuthError), store.lock("acme"):
                 pass
             store.save("acme", a_token())
 
     @pytest.mark.parametrize("name", NO_NAMES, ids=repr)
-    def test_bad_name_is_refused(self, store: TokenStore, name: Any) -> None:
-        """A name that no account can have is an error of this package, in whatever is asked."""
+    def test_invalid_name_is_rejected(self, store: TokenStore, name: Any) -> None:
+        """Every method raises an error of this package for a name that no account can have."""
         with pytest.raises(PipedriveOAuthError):
             store.save(name, a_token())
         with pytest.raises(PipedriveOAuthError):
@@ -348,8 +338,8 @@ class LeaseConformance:
             pass
         assert list(store.accounts()) == []
 
-    def test_what_is_no_token_is_refused(self, store: TokenStore) -> None:
-        """Saving something else is an error, and the token before is still there."""
+    def test_non_token_is_rejected(self, store: TokenStore) -> None:
+        """Saving something else is an error, and the previous token is still there."""
         store.save("acme", a_token())
         wrong: Any = {"access_token": "a"}
         with pytest.raises(PipedriveOAuthError):
@@ -357,7 +347,7 @@ class LeaseConformance:
         assert store.load("acme") == a_token()
 
     def test_due_tokens_are_found(self, open_store: Callable[..., TokenStore]) -> None:
-        """`due` gives each account whose access token expires before a time, and no other."""
+        """`due` returns each account whose access token expires before a time, and no other."""
         store: Any = open_store()
         for number in range(230):
             store.save(f"account {number}", a_token(number))

@@ -1,4 +1,8 @@
-"""Tokens that are stored encrypted: `EncryptedTokenStore`. It needs the extra `encryption`."""
+"""Tokens that are stored encrypted: `EncryptedTokenStore`. It needs the extra `encryption`.
+
+What the inner store sees is a `Token` whose type is `encrypted` and whose access token is the
+ciphertext of the account and the whole token.
+"""
 
 from __future__ import annotations
 
@@ -17,147 +21,31 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["EncryptedTokenStore", "Sealer", "is_sealed"]
+__all__ = ["EncryptedTokenStore"]
 
-_SEALED: Final = "encrypted"
+_ENCRYPTED_TYPE: Final = "encrypted"
 _KEY: Final = re.compile(r"[A-Za-z0-9_+/-]{43}=")
-_AGAIN: Final = "Restore it from a backup, or have the person authorize the app again."
-
-
-def is_sealed(token: Token) -> bool:
-    """Tell whether a stored token is an encrypted one."""
-    return token.token_type == _SEALED
-
-
-class Sealer:
-    """Encrypts tokens and decrypts them.
-
-    Args:
-        keys: One key or several. The first one encrypts, and any of them decrypts.
-
-    Raises:
-        ConfigurationError: There is no key, or one can't be right.
-
-    Source:
-        The specification of Fernet: AES-128 in CBC mode, with HMAC-SHA256.
-    """
-
-    def __init__(self, keys: str | bytes | Sequence[str | bytes]) -> None:
-        given: Sequence[object] = [keys] if isinstance(keys, str | bytes) else keys
-        if not argument("keys", given, Sequence):
-            raise ConfigurationError("keys must be a key, or a list of keys with the newest first.")
-        ciphers = [_cipher(key, number) for number, key in enumerate(given, 1)]
-        self._count = len(ciphers)
-        self._first = ciphers[0]
-        self._any = MultiFernet(ciphers)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(<{self._count} keys>)"
-
-    def seal(self, account: str, token: Token) -> Token:
-        """Encrypt a token with the first key.
-
-        Args:
-            account: Whose token it is; also encrypted, so that it can't be taken for another's.
-            token: The token.
-
-        Returns:
-            What a store can keep in its place. The expiry stays readable, for `due`.
-        """
-        entry = {"account": account, "token": token.to_dict()}
-        text = self._first.encrypt(json.dumps(entry).encode()).decode()
-        return Token(access_token=text, token_type=_SEALED, expires_at=token.expires_at)
-
-    def open(self, account: str, sealed: Token) -> Token:
-        """Decrypt a token.
-
-        Args:
-            account: Whose token it has to be.
-            sealed: What is stored.
-
-        Returns:
-            The token.
-
-        Raises:
-            CorruptTokenError: It is not encrypted, or with none of the keys, or for another
-                account, or was changed.
-        """
-        if not is_sealed(sealed):
-            raise CorruptTokenError(
-                "The stored token is in the clear. If it was stored before you began to encrypt,"
-                " call rotate(account, seal_clear=True), or rotate_all for all of them."
-            )
-        try:
-            entry = _read(self._any.decrypt(sealed.access_token))
-        except InvalidToken as error:
-            raise CorruptTokenError(
-                "A stored token can't be decrypted. If it was encrypted with a key that is not"
-                f" among `keys`, add that key at their end. Otherwise it was changed: {_AGAIN}"
-            ) from error
-        if entry is None:
-            raise CorruptTokenError(f"What was decrypted is no token of an account. {_AGAIN}")
-        if entry[0] != account:
-            raise CorruptTokenError(f"A stored token was encrypted for another account. {_AGAIN}")
-        token = Token.from_dict(entry[1])
-        if token.expires_at != sealed.expires_at:
-            raise CorruptTokenError(
-                "The expiry that is stored in the clear is not the one that was encrypted with the"
-                f" token. {_AGAIN}"
-            )
-        return token
-
-    def has_first_key(self, sealed: Token) -> bool:
-        """Tell whether a token was encrypted with the first key."""
-        try:
-            self._first.decrypt(sealed.access_token)
-        except InvalidToken:
-            return False
-        return True
-
-
-def _read(content: bytes) -> tuple[str, Any] | None:
-    try:
-        match json.loads(content):
-            case {"account": str(account), "token": token}:
-                return account, token
-            case _:
-                return None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _cipher(key: object, number: int) -> Fernet:
-    # No error is chained here: what a decoder says holds parts of the key.
-    if isinstance(key, str | bytes):
-        text = key.decode("latin-1") if isinstance(key, bytes) else key
-        if _KEY.fullmatch(text.strip()):
-            return Fernet(text.strip())
-    raise ConfigurationError(
-        f"Key {number} of keys must be 32 bytes in URL-safe base64, 44 characters. Make one with"
-        " cryptography.fernet.Fernet.generate_key()."
-    )
-
-
+_RECOVERY: Final = "Restore it from a backup, or have the user authorize the app again."
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
 class EncryptedTokenStore:
-    """Encrypts what another store keeps.
+    """Encrypts what another store stores.
 
-    The other store can be any. It sees the account's name and when the access token expires, so
-    that it can find tokens that are due; all else is encrypted and can't be changed unnoticed, nor
-    put in another account's place.
+    The inner store can be any. It sees the account's name and when the access token expires, so
+    that it can find tokens that are due; everything else is encrypted and can't be changed
+    unnoticed, nor moved to another account.
 
-    To change the key, put the new one first, everywhere, and keep the old one behind it; call
-    `rotate_all`; then drop the old one.
+    To change the key, put the new one first, everywhere, and keep the old one after it; call
+    `rotate_all`; then remove the old one.
 
     Args:
-        inner: The store that keeps what was encrypted.
-        keys: One key or several, as `Fernet.generate_key()` gives them. The first one encrypts,
+        inner: The store for the encrypted tokens.
+        keys: One key or several, as `Fernet.generate_key()` returns them. The first one encrypts,
             and any of them decrypts.
 
     Raises:
-        ConfigurationError: `inner` is no store, or there is no key, or one can't be right.
+        ConfigurationError: `inner` is not a store, there is no key, or one is not a valid key.
 
     Source:
         The specification of Fernet: AES-128 in CBC mode, with HMAC-SHA256.
@@ -165,128 +53,143 @@ class EncryptedTokenStore:
 
     def __init__(self, inner: TokenStore, keys: str | bytes | Sequence[str | bytes]) -> None:
         self._inner = checked_store("inner", inner)
-        self._sealer = Sealer(keys)
+        given: Sequence[object] = [keys] if isinstance(keys, str | bytes) else keys
+        if not argument("keys", given, Sequence):
+            raise ConfigurationError("keys must be a key, or a list of keys with the newest first.")
+        ciphers = [_cipher(key, number) for number, key in enumerate(given, 1)]
+        self._key_count = len(ciphers)
+        self._first_key = ciphers[0]
+        self._any_key = MultiFernet(ciphers)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._inner!r}, {self._sealer!r})"
+        return f"{type(self).__name__}({self._inner!r}, <{self._key_count} keys>)"
 
     @property
     def due(self) -> Callable[[datetime], Iterator[str]]:
-        """The method `due` of the store inside; a store without one gives this one none, either."""
+        """The method `due` of the inner store; missing where the inner store has none."""
         own: Callable[[datetime], Iterator[str]] = getattr(self._inner, "due")  # noqa: B009 - not in the protocol
         return own
 
     def load(self, account: str) -> Token | None:
-        """Give the token of an account; see `TokenStore.load`.
+        """Return the token of an account; see `TokenStore.load`.
 
         Args:
             account: The account.
 
         Returns:
-            The token, or None where there is none.
+            The token, or None if there is none.
 
         Raises:
-            CorruptTokenError: What is stored is not encrypted, or with none of these keys, or for
-                another account; it is left as it is.
-            StoreError: The store inside does not work.
+            CorruptTokenError: The stored content is not encrypted, or with none of these keys, or
+                for another account; it is left unchanged.
+            StoreError: The inner store is unavailable or failed.
         """
-        sealed = self._inner.load(checked_account(account))
-        return None if sealed is None else self._sealer.open(account, sealed)
+        stored = self._inner.load(checked_account(account))
+        return None if stored is None else self._decrypt(account, stored)
 
     def save(self, account: str, token: Token) -> None:
-        """Keep a token in place of the one before; see `TokenStore.save`.
+        """Store a token in place of the previous one; see `TokenStore.save`.
 
         Args:
             account: The account.
             token: The token.
 
         Raises:
-            StoreLockTimeoutError: This thread has lost the account's lock, and somebody else has
-                saved or deleted since; nothing was written.
-            StoreError: The store inside does not work; the token before is still there.
+            StoreLockTimeoutError: This thread has lost the account's lock, and another caller has
+                saved or deleted the token since; nothing was written.
+            StoreError: The inner store is unavailable or failed; the previous token is still there.
         """
-        checked_account(account)
-        self._inner.save(account, self._sealer.seal(account, argument("token", token, Token)))
+        # The account is encrypted as well, so that its token can't be moved to another one.
+        entry = {
+            "account": checked_account(account),
+            "token": argument("token", token, Token).to_dict(),
+        }
+        text = self._first_key.encrypt(json.dumps(entry).encode()).decode()
+        # The expiry stays readable, for `due`.
+        encrypted = Token(
+            access_token=text, token_type=_ENCRYPTED_TYPE, expires_at=token.expires_at
+        )
+        self._inner.save(account, encrypted)
 
     def delete(self, account: str) -> None:
-        """Forget the token of an account, if there is one; see `TokenStore.delete`.
+        """Delete the token of an account, if there is one; see `TokenStore.delete`.
 
         Args:
             account: The account.
 
         Raises:
-            StoreError: The store inside does not work.
+            StoreError: The inner store is unavailable or failed.
         """
         self._inner.delete(checked_account(account))
 
     def lock(self, account: str) -> AbstractContextManager[object]:
-        """Let one caller at a time renew the token of an account; see `TokenStore.lock`.
+        """Let one caller at a time refresh the token of an account; see `TokenStore.lock`.
 
         Args:
             account: The account.
 
         Returns:
-            The context manager of the store inside.
+            The context manager of the inner store.
 
         Raises:
-            StoreLockTimeoutError: Somebody else did not let go of it in time.
-            StoreError: The store inside does not work.
+            StoreLockTimeoutError: The current holder did not release the lock in time.
+            StoreError: The inner store is unavailable or failed.
         """
         return self._inner.lock(checked_account(account))
 
     def accounts(self) -> Iterator[str]:
-        """Give all accounts that have a token; see `TokenStore.accounts`.
+        """Return all accounts that have a token; see `TokenStore.accounts`.
 
         Returns:
             The accounts, one by one, whether or not their tokens can be decrypted.
 
         Raises:
-            StoreError: The store inside does not work.
+            StoreError: The inner store is unavailable or failed.
         """
         return self._inner.accounts()
 
     def rotate(self, account: str, *, seal_clear: bool = False) -> bool:
-        """Encrypt what is stored for an account with the first key.
+        """Encrypt the stored token of an account with the first key.
 
         It takes the account's lock.
 
         Args:
             account: The account.
-            seal_clear: Whether to encrypt also a token that is stored in the clear. Ask for it
-                once, when you begin to encrypt: it trusts whoever may write to the store.
+            seal_clear: Whether to encrypt a token that is stored in the clear as well. Use it once,
+                when you begin to encrypt: it trusts every program that can write to the store.
 
         Returns:
-            Whether there was something to do.
+            Whether there was something to encrypt.
 
         Raises:
-            CorruptTokenError: What is stored can't be decrypted, or is in the clear; it is left as
-                it is.
-            StoreError: The store inside does not work.
+            CorruptTokenError: The stored token can't be decrypted, or is in the clear; it is left
+                unchanged.
+            StoreError: The inner store is unavailable or failed.
         """
         with self.lock(account):
             stored = self._inner.load(account)
             if stored is None:
                 return False
-            if seal_clear and not is_sealed(stored):
+            if seal_clear and stored.token_type != _ENCRYPTED_TYPE:
                 self.save(account, stored)
                 return True
-            token = self._sealer.open(account, stored)
-            if self._sealer.has_first_key(stored):
+            token = self._decrypt(account, stored)
+            if self._is_under_first_key(stored):
                 return False
             self.save(account, token)
             return True
 
     def rotate_all(self, *, seal_clear: bool = False) -> int:
-        """Encrypt all that is stored with the first key; see `rotate`.
+        """Encrypt all stored tokens with the first key; see `rotate`.
 
         An account that fails does not stop it, and is named in the log. Call it again afterwards:
-        what is done already is passed over.
+        tokens that are done already are skipped.
 
         Args:
-            seal_clear: Whether to encrypt also tokens that are stored in the clear.
+            seal_clear: Whether to encrypt tokens that are stored in the clear as well.
 
         Returns:
-            How many accounts there was something to do for.
+            The number of tokens that were encrypted.
 
         Raises:
             StoreError: Some accounts failed, so that the old key is still needed; the cause is the
@@ -298,11 +201,75 @@ class EncryptedTokenStore:
             try:
                 changed += self.rotate(account, seal_clear=seal_clear)
             except StoreError as error:
-                _LOGGER.warning("The token of %r was not encrypted anew: %s", account, error)
+                _LOGGER.warning(
+                    "The token of %r was not encrypted with the first key: %s", account, error
+                )
                 failures.append(error)
         if failures:
             raise StoreError(
-                f"{len(failures)} tokens were not encrypted anew and {changed} were. Keep the old"
-                " key, look for the accounts in the log, and call rotate_all again."
+                f"{len(failures)} tokens were not encrypted with the first key, and {changed} were."
+                " Keep the old key, look for the accounts in the log, and call rotate_all again."
             ) from failures[0]
         return changed
+
+    def _decrypt(self, account: str, stored: Token) -> Token:
+        if stored.token_type != _ENCRYPTED_TYPE:
+            raise CorruptTokenError(
+                f"The token of {account!r} is stored in the clear. If it was stored before you"
+                " began to encrypt, call rotate(account, seal_clear=True), or rotate_all for all of"
+                " them."
+            )
+        try:
+            content = self._any_key.decrypt(stored.access_token)
+        except InvalidToken as error:
+            raise CorruptTokenError(
+                f"The stored token of {account!r} can't be decrypted. If it was encrypted with a"
+                " key that is not among `keys`, add that key at their end. Otherwise it was"
+                f" changed: {_RECOVERY}"
+            ) from error
+        entry = _parse_entry(content)
+        if entry is None:
+            raise CorruptTokenError(
+                f"The decrypted content for {account!r} is not a token of an account. {_RECOVERY}"
+            )
+        if entry[0] != account:
+            raise CorruptTokenError(
+                f"The stored token of {account!r} was encrypted for another account. {_RECOVERY}"
+            )
+        token = Token.from_dict(entry[1])
+        if token.expires_at != stored.expires_at:
+            raise CorruptTokenError(
+                f"The expiry of the token of {account!r} that is stored in the clear is not the one"
+                f" that was encrypted with the token. {_RECOVERY}"
+            )
+        return token
+
+    def _is_under_first_key(self, stored: Token) -> bool:
+        try:
+            self._first_key.decrypt(stored.access_token)
+        except InvalidToken:
+            return False
+        return True
+
+
+def _parse_entry(content: bytes) -> tuple[str, Any] | None:
+    try:
+        match json.loads(content):
+            case {"account": str(account), "token": token}:
+                return account, token
+            case _:
+                return None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _cipher(key: object, number: int) -> Fernet:
+    # No error is chained here: the text of a decoder's error holds parts of the key.
+    if isinstance(key, str | bytes):
+        text = key.decode("latin-1") if isinstance(key, bytes) else key
+        if _KEY.fullmatch(text.strip()):
+            return Fernet(text.strip())
+    raise ConfigurationError(
+        f"Key {number} of keys must be 32 bytes in URL-safe base64, 44 characters. Make one with"
+        " cryptography.fernet.Fernet.generate_key()."
+    )

@@ -1,4 +1,11 @@
-"""Tokens in files of one machine: `FileTokenStore`. It needs the extra `file`."""
+"""Tokens in files on one machine: `FileTokenStore`. It needs the extra `file`.
+
+The folder holds up to three kinds of files:
+
+    token-ACCOUNT.json  the account, the version of the token (a random word) and the token
+    lease-ACCOUNT.json  who holds the account's lock, and until when
+    step-XX.lock        locked for the moment of a step; 256 of them serve all accounts
+"""
 
 from __future__ import annotations
 
@@ -7,14 +14,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from attrs import frozen
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from pipedrive_oauth_client.errors import (
@@ -24,260 +30,64 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.stores import _private_files as private_files
-from pipedrive_oauth_client.stores._private_files import MOST_BYTES, check_folder
 from pipedrive_oauth_client.stores.leased import (
+    ANY_VERSION,
     DEFAULT_LEASE,
-    AnyVersion,
-    Kept,
+    ExpectedVersion,
     LeasedStore,
-    Taken,
+    LockAttempt,
+    StoredToken,
     aware,
-    from_text,
     seconds_since_boot,
+    token_from_json,
 )
 from pipedrive_oauth_client.stores.protocol import checked_account
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
 __all__ = [
-    "BOOT",
-    "MOST_SECONDS",
-    "Entry",
+    "BOOT_ID",
+    "MAX_STEP_SECONDS",
     "FileTokenStore",
-    "content_of",
-    "content_of_loan",
-    "entry_of",
+    "account_from_file_name",
     "is_token_file",
     "lease_file",
-    "loan_of",
     "lock_file",
-    "one_at_a_time",
-    "spelled_account",
     "token_file",
-    "version_of",
 ]
 
-# With what is put around it, a name stays below the 143 bytes that encrypting file systems leave.
-_MOST_SPELLED: Final = 116
-_BEGINNING: Final = 48
-_PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+MAX_STEP_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.01
+# Windows does not replace a file that another program is reading.
+_READERS_BLOCK_WRITERS: Final = sys.platform == "win32"
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+
+# With its prefix and suffix, a name stays below the 143 bytes that encrypting file systems allow.
+_MAX_ESCAPED_LENGTH: Final = 116
+_SHORTENED_LENGTH: Final = 48
+_UNESCAPED: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _TOKEN_FILE: Final = re.compile(r"token-([a-z0-9._=~-]+)\.json")
 
 
-def token_file(account: str) -> str:
-    """Give the name of the file with the account's token."""
-    return f"token-{_stem(account)}.json"
-
-
-def lease_file(account: str) -> str:
-    """Give the name of the file that says who holds the account's lock."""
-    return f"lease-{_stem(account)}.json"
-
-
-def lock_file(account: str) -> str:
-    """Give the name of the file that is locked for a step; 256 of them serve all accounts."""
-    return f"step-{_digest(account)[:2]}.lock"
-
-
-def is_token_file(name: str) -> bool:
-    """Tell whether a file of this name can be one with a token."""
-    return _TOKEN_FILE.fullmatch(name) is not None
-
-
-def spelled_account(name: str) -> str | None:
-    """Read an account from the name of its file.
-
-    Args:
-        name: The name of a file.
-
-    Returns:
-        The account; None where its name does not tell it, or is of no file of ours.
-    """
-    match = _TOKEN_FILE.fullmatch(name)
-    if match is None:
-        return None
-    try:
-        escaped = re.sub(
-            rb"=([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), match[1].encode()
-        )
-        account = checked_account(escaped.decode())
-    except (UnicodeDecodeError, ConfigurationError):
-        return None
-    return account if token_file(account) == name else None
-
-
-def _stem(account: str) -> str:
-    spelled = "".join(chr(byte) if byte in _PLAIN else f"={byte:02x}" for byte in account.encode())
-    if len(spelled) <= _MOST_SPELLED:
-        return spelled
-    return f"{spelled[:_BEGINNING]}~{_digest(account)}"
-
-
-def _digest(account: str) -> str:
-    return hashlib.sha256(account.encode()).hexdigest()
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""  # another system than Linux; what is left of an earlier boot is outlived
-
-
-BOOT: Final = _boot()
-"""Since when this machine is running, as a random word."""
-
-
-@frozen
-class Entry:
-    """A token's file.
-
-    Attributes:
-        account: Whose token it is.
-        kept: The token and its version.
-    """
-
-    account: str
-    kept: Kept
-
-
-def content_of(account: str, kept: Kept) -> bytes:
-    """Write a token's file."""
-    entry = {"account": account, "version": kept.version, "token": json.loads(kept.text)}
-    return json.dumps(entry, indent=1).encode()
-
-
-def entry_of(content: bytes | None) -> Entry | None:
-    """Read a token's file; None where that is not what is in it."""
-    try:
-        match _parsed(content):
-            case {"account": str(account), "version": str(version), "token": token}:
-                return Entry(checked_account(account), Kept(json.dumps(token), version))
-            case _:
-                return None
-    except (ConfigurationError, RecursionError):
-        return None
-
-
-def version_of(content: bytes | None) -> str | None:
-    """Give the version of what is in a token's file; None where there is no file.
-
-    What is damaged has a version, too: whoever has the lock may replace it as long as it stays as
-    it is.
-    """
-    if content is None:
-        return None
-    entry = entry_of(content)
-    return hashlib.sha256(content).hexdigest() if entry is None else entry.kept.version
-
-
-def content_of_loan(owner: str, until: float) -> bytes:
-    """Write the file of a lock, with the time at which it ends in seconds since the boot."""
-    return json.dumps({"owner": owner, "until": until, "boot": BOOT}).encode()
-
-
-def loan_of(content: bytes | None) -> tuple[str | None, float]:
-    """Read the file of a lock: who has it, and until when.
-
-    A power cut may leave half of such a file, and nobody who had a lock before the machine was
-    started is still there.
-    """
-    match _parsed(content):
-        case {"owner": str(owner), "until": int() | float() as until, "boot": boot} if boot == BOOT:
-            return owner, until
-        case _:
-            return None, 0.0
-
-
-def _parsed(content: bytes | None) -> Any:
-    if content is None or len(content) > MOST_BYTES:
-        return None
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-MOST_SECONDS: Final = 15.0
-"""How long to wait for somebody else's step."""
-
-_POLL_SECONDS: Final = 0.01
-
-
-@contextmanager
-def one_at_a_time(folder: Path, account: str, *, most: float = MOST_SECONDS) -> Generator[None]:
-    """Keep other threads and processes from an account's files, for a step.
-
-    Args:
-        folder: The folder with the files.
-        account: The account.
-        most: How many seconds to wait for somebody else's step, at most.
-
-    Yields:
-        Nothing. Steps must not be nested.
-
-    Raises:
-        StoreLockTimeoutError: Somebody else did not finish a step in time.
-        StoreError: The folder is not there or not safe, or its file system has no locks.
-    """
-    check_folder(folder)
-    path = folder / lock_file(account)
-    if path.is_symlink():  # which older versions of the library follow
-        raise StoreError(f"{path} is a symbolic link, and those are not followed. Remove it.")
-    # A new one each time: then threads, and processes that were forked, share nothing.
-    lock: BaseFileLock = FileLock(path, mode=0o600, thread_local=False)
-    try:
-        lock.acquire(timeout=min(most, MOST_SECONDS), poll_interval=_POLL_SECONDS)
-    except Timeout as error:
-        raise StoreLockTimeoutError(
-            f"Another program keeps {path} locked, which takes a moment only. Try again; if it"
-            " lasts, look for a program that was stopped."
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        why = getattr(error, "strerror", None) or "its file system has no locks"
-        raise StoreError(
-            f"Failed to lock {path}: {why}. Make sure that the folder is there and on a local disk,"
-            " that this program may write to it, and that the disk has room and works."
-        ) from error
-    try:
-        # What the library falls back to is not let go of when its holder dies.
-        if isinstance(lock, SoftFileLock):
-            raise StoreError(
-                f"The file system of {folder} has no locks. Put the folder on a local disk, or take"
-                " another store."
-            )
-        yield
-    finally:
-        lock.release()
-
-
-# Windows does not replace a file that somebody is reading.
-_READERS_ARE_IN_THE_WAY: Final = sys.platform == "win32"
-_LOGGER: Final = getLogger("pipedrive_oauth_client")
-
-
 class FileTokenStore(LeasedStore):
-    """Keeps each account's token in a JSON file of its own, for the programs of one machine.
+    """Stores each account's token in a JSON file of its own, for the programs of one machine.
 
-    The folder is made where it is missing, for this user alone. On POSIX systems a folder that
-    others may write to, a token that others can read, and symbolic links in place of a token are
-    refused. A token is written beside the one before and then put in its place, so that a program
-    or a machine that stops leaves one of the two, whole. Its lock is good between threads and
-    processes, not between machines: a folder that several of them share is no place for it.
+    A missing folder is made for this user alone. On POSIX systems the store rejects a folder that
+    others may write to, a token that others can read, and a symbolic link in place of a token. A
+    token is written to a draft that then replaces the previous file, so that a program or machine
+    that stops leaves one of the two complete. The lock works between threads and processes, not
+    between machines: don't use a folder that several machines share.
 
-    A token that can't be read is an error of its account alone, and `due` gives that account, so
-    that whoever renews it is told. Only if the file's name does not tell the account, which is one
-    of more than about a hundred characters, is it passed over, with a warning in the log.
+    A token that can't be read is an error of its account alone, and `due` returns that account, so
+    that the caller that refreshes it gets the error. Only an account of more than about a hundred
+    characters, which the file's name does not tell, is skipped, with a warning in the log.
 
     Args:
         path: The folder; a `~` at its beginning is the user's home.
-        lease: How long a lock is lent for.
-        wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
+        lease: How long a lock is held before it expires.
+        wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
 
     Raises:
-        ConfigurationError: `path` names no folder, or a time is no timedelta above zero.
+        ConfigurationError: `path` does not name a folder, or a duration is not a timedelta, not
+            above zero, or longer than a day.
         StoreError: The folder can't be made, or others may write to it; the error says what to do.
     """
 
@@ -290,14 +100,14 @@ class FileTokenStore(LeasedStore):
     ) -> None:
         super().__init__(lease=lease, wait=wait)
         self._folder = private_files.make_folder(path)
-        # Not the time of day, which somebody may set in the middle of a renewal.
+        # Not the time of day, which may be set in the middle of a renewal.
         self._now: Callable[[], float] = seconds_since_boot
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._folder)!r})"
 
     def accounts(self) -> Iterator[str]:
-        """Give all accounts that have a token; see `TokenStore.accounts`.
+        """Return all accounts that have a token; see `TokenStore.accounts`.
 
         Returns:
             The accounts, one by one.
@@ -306,18 +116,18 @@ class FileTokenStore(LeasedStore):
             StoreError: The folder can't be read.
         """
         for name in self._token_files():
-            account = spelled_account(name) or self._written_account(name)
+            account = account_from_file_name(name) or self._account_from_content(name)
             if account is not None:
                 yield account
 
     def due(self, before: datetime) -> Iterator[str]:
-        """Give the accounts whose access token expires before a time.
+        """Return the accounts whose access token expires before a time.
 
         Args:
             before: The time, aware.
 
         Returns:
-            The accounts, one by one, and those whose token can't be read.
+            The accounts, one by one, including those whose token can't be read.
 
         Raises:
             StoreError: The folder can't be read.
@@ -326,101 +136,232 @@ class FileTokenStore(LeasedStore):
         aware("before", before)
         return (account for account in self.accounts() if self._is_due(account, before))
 
-    def _read(self, account: str) -> Kept | None:
+    def _read(self, account: str) -> StoredToken | None:
         private_files.check_folder(self._folder)
-        with self._step(account) if _READERS_ARE_IN_THE_WAY else nullcontext():
+        with self._step(account) if _READERS_BLOCK_WRITERS else nullcontext():
             content = private_files.read(self._folder / token_file(account))
         if content is None:
             return None
-        file = entry_of(content)
-        if file is None:
+        found = _parse_token_file(content)
+        if found is None:
             raise CorruptTokenError(
-                f"{token_file(account)} in {self._folder} is not what this store writes. Restore it"
-                " from a backup, or have the person authorize the app again."
+                f"{token_file(account)} in {self._folder} is not a file that this store wrote."
+                " Restore it from a backup, or have the user authorize the app again."
             )
-        if file.account != account:
+        if found[0] != account:
             raise CorruptTokenError(
-                f"{token_file(account)} in {self._folder} holds the token of another account. Put"
-                " the right file in its place, or have the person authorize the app again."
+                f"{token_file(account)} in {self._folder} holds the token of another account, not"
+                f" of {account!r}. Put the right file in its place, or have the user authorize the"
+                " app again."
             )
-        return file.kept
+        return found[1]
 
     def _write(
-        self, account: str, kept: Kept, expires_at: datetime, expected: AnyVersion | str | None
+        self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
         del expires_at  # `due` reads it from the token
-        content = content_of(account, kept)
-        if len(content) > private_files.MOST_BYTES:
+        entry = {"account": account, "version": new.version, "token": json.loads(new.text)}
+        content = json.dumps(entry, indent=1).encode()
+        if len(content) > private_files.MAX_BYTES:
             raise ConfigurationError(
-                f"token must take no more than {private_files.MOST_BYTES} bytes in a file."
+                f"token must take no more than {private_files.MAX_BYTES} bytes in a file."
             )
         with self._step(account):
-            if not isinstance(expected, AnyVersion) and self._version(account) not in (
+            if expected is not ANY_VERSION and self._version(account) not in (
                 expected,
-                kept.version,
+                new.version,
             ):
                 return False
-            private_files.write(self._folder / token_file(account), content, lasting=True)
+            private_files.write(self._folder / token_file(account), content, durable=True)
             return True
 
     def _remove(self, account: str) -> None:
         with self._step(account):
-            private_files.unlink(self._folder / token_file(account), lasting=True)
+            private_files.unlink(self._folder / token_file(account), durable=True)
 
-    def _take(self, account: str, owner: str, stale: str | None) -> Taken:
-        with self._step(account, most=self._wait.total_seconds()):
-            holder, until = self._loan(account)
+    def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
+        with self._step(account, timeout=self._wait.total_seconds()):
+            holder, until = self._lock_entry(account)
             if holder is not None and holder not in (owner, stale) and self._now() < until:
-                return Taken(holder=holder)
+                return LockAttempt(holder=holder)
             version = self._version(account)
             until = self._now() + self._lease.total_seconds()
-            loan = content_of_loan(owner, until)
-            # Nobody who had a lock is still there after a power cut.
-            private_files.write(self._folder / lease_file(account), loan, lasting=False)
-            return Taken(version=version)
+            entry = {"owner": owner, "until": until, "boot": BOOT_ID}
+            # Not durable: after a power cut no holder is left.
+            private_files.write(
+                self._folder / lease_file(account), json.dumps(entry).encode(), durable=False
+            )
+            return LockAttempt(version=version)
 
     def _release(self, account: str, owner: str) -> None:
         with self._step(account):
-            if self._loan(account)[0] == owner:
-                private_files.unlink(self._folder / lease_file(account), lasting=False)
+            if self._lock_entry(account)[0] == owner:
+                private_files.unlink(self._folder / lease_file(account), durable=False)
 
-    def _step(self, account: str, most: float = MOST_SECONDS) -> AbstractContextManager[None]:
-        return one_at_a_time(self._folder, account, most=most)
+    @contextmanager
+    def _step(self, account: str, timeout: float | None = None) -> Generator[None]:
+        """Keep other threads and processes from the account's files; must not be nested."""
+        private_files.check_folder(self._folder)
+        path = self._folder / lock_file(account)
+        if path.is_symlink():  # older versions of filelock follow it
+            raise StoreError(
+                f"{path} is a symbolic link, and symbolic links are not followed. Remove it."
+            )
+        # A new one each time: then threads, and processes that were forked, share nothing.
+        lock: BaseFileLock = FileLock(path, mode=0o600, thread_local=False)
+        limit = MAX_STEP_SECONDS if timeout is None else min(timeout, MAX_STEP_SECONDS)
+        try:
+            lock.acquire(timeout=limit, poll_interval=_POLL_SECONDS)
+        except Timeout as error:
+            raise StoreLockTimeoutError(
+                f"Another program keeps {path} locked, which normally takes a moment. Try again; if"
+                " it persists, look for a program that was stopped."
+            ) from error
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or "its file system has no locks"
+            raise StoreError(
+                f"Failed to lock {path}: {reason}. Make sure that the folder exists and is on a"
+                " local disk, that this program may write to it, and that the disk has room and"
+                " works."
+            ) from error
+        try:
+            # What filelock falls back to is not released when its holder dies.
+            if isinstance(lock, SoftFileLock):
+                raise StoreError(
+                    f"The file system of {self._folder} has no locks. Put the folder on a local"
+                    " disk, or use another store."
+                )
+            yield
+        finally:
+            lock.release()
 
     def _version(self, account: str) -> str | None:
-        return version_of(private_files.read(self._folder / token_file(account)))
+        content = private_files.read(self._folder / token_file(account))
+        if content is None:
+            return None
+        found = _parse_token_file(content)
+        # Damaged content has a version as well: the holder of the lock may replace it as long as it
+        # stays the same.
+        return hashlib.sha256(content).hexdigest() if found is None else found[1].version
 
-    def _loan(self, account: str) -> tuple[str | None, float]:
-        return loan_of(private_files.read(self._folder / lease_file(account)))
+    def _lock_entry(self, account: str) -> tuple[str | None, float]:
+        # A power cut may leave half of the file, and no holder survives a restart of the machine.
+        match _parse_json(private_files.read(self._folder / lease_file(account))):
+            case {"owner": str(owner), "until": int() | float() as until, "boot": str(boot)} if (
+                boot == BOOT_ID
+            ):
+                return owner, until
+            case _:
+                return None, 0.0
 
     def _is_due(self, account: str, before: datetime) -> bool:
         try:
-            kept = self._read(account)
-            return kept is not None and from_text(kept.text).expires_at < before
+            stored = self._read(account)
+            return stored is not None and token_from_json(stored.text, account).expires_at < before
         except StoreError:
             private_files.check_folder(self._folder)
             return True
 
     def _token_files(self) -> Iterator[str]:
         private_files.check_folder(self._folder)
-        with private_files.reported(f"to list the folder {self._folder}"):
+        with private_files.translated_errors(f"to list the folder {self._folder}"):
             entries = os.scandir(self._folder)
         with entries:
             while True:
-                with private_files.reported(f"to list the folder {self._folder}"):
+                with private_files.translated_errors(f"to list the folder {self._folder}"):
                     entry = next(entries, None)
                 if entry is None:
                     return
                 if is_token_file(entry.name):
                     yield entry.name
 
-    def _written_account(self, name: str) -> str | None:
-        problem = "its content is not what this store writes"
+    def _account_from_content(self, name: str) -> str | None:
+        problem = "it is not a file that this store wrote"
         try:
-            file = entry_of(private_files.read(self._folder / name))
+            content = private_files.read(self._folder / name)
+            found = None if content is None else _parse_token_file(content)
         except StoreError as error:
-            problem, file = str(error), None
-        if file is not None and token_file(file.account) == name:
-            return file.account
-        _LOGGER.warning("%s in %s was passed over: %s", name, self._folder, problem)
+            problem, found = str(error), None
+        if found is not None and token_file(found[0]) == name:
+            return found[0]
+        _LOGGER.warning("Skipped %s in %s: %s", name, self._folder, problem)
         return None
+
+
+def token_file(account: str) -> str:
+    """Return the name of the file with the account's token."""
+    return f"token-{_stem(account)}.json"
+
+
+def lease_file(account: str) -> str:
+    """Return the name of the file that says who holds the account's lock."""
+    return f"lease-{_stem(account)}.json"
+
+
+def lock_file(account: str) -> str:
+    """Return the name of the file that is locked for a step."""
+    return f"step-{_digest(account)[:2]}.lock"
+
+
+def is_token_file(name: str) -> bool:
+    """Return whether a file of this name can be one with a token."""
+    return _TOKEN_FILE.fullmatch(name) is not None
+
+
+def account_from_file_name(name: str) -> str | None:
+    """Return the account of a token's file; None if the name does not tell it."""
+    match = _TOKEN_FILE.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        unescaped = re.sub(
+            rb"=([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), match[1].encode()
+        )
+        account = checked_account(unescaped.decode())
+    except (UnicodeDecodeError, ConfigurationError):
+        return None
+    return account if token_file(account) == name else None
+
+
+def _stem(account: str) -> str:
+    escaped = "".join(
+        chr(byte) if byte in _UNESCAPED else f"={byte:02x}" for byte in account.encode()
+    )
+    if len(escaped) <= _MAX_ESCAPED_LENGTH:
+        return escaped
+    return f"{escaped[:_SHORTENED_LENGTH]}~{_digest(account)}"
+
+
+def _digest(account: str) -> str:
+    return hashlib.sha256(account.encode()).hexdigest()
+
+
+def _parse_token_file(content: bytes) -> tuple[str, StoredToken] | None:
+    try:
+        match _parse_json(content):
+            case {"account": str(account), "version": str(version), "token": token}:
+                return checked_account(account), StoredToken(json.dumps(token), version)
+            case _:
+                return None
+    except (ConfigurationError, RecursionError):
+        return None
+
+
+def _parse_json(content: bytes | None) -> Any:
+    if content is None or len(content) > private_files.MAX_BYTES:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""  # not Linux; a lease of an earlier boot is then waited for
+
+
+# A random word that changes each time the machine starts.
+BOOT_ID: Final = _read_boot_id()

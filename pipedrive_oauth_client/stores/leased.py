@@ -1,11 +1,11 @@
 """What all stores of this package have in common: `LeasedStore`.
 
-A lock that ends by itself leaves a danger: its holder may wake up and save what it has, over a
-newer token. So every saved token has a version, a random word, and a save under a lock takes place
-only if the stored token is still the one that the holder has seen. A late holder whose token nobody
-has replaced may save, and must: the service may have made the stored one worthless for it.
+A lock that expires by itself has a risk: its holder may wake up late and overwrite a newer token.
+So every saved token has a version, a random word, and a save under a lock takes place only if the
+stored version is still the one that the holder has seen. A late holder whose token was not replaced
+may save, and must: the service may have invalidated the stored refresh token.
 
-Each kind of store adds a few steps that its database does at one stroke.
+Each store adds a few steps that its backend carries out atomically.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import partial
 from logging import getLogger
 from secrets import token_hex
-from typing import Final
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
@@ -36,412 +38,331 @@ from pipedrive_oauth_client.stores.protocol import checked_account
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
+    "ANY_VERSION",
     "DEFAULT_LEASE",
-    "AnyVersion",
-    "Kept",
+    "ExpectedVersion",
     "Lease",
     "LeasedStore",
-    "Taken",
+    "LockAttempt",
+    "StoredToken",
     "aware",
-    "from_text",
     "microseconds",
-    "microseconds_of",
     "seconds_since_boot",
-    "take_in_time",
-    "to_text",
+    "token_from_json",
+    "token_to_json",
 ]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ONE: Final = timedelta(microseconds=1)
-
-
-def aware(name: str, when: datetime) -> datetime:
-    """Check that a time can be compared with those that are stored.
-
-    Args:
-        name: What the time is called, for the error.
-        when: The time.
-
-    Returns:
-        The same time.
-
-    Raises:
-        ConfigurationError: It is no datetime, or has no time zone.
-    """
-    if argument(name, when, datetime).utcoffset() is None:
-        raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
-    return when
-
-
-def microseconds(name: str, when: datetime) -> int:
-    """Give a time as a number.
-
-    Args:
-        name: What the time is called, for the error.
-        when: The time, aware.
-
-    Returns:
-        Microseconds since 1970-01-01 00:00 UTC; negative before.
-
-    Raises:
-        ConfigurationError: It is no datetime, or has no time zone.
-    """
-    return (aware(name, when) - _EPOCH) // _ONE
-
-
-def microseconds_of(length: timedelta) -> int:
-    """Give a length of time as a number.
-
-    Args:
-        length: The length of time.
-
-    Returns:
-        Microseconds.
-    """
-    return length // _ONE
-
-
-def to_text(token: Token) -> str:
-    """Write a token as JSON, in ASCII.
-
-    Args:
-        token: The token.
-
-    Returns:
-        One line, with both tokens in the clear.
-    """
-    return json.dumps(token.to_dict())
-
-
-def from_text(text: str | bytes) -> Token:
-    """Read what `to_text` wrote.
-
-    Args:
-        text: The stored text.
-
-    Returns:
-        The token.
-
-    Raises:
-        CorruptTokenError: It is no token; the message repeats nothing of it.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = type(error).__name__  # its text repeats what is stored
-    else:
-        return Token.from_dict(data)
-    raise CorruptTokenError(
-        f"A stored token is no JSON ({problem}). Restore it from a backup, or have the person"
-        " authorize the app again."
-    )
-
-
 DEFAULT_LEASE: Final = timedelta(minutes=2)
-"""Longer than a renewal takes: a minute of attempts, and the last of them in all its length."""
+"""Longer than a renewal takes: a minute of attempts, plus the full length of the last one."""
 
+_MAX_DURATION: Final = timedelta(days=1)
+_WAIT_MARGIN: Final = timedelta(seconds=15)
 _FIRST_PAUSE_SECONDS: Final = 0.005
-_LONGEST_PAUSE_SECONDS: Final = 0.25
+_MAX_PAUSE_SECONDS: Final = 0.25
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+
+# A clock that the user can't set. Where the system offers it, it includes the time that the machine
+# was suspended: meanwhile another machine may have taken a lock.
+_BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+seconds_since_boot: Final[Callable[[], float]] = (
+    time.monotonic if _BOOT_CLOCK is None else partial(time.clock_gettime, _BOOT_CLOCK)
+)
 
 
-def seconds_since_boot() -> float:
-    """Give the seconds since this machine was started.
-
-    Where the system tells, those are counted as well for which it slept: meanwhile others may have
-    taken a lock. Nobody can set this clock.
-    """
-    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
-@frozen
-class Taken:
-    """The answer to an attempt to take a lock.
+class StoredToken(NamedTuple):
+    """What is stored for an account.
 
     Attributes:
-        holder: Who has it, if that is somebody else, as the random word that a holder is known by.
-        version: The version of the stored token, or None where there is none, if it was taken.
+        text: The token as JSON, as it is written or was found; hidden in `repr`.
+        version: The random word that it was saved under.
+    """
+
+    text: str | bytes
+    version: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(version={self.version!r})"
+
+
+class LockAttempt(NamedTuple):
+    """The result of one attempt to take a lock.
+
+    Attributes:
+        holder: The word of the current holder if the lock is taken; None if the attempt succeeded.
+        version: After success, the version of the stored token, or None if there is none.
     """
 
     holder: str | None = None
     version: str | None = None
 
 
+class _AnyVersion(Enum):
+    ANY = "any"
+
+
+ANY_VERSION: Final = _AnyVersion.ANY
+"""Expected by a save without the lock: it takes place whatever is stored."""
+
+ExpectedVersion: TypeAlias = "str | Literal[_AnyVersion.ANY] | None"
+"""What a save expects to be stored: a version, nothing (None), or `ANY_VERSION`."""
+
+
 @define(eq=False)
 class Lease:
-    """A lock that is held, for a time.
+    """A lock that this thread holds for a limited time.
 
     Attributes:
-        length: How long it is lent for.
+        length: How long the lock is held before it expires.
     """
 
     length: timedelta
     _since: float = field(repr=False)
     _monotonic: Callable[[], float] = field(repr=False)
-    # What a store has to know of it: who holds it, in which process, and which version of the
-    # stored token the holder knows.
+    # The holder's random word, and the version of the stored token that the holder knows.
     owner: str = field(repr=False)
     version: str | None = field(repr=False)
-    process: int = field(factory=os.getpid, repr=False)
 
     def is_over(self) -> bool:
-        """Tell whether somebody else may have the lock by now."""
+        """Return whether the lease has expired, so that another caller may hold the lock."""
         return self._monotonic() - self._since >= self.length.total_seconds()
 
 
-def take_in_time(
-    take: Callable[[str, str | None], Taken],
-    *,
-    lease: timedelta,
-    wait: timedelta,
-    monotonic: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> Lease:
-    """Try to take a lock until it is free.
-
-    Args:
-        take: Tries it once, for an owner, and for whoever has it if that is the stale one.
-        lease: How long it is lent for.
-        wait: How long to go on trying.
-        monotonic: A clock in seconds that never goes back.
-        sleep: Waits for a number of seconds.
-
-    Returns:
-        The lease.
-
-    Raises:
-        StoreLockTimeoutError: Somebody else did not let go of it in time.
-    """
-    owner = token_hex(8)
-    started = monotonic()
-    pause = _FIRST_PAUSE_SECONDS
-    seen: str | None = None
-    seen_since = started
-    stale: str | None = None
-    while True:
-        asked_at = monotonic()
-        taken = take(owner, stale)
-        if taken.holder is None:
-            return Lease(lease, asked_at, monotonic, owner, taken.version)
-        # By the clock of the store the lease is not over. But that clock may have been put back:
-        # whoever was watched for as long as a lease has lost it, whatever the clock says.
-        if taken.holder != seen:
-            seen, seen_since = taken.holder, asked_at
-        elif asked_at - seen_since >= lease.total_seconds():
-            stale = seen
-        if asked_at - started >= wait.total_seconds():
-            raise StoreLockTimeoutError(
-                "Somebody else has held the lock of the account for longer than `wait`. Try again;"
-                " if it lasts, look for a renewal that hangs."
-            )
-        sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret: who comes next
-        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-
-
-_LONGEST: Final = timedelta(days=1)
-_MARGIN: Final = timedelta(seconds=15)
-_LOGGER: Final = getLogger("pipedrive_oauth_client")
-
-
-@frozen
-class Kept:
-    """What is stored for an account.
-
-    Attributes:
-        text: The token as text; hidden in `repr`.
-        version: The random word that it was saved under.
-    """
-
-    text: str | bytes = field(repr=False)
-    version: str
-
-
-@frozen
-class AnyVersion:
-    """Says that a save takes place whatever is stored: it is made without the lock."""
+class _HeldLeases(threading.local):
+    # By account and process. By thread, since what a save under a lock may replace is known to its
+    # holder alone; by process, since a child that was forked inside the block holds no lock.
+    def __init__(self) -> None:
+        self.by_account: dict[tuple[str, int], Lease] = {}
 
 
 class LeasedStore(ABC):
-    """A store whose locks end by themselves, and whose saves a late holder can't do harm with.
+    """A base class for stores whose locks expire, and whose late holders can do no harm.
+
+    A subclass implements `accounts` and `due`, and five steps that its backend carries out
+    atomically: `_read`, `_write`, `_remove`, `_take` and `_release`. Their docstrings say what each
+    has to do, in terms of `StoredToken`, `LockAttempt` and `ExpectedVersion` of `stores.leased`.
 
     Args:
-        lease: How long a lock is lent for. It should be the same for all who use the store, and
-            longer than a renewal can take.
-        wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
+        lease: How long a lock is held before it expires. Use the same value for all users of the
+            store, longer than a renewal can take.
+        wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
 
     Raises:
-        ConfigurationError: One of them is no timedelta above zero, or longer than a day.
+        ConfigurationError: A duration is not a timedelta, not above zero, or longer than a day.
     """
 
     def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
-        self._lease = _positive("lease", lease)
-        self._wait = lease + _MARGIN if wait is None else _positive("wait", wait)
-        self._mine = threading.local()
+        self._lease = _checked_duration("lease", lease)
+        self._wait = lease + _WAIT_MARGIN if wait is None else _checked_duration("wait", wait)
+        self._held = _HeldLeases()
         self._monotonic: Callable[[], float] = seconds_since_boot
         self._sleep: Callable[[float], None] = time.sleep
 
     def load(self, account: str) -> Token | None:
-        """Give the token of an account; see `TokenStore.load`.
+        """Return the token of an account; see `TokenStore.load`.
 
         Args:
             account: The account.
 
         Returns:
-            The token, or None where there is none.
+            The token, or None if there is none.
 
         Raises:
-            CorruptTokenError: What is stored is no token; it is left as it is.
-            StoreError: The store does not work.
+            CorruptTokenError: The stored content is not a token; it is left unchanged.
+            StoreError: The store is unavailable or failed.
         """
-        kept = self._read(checked_account(account))
-        lease = self._held(account)
+        stored = self._read(checked_account(account))
+        lease = self._held.by_account.get((account, os.getpid()))
         if lease is not None:
-            # What is saved next under this lock comes from what was loaded here.
-            lease.version = None if kept is None else kept.version
-        return None if kept is None else from_text(kept.text)
+            # What is saved next under this lock is derived from what was loaded here.
+            lease.version = None if stored is None else stored.version
+        return None if stored is None else token_from_json(stored.text, account)
 
     def save(self, account: str, token: Token) -> None:
-        """Keep a token in place of the one before; see `TokenStore.save`.
+        """Store a token in place of the previous one; see `TokenStore.save`.
 
         Args:
             account: The account.
             token: The token.
 
         Raises:
-            StoreLockTimeoutError: This thread has lost the account's lock, and somebody else has
-                saved or deleted since; nothing was written.
-            StoreError: The store does not work; the token before is still there.
+            StoreLockTimeoutError: This thread has lost the account's lock, and another caller has
+                saved or deleted the token since; nothing was written.
+            StoreError: The store is unavailable or failed; the previous token is still there.
         """
         checked_account(account)
-        kept = Kept(to_text(argument("token", token, Token)), token_hex(8))
-        lease = self._held(account)
-        expected = AnyVersion() if lease is None else lease.version
-        if not self._write(account, kept, token.expires_at, expected):
+        new = StoredToken(token_to_json(argument("token", token, Token)), token_hex(8))
+        lease = self._held.by_account.get((account, os.getpid()))
+        expected = ANY_VERSION if lease is None else lease.version
+        if not self._write(account, new, token.expires_at, expected):
             raise StoreLockTimeoutError(
-                "The token was not saved: while this caller held the account's lock, somebody else"
-                " saved or deleted the account's token. Load it again."
+                f"The token of {account!r} was not saved: while this caller held the lock, another"
+                " caller saved or deleted the account's token. Load it again."
             )
         if lease is not None:
-            lease.version = kept.version
+            lease.version = new.version
 
     def delete(self, account: str) -> None:
-        """Forget the token of an account, if there is one; see `TokenStore.delete`.
+        """Delete the token of an account, if there is one; see `TokenStore.delete`.
 
         Args:
             account: The account.
 
         Raises:
-            StoreError: The store does not work.
+            StoreError: The store is unavailable or failed.
         """
         self._remove(checked_account(account))
-        lease = self._held(account)
+        lease = self._held.by_account.get((account, os.getpid()))
         if lease is not None:
             lease.version = None
 
     @contextmanager
     def lock(self, account: str) -> Generator[Lease]:
-        """Let one caller at a time renew the token of an account; see `TokenStore.lock`.
+        """Let one caller at a time refresh the token of an account; see `TokenStore.lock`.
 
         Args:
             account: The account.
 
         Yields:
-            The lease. Saves of this thread belong to it until the end of the `with` block.
+            The lease. Until the end of the `with` block, saves of this thread belong to it.
 
         Raises:
-            StoreLockTimeoutError: Somebody else did not let go of it in time.
-            ConfigurationError: This thread has the lock already.
-            StoreError: The store does not work.
+            StoreLockTimeoutError: The current holder did not release the lock in time.
+            ConfigurationError: This thread holds the lock already.
+            StoreError: The store is unavailable or failed.
         """
-        if self._held(checked_account(account)) is not None:
+        key = (checked_account(account), os.getpid())
+        leases = self._held.by_account
+        if key in leases:
             raise ConfigurationError(
-                "This thread has the account's lock already, and would wait for itself."
+                f"This thread holds the lock of {account!r} already, and would wait for itself."
             )
-        lease = take_in_time(
-            lambda owner, stale: self._take(account, owner, stale),
-            lease=self._lease,
-            wait=self._wait,
-            monotonic=self._monotonic,
-            sleep=self._sleep,
-        )
-        self._leases()[account] = lease
+        lease = leases[key] = self._acquire(account)
         try:
             yield lease
         finally:
-            self._leases().pop(account, None)
-            if lease.process == os.getpid():
-                self._give_back(account, lease.owner)
+            leases.pop(key, None)
+            if key[1] == os.getpid():  # a forked child may leave the block as well
+                try:
+                    self._release(account, lease.owner)
+                except StoreError as error:
+                    # The work under the lock is done, and its result counts.
+                    _LOGGER.warning(
+                        "The lock of %r was not released and expires with its lease: %s",
+                        account,
+                        error,
+                    )
 
     @abstractmethod
     def accounts(self) -> Iterator[str]:
-        """Give all accounts that have a token; see `TokenStore.accounts`."""
+        """Return all accounts that have a token; see `TokenStore.accounts`."""
 
     @abstractmethod
     def due(self, before: datetime) -> Iterator[str]:
-        """Give the accounts whose access token expires before a time.
+        """Return the accounts whose access token expires before a time.
 
         Args:
             before: The time, aware.
 
         Returns:
-            The accounts, one by one. What is saved meanwhile may or may not be among them.
+            The accounts, one by one. Tokens saved meanwhile may or may not be among them.
 
         Raises:
-            StoreError: The store does not work.
+            StoreError: The store is unavailable or failed.
         """
 
     @abstractmethod
-    def _read(self, account: str) -> Kept | None:
-        """Give what is stored."""
+    def _read(self, account: str) -> StoredToken | None:
+        """Return what is stored, or None."""
 
     @abstractmethod
     def _write(
-        self, account: str, kept: Kept, expires_at: datetime, expected: AnyVersion | str | None
+        self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
-        """Store it if the stored version is still the expected one; None: if nothing is stored.
+        """Store a token if the stored version is the expected one; return whether it is stored.
 
-        Comparing and writing are one step, and doing it twice in a row is the same as doing it
-        once. Returns whether it is stored.
+        Comparing and writing are one atomic step. Writing the same token twice in a row has the
+        same result as writing it once.
         """
 
     @abstractmethod
     def _remove(self, account: str) -> None:
-        """Remove what is stored."""
+        """Delete what is stored."""
 
     @abstractmethod
-    def _take(self, account: str, owner: str, stale: str | None) -> Taken:
-        """Take the lock for `owner` if it is free, its lease is over, or `stale` has it.
+    def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
+        """Take the lock for `owner` if it is free, has expired, or is held by `stale`.
 
-        Taking it twice for the same owner is the same as taking it once.
+        Taking it twice for the same owner has the same result as taking it once.
         """
 
     @abstractmethod
     def _release(self, account: str, owner: str) -> None:
-        """Let go of the lock if `owner` has it."""
+        """Release the lock if `owner` holds it."""
 
-    def _give_back(self, account: str, owner: str) -> None:
-        try:
-            self._release(account, owner)
-        except StoreError as error:
-            # What was to be done under the lock is done.
-            _LOGGER.warning("A lock was not released and ends with its lease: %s", error)
+    def _acquire(self, account: str) -> Lease:
+        owner = token_hex(8)
+        pause = _FIRST_PAUSE_SECONDS
+        holder: str | None = None
+        stale: str | None = None
+        started = held_since = attempted_at = self._monotonic()
+        while True:
+            attempt = self._take(account, owner, stale)
+            if attempt.holder is None:
+                # The lease counts from before the attempt: a slow response makes it shorter.
+                return Lease(self._lease, attempted_at, self._monotonic, owner, attempt.version)
+            # By the clock of the store the lease has not expired, but that clock may have been set
+            # back: a holder that was watched for the length of a lease has lost it regardless.
+            if attempt.holder != holder:
+                holder, held_since = attempt.holder, attempted_at
+            elif attempted_at - held_since >= self._lease.total_seconds():
+                stale = holder
+            if attempted_at - started >= self._wait.total_seconds():
+                raise StoreLockTimeoutError(
+                    f"Another caller has held the lock of {account!r} for longer than `wait`,"
+                    f" {self._wait.total_seconds():g} seconds. Try again; if it persists, look for"
+                    " a token refresh that hangs."
+                )
+            self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads callers, no secret
+            pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
+            attempted_at = self._monotonic()
 
-    def _held(self, account: str) -> Lease | None:
-        # A process that was forked inside of a block has no lock, and may never leave the block.
-        lease = self._leases().get(account)
-        return None if lease is None or lease.process != os.getpid() else lease
 
-    def _leases(self) -> dict[str, Lease]:
-        # By thread: what a save under a lock may replace is known to the holder alone.
-        leases: dict[str, Lease] | None = getattr(self._mine, "leases", None)
-        if leases is None:
-            leases = self._mine.leases = {}
-        return leases
+def token_to_json(token: Token) -> str:
+    """Return one line of ASCII, with both tokens in the clear."""
+    return json.dumps(token.to_dict())
 
 
-def _positive(name: str, value: timedelta) -> timedelta:
+def token_from_json(text: str | bytes, account: str) -> Token:
+    """Read what `token_to_json` wrote; a `CorruptTokenError` repeats nothing of it."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = type(error).__name__  # its text repeats the stored content
+    else:
+        return Token.from_dict(data)
+    raise CorruptTokenError(
+        f"The stored token of {account!r} is not valid JSON ({problem}). Restore it from a backup,"
+        " or have the user authorize the app again."
+    )
+
+
+def aware(name: str, when: datetime) -> datetime:
+    """Check that the argument called `name` is a datetime with a time zone."""
+    if argument(name, when, datetime).utcoffset() is None:
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
+    return when
+
+
+def microseconds(name: str, when: datetime) -> int:
+    """Return the microseconds from 1970-01-01 00:00 UTC to an aware time; negative before."""
+    return (aware(name, when) - _EPOCH) // _MICROSECOND
+
+
+def _checked_duration(name: str, value: timedelta) -> timedelta:
     if argument(name, value, timedelta) <= timedelta(0):
         raise ConfigurationError(f"{name} must be above zero.")
-    if value > _LONGEST:
+    if value > _MAX_DURATION:
         raise ConfigurationError(f"{name} must not be longer than a day.")
     return value

@@ -5,117 +5,138 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-
-from attrs import define
+from typing import Final, NamedTuple
 
 from pipedrive_oauth_client.stores.leased import (
+    ANY_VERSION,
     DEFAULT_LEASE,
-    AnyVersion,
-    Kept,
+    ExpectedVersion,
     LeasedStore,
-    Taken,
+    LockAttempt,
+    StoredToken,
     aware,
 )
 
 __all__ = ["MemoryTokenStore"]
 
 
-@define
-class _Loan:
+class _TokenEntry(NamedTuple):
+    stored: StoredToken
+    expires_at: datetime
+
+
+class _LockEntry(NamedTuple):
     owner: str
-    ends: float
+    until: float
+
+
+class _Memory:
+    def __init__(self) -> None:
+        self.tokens: dict[str, _TokenEntry] = {}
+        self.reset_locks()
+        _MEMORIES.add(self)
+
+    def reset_locks(self) -> None:
+        self.guard = threading.Lock()
+        self.locks: dict[str, _LockEntry] = {}
 
 
 class MemoryTokenStore(LeasedStore):
-    """Keeps tokens for as long as the process lives.
+    """Stores tokens for as long as the process lives.
 
-    For tests, scripts, and apps that keep tokens elsewhere. A process that is forked has a copy of
-    its own: renewals in one are not seen in the other, so for several processes take another store.
+    For tests, scripts, and apps that store tokens elsewhere. A forked process has a copy of its
+    own: a token refreshed in one is not seen in the other. Use another store for several processes.
 
     Args:
-        lease: How long a lock is lent for.
-        wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
+        lease: How long a lock is held before it expires.
+        wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
 
     Raises:
-        ConfigurationError: One of them is no timedelta above zero.
+        ConfigurationError: A duration is not a timedelta, not above zero, or longer than a day.
     """
 
     def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
         super().__init__(lease=lease, wait=wait)
-        self._kept: dict[str, tuple[Kept, datetime]] = {}
-        self._loans: dict[str, _Loan] = {}
-        self._guard = threading.Lock()
-        self._process = os.getpid()
+        self._memory = _Memory()
         self._now: Callable[[], float] = time.monotonic
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(<{len(self._kept)} accounts>)"
+        return f"{type(self).__name__}(<{len(self._memory.tokens)} accounts>)"
 
     def accounts(self) -> Iterator[str]:
-        """Give all accounts that have a token; see `TokenStore.accounts`.
+        """Return all accounts that have a token; see `TokenStore.accounts`.
 
         Returns:
-            The accounts of this moment.
+            The accounts at the time of the call.
         """
-        with self._guarded():
-            return iter(list(self._kept))
+        with self._memory.guard:
+            return iter(list(self._memory.tokens))
 
     def due(self, before: datetime) -> Iterator[str]:
-        """Give the accounts whose access token expires before a time.
+        """Return the accounts whose access token expires before a time.
 
         Args:
             before: The time, aware.
 
         Returns:
-            The accounts of this moment, the earliest first.
+            The accounts at the time of the call, the earliest expiry first.
 
         Raises:
             ConfigurationError: `before` has no time zone.
         """
         aware("before", before)
-        with self._guarded():
-            times = [(expires_at, name) for name, (_kept, expires_at) in self._kept.items()]
+        with self._memory.guard:
+            times = [(entry.expires_at, name) for name, entry in self._memory.tokens.items()]
         return iter([name for expires_at, name in sorted(times) if expires_at < before])
 
-    def _read(self, account: str) -> Kept | None:
-        with self._guarded():
-            return self._kept[account][0] if account in self._kept else None
+    def _read(self, account: str) -> StoredToken | None:
+        with self._memory.guard:
+            entry = self._memory.tokens.get(account)
+            return None if entry is None else entry.stored
 
     def _write(
-        self, account: str, kept: Kept, expires_at: datetime, expected: AnyVersion | str | None
+        self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
-        with self._guarded():
-            if not isinstance(expected, AnyVersion) and self._version(account) != expected:
+        with self._memory.guard:
+            entry = self._memory.tokens.get(account)
+            version = None if entry is None else entry.stored.version
+            if expected is not ANY_VERSION and version != expected:
                 return False
-            self._kept[account] = (kept, expires_at)
+            self._memory.tokens[account] = _TokenEntry(new, expires_at)
             return True
 
     def _remove(self, account: str) -> None:
-        with self._guarded():
-            self._kept.pop(account, None)
+        with self._memory.guard:
+            self._memory.tokens.pop(account, None)
 
-    def _take(self, account: str, owner: str, stale: str | None) -> Taken:
-        with self._guarded():
-            loan = self._loans.get(account)
-            if loan is not None and loan.owner not in (owner, stale) and self._now() < loan.ends:
-                return Taken(holder=loan.owner)
-            ends = self._now() + self._lease.total_seconds()
-            self._loans[account] = _Loan(owner, ends)
-            return Taken(version=self._version(account))
+    def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
+        with self._memory.guard:
+            now = self._now()
+            lock = self._memory.locks.get(account)
+            if lock is not None and lock.owner not in (owner, stale) and now < lock.until:
+                return LockAttempt(holder=lock.owner)
+            self._memory.locks[account] = _LockEntry(owner, now + self._lease.total_seconds())
+            entry = self._memory.tokens.get(account)
+            return LockAttempt(version=None if entry is None else entry.stored.version)
 
     def _release(self, account: str, owner: str) -> None:
-        with self._guarded():
-            loan = self._loans.get(account)
-            if loan is not None and loan.owner == owner:
-                del self._loans[account]
+        with self._memory.guard:
+            lock = self._memory.locks.get(account)
+            if lock is not None and lock.owner == owner:
+                del self._memory.locks[account]
 
-    def _version(self, account: str) -> str | None:
-        return self._kept[account][0].version if account in self._kept else None
 
-    def _guarded(self) -> threading.Lock:
-        if self._process != os.getpid():
-            # Whoever had these when the process was forked does not exist in the child.
-            self._guard, self._loans, self._process = threading.Lock(), {}, os.getpid()
-        return self._guard
+_MEMORIES: Final[weakref.WeakSet[_Memory]] = weakref.WeakSet()
+
+
+def _reset_locks_in_child() -> None:
+    # The threads of the parent that hold a guard or a lock do not exist in the child.
+    for memory in list(_MEMORIES):
+        memory.reset_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_locks_in_child)

@@ -5,8 +5,8 @@ All keys begin with the prefix, whose word in braces keeps them on one node of a
     PREFIX:token:ACCOUNT  a hash: the token as JSON, the version (a random word for each save), and
                           the account's member of PREFIX:expiries
     PREFIX:names          a sorted set of the accounts that have a token
-    PREFIX:expiries       a sorted set of the same, each behind the time when its token expires
-    PREFIX:lock:ACCOUNT   the random word of whoever renews the token; Redis removes it in time
+    PREFIX:expiries       a sorted set of the same, each after the time when its token expires
+    PREFIX:lock:ACCOUNT   the random word of the lock's holder; Redis removes it when it expires
 """
 
 from __future__ import annotations
@@ -25,313 +25,50 @@ from redis.retry import Retry
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.leased import (
+    ANY_VERSION,
     DEFAULT_LEASE,
-    AnyVersion,
-    Kept,
+    ExpectedVersion,
     LeasedStore,
-    Taken,
+    LockAttempt,
+    StoredToken,
     microseconds,
 )
 
-__all__ = [
-    "BACKEND_ERRORS",
-    "RELEASE",
-    "REMOVE",
-    "TAKE",
-    "WRITE",
-    "RedisClient",
-    "RedisTokenStore",
-    "checked_client",
-    "client_of",
-    "is_worth_another_attempt",
-    "tidy",
-    "what_to_do",
-]
-
-# What somebody has put in by hand may lack a version, and is a token all the same.
-_STORED: Final = """
-local stored = redis.call('HMGET', KEYS[1], 'token', 'version', 'due')
-local version = stored[1] and (stored[2] or '')
-"""
-
-WRITE: Final = (
-    _STORED
-    + """
-local expected, new = ARGV[5], ARGV[2]
-if version ~= new then
-  if expected == 'nothing' and version then return 0 end
-  if expected == 'version' and version ~= ARGV[6] then return 0 end
-end
-if stored[3] then redis.call('ZREM', KEYS[3], stored[3]) end
-redis.call('HSET', KEYS[1], 'token', ARGV[1], 'version', new, 'due', ARGV[3])
-redis.call('ZADD', KEYS[2], 0, ARGV[4])
-redis.call('ZADD', KEYS[3], 0, ARGV[3])
-return 1
-"""
-)
-"""Keys: token, names, expiries. Arguments: text, version, expiry and name, name, what is expected
-(`anything`, `nothing`, `version`), and which version.
-
-It begins with what takes no room: Redis lets a script that has begun to write go on without memory,
-and the token that replaces a worthless one is not lost."""
-
-REMOVE: Final = """
-local due = redis.call('HGET', KEYS[1], 'due')
-if due then redis.call('ZREM', KEYS[3], due) end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('DEL', KEYS[1])
-return 1
-"""
-"""Keys: token, names, expiries. Argument: name."""
-
-TAKE: Final = (
-    """
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return {holder, false} end
-"""
-    + _STORED
-    + """
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-return {false, version}
-"""
-)
-"""Keys: token, lock. Arguments: owner, the stale one or nothing, milliseconds. Returns the holder,
-if that is somebody else, and the version of what is stored."""
-
-RELEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 1
-"""
-"""Key: lock. Argument: owner."""
-
-
-BACKEND_ERRORS: Final = (exc.RedisError, OSError, UnicodeError)
-"""What comes out of redis-py."""
-
-# Answers whose text is the server's own. Others, such as that to an unknown command, repeat the
-# beginning of what was sent.
-_READABLE: Final = (
-    *("OOM", "WRONGTYPE", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM", "LOADING", "MISCONF"),
-    *("CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOSCRIPT", "UNBLOCKED"),
-    *("MOVED", "ASK", "CROSSSLOT"),
-)
-_DENIED: Final = (exc.AuthenticationError, exc.AuthorizationError, exc.NoPermissionError)
-_NOT_NOW: Final = (*_DENIED, exc.BusyLoadingError, exc.MaxConnectionsError)
-
-# Inside of a script, an error may come without a class of its own.
-_ADVICE: Final[tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str], ...]] = (
-    (
-        _DENIED,
-        ("NOPERM", "NOAUTH", "WRONGPASS"),
-        (
-            "Redis refuses the user. Check the password, and that the user may run scripts and use"
-            " the keys of the store."
-        ),
-    ),
-    (
-        (exc.BusyLoadingError,),
-        ("LOADING",),
-        "Redis is loading its data. Try again in a while.",
-    ),
-    (
-        (exc.ReadOnlyError,),
-        ("READONLY",),
-        "This Redis is a replica, which can't be written to. Give the store the primary's address.",
-    ),
-    (
-        (exc.OutOfMemoryError,),
-        ("OOM",),
-        "Redis has reached its `maxmemory`, and keeps no more. Give it more, then try again.",
-    ),
-    (
-        (),
-        ("WRONGTYPE",),
-        (
-            "A key of the token store holds something else. Give the store a `prefix` that nobody"
-            " else uses, or remove the key."
-        ),
-    ),
-    (
-        (),
-        ("MISCONF",),
-        "Redis can't write to its disk, and takes nothing in. Make room on it.",
-    ),
-    (
-        (exc.MaxConnectionsError,),
-        (),
-        "All connections of the client are in use. Give its pool more, or try again.",
-    ),
-    (
-        (exc.ConnectionError, exc.TimeoutError, OSError),
-        (),
-        (
-            "The token store can't reach Redis. Make sure that it runs, and that its address is"
-            " right; then try again."
-        ),
-    ),
-)
-
-
-def is_worth_another_attempt(error: BaseException) -> bool:
-    """Tell whether a connection was lost, so that a new one may do.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Whether to try the step again; doing it twice is the same as doing it once.
-    """
-    lost = exc.ConnectionError | exc.TimeoutError | OSError
-    return isinstance(error, lost) and not isinstance(error, _NOT_NOW)
-
-
-def tidy(error: BaseException) -> BaseException:
-    """Take out of an error what it may repeat of a token.
-
-    Args:
-        error: The error, which is changed.
-
-    Returns:
-        The same error.
-    """
-    if isinstance(error, exc.ResponseError) and not _is_readable(error):
-        word = str(error).partition(" ")[0]
-        code = word if word.isupper() and word.isascii() else "unknown"
-        error.args = (f"{code}: its text is hidden, since it may repeat what was sent",)
-        error.__cause__ = error.__context__ = None
-    return error
-
-
-def what_to_do(error: BaseException) -> str:
-    """Say what has happened, and what can be done.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Sentences that repeat nothing of the error.
-    """
-    answer = str(error) if isinstance(error, exc.ResponseError) else ""
-    for kinds, words, advice in _ADVICE:
-        if isinstance(error, kinds) or any(word in answer for word in words):
-            return advice
-    return "Redis failed in a step of the token store; the cause says why."
-
-
-def _is_readable(error: exc.ResponseError) -> bool:
-    # redis-py takes the code away where it has a class of its own for it.
-    return type(error) is not exc.ResponseError or str(error).startswith(_READABLE)
-
+__all__ = ["RedisClient", "RedisTokenStore"]
 
 RedisClient: TypeAlias = "redis.Redis | redis.RedisCluster"
 
-_CONNECT_SECONDS: Final = 5.0
-_ANSWER_SECONDS: Final = 10.0
-_UNUSED_SECONDS: Final = 30
-
-
-def client_of(url: str) -> redis.Redis:
-    """Make a client for the store alone.
-
-    Args:
-        url: The address: `redis://`, `rediss://` (TLS) or `unix://`. What it sets counts more
-            than what is set here.
-
-    Returns:
-        The client, which has no connection yet.
-
-    Raises:
-        ConfigurationError: The address can't be right.
-    """
-    # A database that is no number would be taken for the first one.
-    if re.fullmatch(r"rediss?://[^/?#]*(?:/(?!\d*(?:[?#]|$)).*)", url, re.DOTALL):
-        raise ConfigurationError(
-            "url names a database of Redis that is no number; it is the part behind the host, for"
-            " example redis://host:6379/0."
-        )
-    # redis-py 5 does not compare the name in the certificate unless it is told to.
-    tls: dict[str, Any] = {"ssl_check_hostname": True} if url.startswith("rediss://") else {}
-    if tls and "ssl_cert_reqs=" in url:
-        tls = {}
-    from_url: Callable[..., redis.Redis] = getattr(redis.Redis, "from_url")  # noqa: B009 - its types are incomplete
-    try:
-        client = from_url(
-            url,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
-            health_check_interval=_UNUSED_SECONDS,
-            # The store itself tries each step again, once.
-            retry=Retry(NoBackoff(), 0),
-            **tls,
-        )
-        client.connection_pool.make_connection()  # checks the parameters; connects to nothing
-    except (ValueError, TypeError, AttributeError, redis.RedisError) as error:
-        problem = type(error).__name__  # its text may repeat the URL with its password
-    else:
-        return client
-    raise ConfigurationError(
-        "url is no address of a Redis, such as rediss://user:password@host:6379/0, or has a"
-        f" parameter that redis-py does not know ({problem})."
-    )
-
-
-def checked_client(client: object) -> RedisClient:
-    """Check a client.
-
-    Args:
-        client: The client of the app.
-
-    Returns:
-        The client.
-
-    Raises:
-        ConfigurationError: It is asynchronous, or something else.
-    """
-    kind = type(client)
-    if kind.__module__.startswith("redis.asyncio"):
-        raise ConfigurationError(
-            "The token store is synchronous and can't use a client of redis.asyncio. Give a"
-            " redis.Redis, or a URL."
-        )
-    if not isinstance(client, redis.Redis | redis.RedisCluster) or isinstance(client, Pipeline):
-        raise ConfigurationError(
-            f"url_or_client must be a URL, a redis.Redis or a redis.RedisCluster, not"
-            f" {kind.__name__}."
-        )
-    if getattr(client, "connection", None) is not None:
-        raise ConfigurationError(
-            "The client has single_connection_client=True: threads and forked processes would"
-            " share its connection. Give one without."
-        )
-    return client
-
-
 _DEFAULT_PREFIX: Final = "{pipedrive-oauth}"
-# The first pair of braces with something in it is what a cluster places a key by.
+# The first pair of braces with something in it decides where a cluster stores a key.
 _PREFIX: Final = re.compile(r"[!-z|~]*\{[!-z|~]+\}[!-~]*", re.ASCII)
-_PAGE: Final = 500
+_PAGE_SIZE: Final = 500
 # So that times before 1970 sort before the others, as digits.
-_SHIFT: Final = 10**18
+_TIME_SHIFT: Final = 10**18
+_CONNECT_SECONDS: Final = 5.0
+_RESPONSE_SECONDS: Final = 10.0
+_IDLE_SECONDS: Final = 30
 
 
 class RedisTokenStore(LeasedStore):
-    """Keeps tokens in Redis, for any number of machines.
+    """Stores tokens in Redis, for any number of machines.
 
-    Each step is one command or one script. A step whose connection was lost is done again, once.
-    Redis has to keep what it is given: with `maxmemory-policy noeviction`, and with an append-only
-    file or replicas. An account whose token Redis has lost has none any more.
+    Each step is one command or one script. A step whose connection was lost is repeated once, and
+    so is one that a read-only replica rejects, on a new connection: after a failover, the address
+    may lead to another server than the open connections. Redis must not lose what it stores: use
+    `maxmemory-policy noeviction`, and an append-only file or replicas. An account whose token Redis
+    has lost has none any more.
 
     Args:
         url_or_client: The address, for example `rediss://user:password@host:6379/0` (with TLS); or
             a `redis.Redis` or `redis.RedisCluster` of yours, which is used as it is and never
             closed. Forked processes make connections of their own.
         prefix: What all keys begin with: printable ASCII without blanks, with a word in braces.
-        lease: How long a lock is lent for, at least a millisecond.
-        wait: How long `lock` waits for another holder; 15 seconds more than the lease by default.
+        lease: How long a lock is held before it expires, at least a millisecond.
+        wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
 
     Raises:
-        ConfigurationError: The address, the client or the prefix can't be right, or a time is no
-            timedelta above zero.
+        ConfigurationError: The store can't use the address, the client or the prefix, or a duration
+            is not a timedelta, not above zero, or longer than a day.
     """
 
     def __init__(
@@ -351,15 +88,15 @@ class RedisTokenStore(LeasedStore):
         self._prefix = prefix
         self._owns_client = isinstance(url_or_client, str)
         self._client: Any = (
-            client_of(url_or_client)
+            _make_client(url_or_client)
             if isinstance(url_or_client, str)
-            else checked_client(url_or_client)
+            else _checked_client(url_or_client)
         )
         register = self._client.register_script
-        self._write_script = register(WRITE)
-        self._remove_script = register(REMOVE)
-        self._take_script = register(TAKE)
-        self._release_script = register(RELEASE)
+        self._write_script = register(_WRITE)
+        self._remove_script = register(_REMOVE)
+        self._take_script = register(_TAKE)
+        self._release_script = register(_RELEASE)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(prefix={self._prefix!r})"
@@ -371,7 +108,7 @@ class RedisTokenStore(LeasedStore):
         self.close()
 
     def close(self) -> None:
-        """Close the connections, unless they are those of a client that was given.
+        """Close the connections, unless they are those of a client that was passed in.
 
         The store can be used afterwards, and connects again.
         """
@@ -380,67 +117,72 @@ class RedisTokenStore(LeasedStore):
             self._client.connection_pool.disconnect()
 
     def accounts(self) -> Iterator[str]:
-        """Give all accounts that have a token; see `TokenStore.accounts`.
+        """Return all accounts that have a token; see `TokenStore.accounts`.
 
         Returns:
             The accounts, one by one, in the order of their bytes.
 
         Raises:
-            StoreError: Redis does not work.
+            StoreError: Redis is unavailable or failed.
         """
         for member in self._members("names", b"+"):
-            yield _name(member)
+            yield _text(member)
 
     def due(self, before: datetime) -> Iterator[str]:
-        """Give the accounts whose access token expires before a time.
+        """Return the accounts whose access token expires before a time.
 
         Args:
             before: The time, aware.
 
         Returns:
-            The accounts, one by one, the earliest first.
+            The accounts, one by one, the earliest expiry first.
 
         Raises:
             ConfigurationError: `before` has no time zone.
-            StoreError: Redis does not work.
+            StoreError: Redis is unavailable or failed.
         """
         end = b"(" + _sortable(microseconds("before", before))
-        return (_name(member.partition(b":")[2]) for member in self._members("expiries", end))
+        return (_text(member.partition(b":")[2]) for member in self._members("expiries", end))
 
     def _members(self, which: str, end: bytes) -> Iterator[bytes]:
-        start = b"-"
-        while page := self._command("ZRANGEBYLEX", self._key(which), start, end, "LIMIT", 0, _PAGE):
+        key, start = self._key(which), b"-"
+        while page := self._command("ZRANGEBYLEX", key, start, end, "LIMIT", 0, _PAGE_SIZE):
             yield from page
             start = b"(" + page[-1]
 
-    def _read(self, account: str) -> Kept | None:
+    def _read(self, account: str) -> StoredToken | None:
         text, version = self._command("HMGET", self._key("token", account), "token", "version")
-        return None if text is None else Kept(text, _word(version or b""))
+        return None if text is None else StoredToken(text, _text(version or b""))
 
     def _write(
-        self, account: str, kept: Kept, expires_at: datetime, expected: AnyVersion | str | None
+        self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
         name = account.encode()
         due = _sortable(microseconds("expires_at", expires_at)) + b":" + name
-        wanted = "version" if isinstance(expected, str) else "anything" if expected else "nothing"
-        version = expected if isinstance(expected, str) else ""
+        kind, version = "version", b""
+        if expected is None:
+            kind = "nothing"
+        elif expected is ANY_VERSION:
+            kind = "anything"
+        else:
+            version = expected.encode()
         stored = self._run(
             self._write_script,
             self._token_keys(account),
-            [kept.text, kept.version, due, name, wanted, version.encode()],
+            [new.text, new.version, due, name, kind, version],
         )
         return bool(stored)
 
     def _remove(self, account: str) -> None:
         self._run(self._remove_script, self._token_keys(account), [account.encode()])
 
-    def _take(self, account: str, owner: str, stale: str | None) -> Taken:
+    def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
         keys = [self._key("token", account), self._key("lock", account)]
         lease = max(1, self._lease // timedelta(milliseconds=1))
         holder, version = self._run(self._take_script, keys, [owner, stale or "", lease])
         if holder is not None:
-            return Taken(holder=_word(holder))
-        return Taken(version=None if version is None else _word(version))
+            return LockAttempt(holder=_text(holder))
+        return LockAttempt(version=None if version is None else _text(version))
 
     def _release(self, account: str, owner: str) -> None:
         self._run(self._release_script, [self._key("lock", account)], [owner])
@@ -452,31 +194,265 @@ class RedisTokenStore(LeasedStore):
         return [self._key("token", account), self._key("names"), self._key("expiries")]
 
     def _command(self, *parts: Any) -> Any:
-        # As bytes, whatever the client makes of other answers.
+        # As bytes, whatever the client does with other responses.
         return self._attempt(lambda: self._client.execute_command(*parts, **{NEVER_DECODE: True}))
 
     def _run(self, script: Any, keys: list[bytes], arguments: list[Any]) -> Any:
         return self._attempt(lambda: script(keys=keys, args=arguments))
 
-    def _attempt(self, step: Any) -> Any:
+    def _attempt(self, step: Callable[[], Any]) -> Any:
+        # Repeating a step has the result of doing it once. It is repeated once for each reason: the
+        # connection that replaces a lost one may lead to a server that has become a replica.
+        seen: set[str] = set()
+        while True:
+            try:
+                return step()
+            except _BACKEND_ERRORS as error:
+                reason = _reason_to_repeat(error)
+                if reason == "read-only":
+                    self._drop_connections()
+                if reason is None or reason in seen:
+                    raise self._translated(error) from _redact(error)
+                seen.add(reason)
+
+    def _drop_connections(self) -> None:
+        # They lead to the previous primary, whose address may lead to the new one by now.
+        is_cluster = isinstance(self._client, redis.RedisCluster)
+        if is_cluster:
+            self._client.disconnect_connection_pools()
+            return
+        pool = self._client.connection_pool
         try:
-            return step()
-        except BACKEND_ERRORS as error:
-            if not is_worth_another_attempt(error):
-                raise StoreError(what_to_do(error)) from tidy(error)
-        try:
-            return step()
-        except BACKEND_ERRORS as error:
-            raise StoreError(what_to_do(error)) from tidy(error)
+            pool.disconnect(inuse_connections=False)
+        except TypeError:  # in redis-py 5, a pool that does not know which ones are in use
+            pool.disconnect()
+
+    def _translated(self, error: BaseException) -> StoreError:
+        return StoreError(_advice_for(error, _address_of(self._client)))
 
 
 def _sortable(time: int) -> bytes:
-    return b"%019d" % (time + _SHIFT)
+    return b"%019d" % (time + _TIME_SHIFT)
 
 
-def _name(member: bytes) -> str:
-    return member.decode(errors="replace")
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")
 
 
-def _word(word: str | bytes) -> str:
-    return word if isinstance(word, str) else word.decode(errors="replace")
+def _make_client(url: str) -> redis.Redis:
+    # redis-py would take a database that is not a number for the first one.
+    if re.fullmatch(r"rediss?://[^/?#]*(?:/(?!\d*(?:[?#]|$)).*)", url, re.DOTALL):
+        raise ConfigurationError(
+            "url names a database of Redis that is not a number; it is the part after the host, for"
+            " example redis://host:6379/0."
+        )
+    # redis-py 5 does not compare the name in the certificate unless it is told to.
+    tls: dict[str, Any] = {"ssl_check_hostname": True} if url.startswith("rediss://") else {}
+    if tls and "ssl_cert_reqs=" in url:
+        tls = {}
+    from_url: Callable[..., redis.Redis] = getattr(redis.Redis, "from_url")  # noqa: B009 - its types are incomplete
+    try:
+        # Parameters of the URL take precedence over these.
+        client = from_url(
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_RESPONSE_SECONDS,
+            health_check_interval=_IDLE_SECONDS,
+            # The store itself repeats a step, once.
+            retry=Retry(NoBackoff(), 0),
+            **tls,
+        )
+        client.connection_pool.make_connection()  # checks the parameters; connects to nothing
+    except (ValueError, TypeError, AttributeError, redis.RedisError) as error:
+        problem = type(error).__name__  # its text may repeat the URL with its password
+    else:
+        return client
+    raise ConfigurationError(
+        "url is not the address of a Redis, such as rediss://user:password@host:6379/0, or has a"
+        f" parameter that redis-py does not know ({problem})."
+    )
+
+
+def _checked_client(client: object) -> RedisClient:
+    kind = type(client)
+    if kind.__module__.startswith("redis.asyncio"):
+        raise ConfigurationError(
+            "The token store is synchronous and can't use a client of redis.asyncio. Pass a"
+            " redis.Redis, or a URL."
+        )
+    if not isinstance(client, redis.Redis | redis.RedisCluster) or isinstance(client, Pipeline):
+        raise ConfigurationError(
+            "url_or_client must be a URL, a redis.Redis or a redis.RedisCluster, not"
+            f" {kind.__name__}."
+        )
+    if getattr(client, "connection", None) is not None:
+        raise ConfigurationError(
+            "The client has single_connection_client=True: threads and forked processes would"
+            " share its connection. Pass one without."
+        )
+    return client
+
+
+def _address_of(client: Any) -> str:
+    # A cluster and a pool that asks a Sentinel have no fixed address.
+    settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    if "path" in settings:
+        return f" at {settings['path']}"
+    return f" at {settings['host']}:{settings.get('port', 6379)}" if "host" in settings else ""
+
+
+# A token that was stored by hand may lack a version, and is a token all the same.
+_STORED: Final = """
+local stored = redis.call('HMGET', KEYS[1], 'token', 'version', 'due')
+local version = stored[1] and (stored[2] or '')
+"""
+
+# Keys: token, names, expiries. Arguments: text, version, expiry and name, name, what is expected
+# (`anything`, `nothing`, `version`), and which version.
+# It begins with what needs no memory: Redis lets a script that has begun to write continue when it
+# has none left, so that the token which replaces an invalidated one is not lost.
+_WRITE: Final = (
+    _STORED
+    + """
+local expected, new = ARGV[5], ARGV[2]
+if version ~= new then
+  if expected == 'nothing' and version then return 0 end
+  if expected == 'version' and version ~= ARGV[6] then return 0 end
+end
+if stored[3] then redis.call('ZREM', KEYS[3], stored[3]) end
+redis.call('HSET', KEYS[1], 'token', ARGV[1], 'version', new, 'due', ARGV[3])
+redis.call('ZADD', KEYS[2], 0, ARGV[4])
+redis.call('ZADD', KEYS[3], 0, ARGV[3])
+return 1
+"""
+)
+
+# Keys: token, names, expiries. Argument: name.
+_REMOVE: Final = """
+local due = redis.call('HGET', KEYS[1], 'due')
+if due then redis.call('ZREM', KEYS[3], due) end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[1])
+return 1
+"""
+
+# Keys: token, lock. Arguments: owner, the stale owner or nothing, milliseconds. Returns the holder
+# if the lock is taken, and the version of the stored token.
+_TAKE: Final = (
+    """
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return {holder, false} end
+"""
+    + _STORED
+    + """
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+return {false, version}
+"""
+)
+
+# Key: lock. Argument: owner.
+_RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+_BACKEND_ERRORS: Final = (exc.RedisError, OSError, UnicodeError)
+_CONNECTION_ERRORS: Final = (exc.ConnectionError, exc.TimeoutError, OSError)
+_DENIED: Final = (exc.AuthenticationError, exc.AuthorizationError, exc.NoPermissionError)
+# These are connection errors for redis-py, but a new connection does not help.
+_REJECTED: Final = (*_DENIED, exc.BusyLoadingError, exc.MaxConnectionsError)
+
+# Error responses whose text is the server's own. Others, such as that to an unknown command, repeat
+# the beginning of what was sent.
+_READABLE: Final = (
+    *("OOM", "WRONGTYPE", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM", "LOADING", "MISCONF"),
+    *("CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOSCRIPT", "UNBLOCKED"),
+    *("MOVED", "ASK", "CROSSSLOT"),
+)
+# Classes, codes and what to do. Inside a script, an error may have no class of its own.
+_ADVICE: Final[tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str], ...]] = (
+    (
+        _DENIED,
+        ("NOPERM", "NOAUTH", "WRONGPASS"),
+        (
+            "Redis{place} rejected the user. Check the password, and that the user may run scripts"
+            " and use the keys of the store."
+        ),
+    ),
+    (
+        (exc.BusyLoadingError,),
+        ("LOADING",),
+        "Redis{place} is loading its data. Try again in a while.",
+    ),
+    (
+        (exc.ReadOnlyError,),
+        ("READONLY",),
+        (
+            "Redis{place} is a read-only replica, as after a failover. Make sure that the address"
+            " leads to the primary; then try again."
+        ),
+    ),
+    (
+        (exc.OutOfMemoryError,),
+        ("OOM",),
+        "Redis{place} has reached its `maxmemory`. Raise it, then try again.",
+    ),
+    (
+        (),
+        ("WRONGTYPE",),
+        (
+            "A key of the token store holds something else. Give the store a `prefix` that no other"
+            " program uses, or delete the key."
+        ),
+    ),
+    (
+        (),
+        ("MISCONF",),
+        "Redis{place} can't write to its disk, and accepts no writes. Make room on it.",
+    ),
+    (
+        (exc.MaxConnectionsError,),
+        (),
+        "All connections of the Redis client are in use. Allow its pool more, or try again.",
+    ),
+    (
+        _CONNECTION_ERRORS,
+        (),
+        (
+            "The token store can't reach Redis{place}. Make sure that it runs, and that its address"
+            " is right; then try again."
+        ),
+    ),
+)
+
+
+def _reason_to_repeat(error: BaseException) -> str | None:
+    if isinstance(error, _CONNECTION_ERRORS) and not isinstance(error, _REJECTED):
+        return "lost"
+    response = str(error) if isinstance(error, exc.ResponseError) else ""
+    if isinstance(error, exc.ReadOnlyError) or "READONLY" in response:
+        return "read-only"
+    return None
+
+
+def _redact(error: BaseException) -> BaseException:
+    """Remove from an error what may repeat a token."""
+    if not isinstance(error, exc.ResponseError):
+        return error
+    # redis-py removes the code where it has a class of its own for it.
+    if type(error) is not exc.ResponseError or str(error).startswith(_READABLE):
+        return error
+    word = str(error).partition(" ")[0]
+    code = word if word.isupper() and word.isascii() else "unknown"
+    error.args = (f"{code}: its text is hidden, since it may repeat what was sent",)
+    error.__cause__ = error.__context__ = None
+    return error
+
+
+def _advice_for(error: BaseException, place: str) -> str:
+    """Return what happened and what to do, without repeating the error's own text."""
+    response = str(error) if isinstance(error, exc.ResponseError) else ""
+    for kinds, words, advice in _ADVICE:
+        if isinstance(error, kinds) or any(word in response for word in words):
+            return advice.format(place=place)
+    return f"Redis{place} failed in a step of the token store; the cause says why."

@@ -23,7 +23,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def scene(kind: str, tmp_path: Path) -> Generator[Scene]:
-    """Give a rotating sandbox, and a place with a token, whose locks nobody loses."""
+    """Give a rotating sandbox, and a place with a token, whose locks are not lost."""
     with _set(kind, tmp_path, LONG) as scene:
         yield scene
 

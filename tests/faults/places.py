@@ -26,9 +26,9 @@ from tests.support.backends import (
 
 KINDS: Final = ("file", "sqlite", "postgres", "mariadb", "redis")
 
-# For tests in which nobody dies: a renewal on a busy machine stays well within it.
+# For tests in which no process dies: a renewal on a busy machine stays well within it.
 LONG: Final = timedelta(seconds=30)
-# For tests in which somebody does: short enough to wait for in hundreds of rounds.
+# For tests in which one does: short enough to wait for in hundreds of rounds.
 BRIEF: Final = timedelta(seconds=0.4)
 _MARGIN: Final = timedelta(seconds=5)
 _IMPATIENCE: Final = timedelta(milliseconds=1)
@@ -61,7 +61,7 @@ class Place:
             with RedisTokenStore(self.where, prefix=self.name, **settings) as redis:
                 yield redis
         else:
-            # Whoever was stopped within SQLite's own step is not waited for in vain for long.
+            # A process stopped within SQLite's own step is not waited for in vain for long.
             more = "?timeout=2" if self.kind == "sqlite" and self.lease == BRIEF else ""
             with SQLTokenStore(self.where + more, table=self.name, **settings) as database:
                 yield database

@@ -21,8 +21,8 @@ def test_killed_holder_leaves_a_whole_token(brief_scene: Scene) -> None:
     """After `kill -9` at a random moment a whole token is stored, and the account is usable.
 
     It is usable within the lease, since no caller here waits for much longer than that. What the
-    kill may cost is the grant itself: if the service has changed the refresh token and nobody has
-    saved it, the person has to authorize again. Then, and only then, a renewal is refused.
+    kill may cost is the grant itself: if the service has rotated the refresh token and the new one
+    was not saved, the user has to authorize again. Then, and only then, a refresh is rejected.
     """
     scene = brief_scene
     dice = random.Random(4)
@@ -56,7 +56,7 @@ def test_stopped_holder_does_no_harm(brief_scene: Scene) -> None:
 
     Meanwhile others may be refused only for one of two reasons. The sleeper has the answer and has
     not saved it. Or it was stopped within a step of a store on this machine's disk, of a few
-    milliseconds, whose lock of the operating system nobody can break; a server's steps are its own.
+    milliseconds, whose lock of the operating system can't be broken; a server's steps are its own.
     """
     scene = brief_scene
     dice = random.Random(5)

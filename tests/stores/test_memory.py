@@ -35,7 +35,7 @@ class TestConformance(TokenStoreConformance, LeaseConformance):
 
         def open_again(**settings: Any) -> MemoryTokenStore:
             store = MemoryTokenStore(**settings)
-            store._kept, store._loans, store._guard = first._kept, first._loans, first._guard
+            store._memory = first._memory
             return store
 
         return open_again
@@ -100,7 +100,7 @@ def test_lease_is_over_by_the_clock() -> None:
 
 
 def test_waiting_takes_no_time_of_others() -> None:
-    """Whoever waits sleeps, and asks again until `wait` is over."""
+    """A caller that waits sleeps, and tries again until `wait` is over."""
     store = MemoryTokenStore(wait=timedelta(seconds=10))
     time, naps = [0.0], [0.0]
     store._monotonic = lambda: time[0]
@@ -110,7 +110,7 @@ def test_waiting_takes_no_time_of_others() -> None:
         time[0] += seconds
 
     store._sleep = sleep
-    store._take("acme", "somebody else", None)
+    store._take("acme", "another caller", None)
     with pytest.raises(StoreLockTimeoutError), store.lock("acme"):
         pass
     assert 10 <= sum(naps) <= 10.25
@@ -127,11 +127,11 @@ def forked() -> None:
     store = MemoryTokenStore(wait=timedelta(seconds=5))
     store.save("acme", a_token(1))
     store._take("acme", "a thread of the parent", None)
-    store._guard.acquire()
+    store._memory.guard.acquire()
     child = os.fork()
     if child:
         status = ended_child(child)
-        store._guard.release()
+        store._memory.guard.release()
         assert store._take("acme", "another", None).holder == "a thread of the parent"
         print(os.waitstatus_to_exitcode(status), store.load("acme") == a_token(1))  # noqa: T201
         return

@@ -185,19 +185,26 @@ def test_replica(tmp_path: Path, step: str) -> None:
         assert store.load("acme") == a_token()
 
 
-@pytest.mark.parametrize("user", ["", f":{PASSWORD}@", f"somebody:{PASSWORD}@"])
+@pytest.fixture(scope="module")
+def locked_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    """Give a server with a password, for all tests that need one."""
+    with RedisServer(tmp_path_factory.mktemp("locked"), "--requirepass", "right") as server:
+        yield server
+
+
+@pytest.mark.parametrize("user", ["", f":{PASSWORD}@", f"another:{PASSWORD}@"])
 @pytest.mark.parametrize("step", STEPS)
-def test_wrong_password(tmp_path: Path, step: str, user: str) -> None:
-    """A server that refuses the password, or that none came, is told from one that is away."""
-    with RedisServer(tmp_path, "--requirepass", "right") as server:
-        with RedisTokenStore(server.url.replace("//", f"//{user}")) as store:
-            assert "password" in str(refusal(store, step))
-        with RedisTokenStore(server.url.replace("//", "//:right@")) as store:
-            STEPS[step](store)
+def test_wrong_password(locked_server: RedisServer, step: str, user: str) -> None:
+    """A server that rejects the password, or a missing one, is not called unreachable."""
+    with RedisTokenStore(locked_server.url.replace("//", f"//{user}")) as store:
+        assert "password" in str(refusal(store, step))
+    url = locked_server.url.replace("//", "//:right@")
+    with RedisTokenStore(url, prefix=f"{{{token_hex(4)}}}") as store:
+        STEPS[step](store)
 
 
 def test_user_without_rights(tmp_path: Path) -> None:
-    """A user who may not run scripts is told so."""
+    """A user who may not run scripts gets an error that says so."""
     with RedisServer(tmp_path) as server:
         server.ask(
             lambda client: client.acl_setuser(
@@ -210,7 +217,7 @@ def test_user_without_rights(tmp_path: Path) -> None:
 
 
 def test_server_that_is_loading(tmp_path: Path) -> None:
-    """A server that is still loading its data is waited for by whoever reads the error."""
+    """The error of a server that is loading its data says to try again."""
     with RedisServer(tmp_path) as server:
         server.ask(lambda client: client.mset({str(n): token_hex(4096) for n in range(100)}))
         server.ask(lambda client: client.save())
@@ -234,7 +241,7 @@ def test_unknown_command_repeats_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["token:acme", "names", "expiries", "lock:acme"])
-def test_key_of_somebody_else(
+def test_key_of_another_program(
     store: RedisTokenStore, behind: redis.Redis, prefix: str, key: str
 ) -> None:
     """A key that holds something else is left as it is, and the error says what to do."""
@@ -267,7 +274,7 @@ def test_damaged_token(behind: redis.Redis, prefix: str, content: bytes, *, deco
 
 
 def test_token_without_a_version(store: RedisTokenStore, behind: redis.Redis, prefix: str) -> None:
-    """A token that somebody has put in by hand can be loaded, and renewed under the lock."""
+    """A token that was stored by hand can be loaded, and refreshed under the lock."""
     store.save("acme", a_token())
     behind.hdel(f"{prefix}:token:acme", "version")
     with store.lock("acme"):

@@ -1,8 +1,12 @@
-"""`SQLTokenStore` when the database fails, and that no error shows a token."""
+"""`SQLTokenStore` when the database fails, on SQLite's file, and in forked processes."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sqlite3
+import stat
+import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -25,6 +29,7 @@ from tests.support.backends import (
     through,
     throwaway_table,
 )
+from tests.support.forks import in_child, in_children
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 from tests.support.tcp_proxy import TCPProxy
@@ -128,7 +133,7 @@ def test_server_goes_and_comes_back(
         store.save("acme", TOKEN)
         proxy.go_away()
         error = refusal(store, step)
-        assert "can't reach its database" in str(error)
+        assert "can't reach the database" in str(error)
         assert "refused" in str(error.__cause__).lower()
         proxy.come_back()
         assert store.load("acme") == TOKEN
@@ -256,15 +261,15 @@ def test_missing_table(place: Place, open_store: Callable[[str, str], SQLTokenSt
 def test_wrong_user(kind: str, step: str) -> None:
     """A server that refuses the user says so in the cause, and the password is not repeated."""
     url = make_url(postgres_url() if kind == "postgresql" else mariadb_url())
-    wrong = url.set(username="nobody_of_that_name", password=PASSWORD)
+    wrong = url.set(username="no_such_user", password=PASSWORD)
     with SQLTokenStore(wrong) as store:
         error = refusal(store, step)
     assert "user" in str(error)
-    assert "nobody_of_that_name" in str(error.__cause__)
+    assert "no_such_user" in str(error.__cause__)
 
 
 def test_user_without_rights(make_place: Callable[[str], Place], cleaning: ExitStack) -> None:
-    """A user who may read and not write is told so."""
+    """A user who may not write gets an error that says so."""
     place = make_place("postgresql")
     role = f"reader_{token_hex(4)}"
     SQLTokenStore(place.behind, table=place.table).save("acme", a_token())
@@ -292,7 +297,7 @@ def test_server_that_is_read_only(
     SQLTokenStore(place.behind, table=place.table).save("acme", a_token())
     store = SQLTokenStore(_engine(place, cleaning, command), table=place.table)
     assert store.load("acme") == a_token()
-    assert "can't be written to" in str(refusal(store, "save"))
+    assert "is read-only" in str(refusal(store, "save"))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +307,7 @@ def test_server_that_is_read_only(
         ("mariadb", "SET SESSION innodb_lock_wait_timeout = 1"),
     ],
 )
-def test_row_that_somebody_holds(
+def test_row_that_another_program_holds(
     make_place: Callable[[str], Place], cleaning: ExitStack, kind: str, command: str
 ) -> None:
     """A row that another program keeps locked is waited for as long as the engine says."""
@@ -385,3 +390,301 @@ def test_nothing_is_logged(
     assert "INSERT INTO" in caplog.text
     assert "Row (<hidden>, " in caplog.text
     assert not found(caplog.text, SECRETS)
+
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give the path of a file that is not there yet."""
+    return tmp_path / "tokens.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Generator[SQLTokenStore]:
+    """Give a store on the file."""
+    with SQLTokenStore(f"sqlite:///{file}") as opened:
+        yield opened
+
+
+def mode(path: Path) -> int:
+    """Give the rights of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@POSIX
+@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+def test_file_is_private(file: Path, form: str) -> None:
+    """The file is made for its owner alone, whatever the umask says, and so is its journal."""
+    before = os.umask(0)
+    journals: list[int] = []
+    try:
+        with SQLTokenStore(form.format(file)) as store:
+
+            @event.listens_for(store._engine, "before_cursor_execute")
+            def look(*_: Any) -> None:
+                journals.extend(mode(path) for path in file.parent.glob("*-journal"))
+
+            store.save("acme", TOKEN)
+    finally:
+        os.umask(before)
+    assert mode(file) == 0o600
+    assert set(journals) == {0o600}
+
+
+@POSIX
+def test_file_without_a_table_is_private(file: Path) -> None:
+    """Where the app makes the table, the file that comes about is for its owner alone as well."""
+    before = os.umask(0)
+    try:
+        with SQLTokenStore(f"sqlite:///{file}", create_table=False) as store:
+            assert "no table" in str(refusal(store, "load"))
+            store.metadata.create_all(store._engine)
+            store.save("acme", TOKEN)
+    finally:
+        os.umask(before)
+    assert mode(file) == 0o600
+
+
+@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """The file that is looked at is the one that is opened, wherever the program goes."""
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with SQLTokenStore(form.format("tokens.db")) as store:
+        store.save("acme", TOKEN)
+        monkeypatch.chdir(tmp_path / "other")
+        store.save("acme", TOKEN)
+    made = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.db")]
+    is_uri = "uri" in form
+    assert sorted(made) == (["other/tokens.db", "tokens.db"] if is_uri else ["tokens.db"])
+    assert all(mode(tmp_path / path) == 0o600 or sys.platform == "win32" for path in made)
+
+
+@POSIX
+@pytest.mark.parametrize("rights", [0o640, 0o604, 0o620, 0o660, 0o644])
+def test_file_that_others_can_use_is_refused(store: SQLTokenStore, file: Path, rights: int) -> None:
+    """A file that others can read or change is refused, with what to do, until it is private."""
+    store.save("acme", TOKEN)
+    file.chmod(rights)
+    for step in STEPS.values():
+        with pytest.raises(StoreError, match="chmod 600"):
+            step(store)
+    file.chmod(0o600)
+    assert store.load("acme") == TOKEN
+
+
+@POSIX
+def test_file_of_the_apps_engine_is_looked_at(file: Path) -> None:
+    """The file of an engine that was given is refused just so."""
+    file.touch(0o600)
+    file.chmod(0o644)
+    engine = create_engine(f"sqlite:///{file}")
+    with pytest.raises(StoreError, match="chmod 600"):
+        SQLTokenStore(engine).save("acme", TOKEN)
+    assert file.read_bytes() == b""
+    engine.dispose()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_missing_folder(tmp_path: Path, step: str) -> None:
+    """Where the folder is missing the error names it, and the store works when it is there."""
+    folder = tmp_path / "later"
+    with SQLTokenStore(f"sqlite:///{folder / 'tokens.db'}") as store:
+        assert str(folder) in str(refusal(store, step))
+        folder.mkdir()
+        STEPS[step](store)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_file_that_is_no_database(file: Path, step: str) -> None:
+    """A file that is something else is left as it is."""
+    content = b"this is no database" * 100
+    file.touch(0o600)
+    file.write_bytes(content)
+    with SQLTokenStore(f"sqlite:///{file}") as store:
+        assert "not a database" in str(refusal(store, step).__cause__)
+    assert file.read_bytes() == content
+
+
+def test_removed_file_is_made_again(store: SQLTokenStore, file: Path) -> None:
+    """After the file was removed there is no token, and the next is kept in a new one."""
+    store.save("acme", TOKEN)
+    file.unlink()
+    assert store.load("acme") is None
+    store.save("acme", TOKEN)
+    assert store.load("acme") == TOKEN
+    assert mode(file) == 0o600 or sys.platform == "win32"
+
+
+@pytest.mark.parametrize("step", ["save", "delete", "lock"])
+def test_read_only_database(store: SQLTokenStore, file: Path, step: str) -> None:
+    """A database that can't be written to is still read, and the error says so."""
+    store.save("acme", TOKEN)
+    with SQLTokenStore(f"sqlite:///file:{file}?mode=ro&uri=true") as reading:
+        assert "is read-only" in str(refusal(reading, step))
+        assert reading.load("acme") == TOKEN
+
+
+def test_full_disk(file: Path) -> None:
+    """Where there is no room, nothing is lost, and it goes on when there is room."""
+    pages = [8]
+    engine = create_engine(f"sqlite:///{file}")
+    file.touch(0o600)
+
+    @event.listens_for(engine, "checkout")
+    def limit(connection: Any, *_: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages[0]}").close()
+
+    store = SQLTokenStore(engine)
+    store.save("acme", TOKEN)
+    big = a_token(access_token=ACCESS_TOKEN * 5000)
+    with pytest.raises(StoreError, match="no room left") as caught:
+        store.save("acme", big)
+    assert not found(visible(caught.value), SECRETS)
+    assert store.load("acme") == TOKEN
+    pages[0] = 10_000
+    store.save("acme", big)
+    assert store.load("acme") == big
+    engine.dispose()
+
+
+def test_locked_database(file: Path, store: SQLTokenStore) -> None:
+    """A database that another program keeps locked is waited for, for a bounded time."""
+    store.save("acme", TOKEN)
+    with (
+        SQLTokenStore(f"sqlite:///{file}?timeout=0.05") as waiting,
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE").close()
+        assert "too busy" in str(refusal(waiting, "save"))
+        assert waiting.load("acme") == TOKEN
+        other.execute("ROLLBACK").close()
+        waiting.save("acme", TOKEN)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", ACCESS_TOKEN.encode() + b"\xff", 5, b"", "null"])
+def test_damaged_text_in_sqlite(store: SQLTokenStore, file: Path, content: object) -> None:
+    """What SQLite takes and is no token is an error, stays, and does not block the lock."""
+    store.save("acme", TOKEN)
+    # As text, whatever its bytes are.
+    changes = "UPDATE pipedrive_tokens SET token = CAST(? AS TEXT)"
+    with closing(sqlite3.connect(file)) as behind, behind:
+        behind.execute(changes, (content,)).close()
+    with store.lock("acme"):
+        with pytest.raises(CorruptTokenError) as caught:
+            store.load("acme")
+        assert not found(visible(caught.value), SECRETS)
+        with closing(sqlite3.connect(file)) as behind:
+            query = "SELECT token IS CAST(? AS TEXT) FROM pipedrive_tokens"
+            assert behind.execute(query, (content,)).fetchall() == [(1,)]
+        assert list(store.accounts()) == ["acme"]
+        store.save("acme", TOKEN)
+    assert store.load("acme") == TOKEN
+
+
+@pytest.mark.parametrize("step", ["load", "lock"])
+def test_damaged_version(store: SQLTokenStore, file: Path, step: str) -> None:
+    """What the driver repeats of a text that it can't read is not in the error."""
+    store.save("acme", TOKEN)
+    with closing(sqlite3.connect(file)) as behind, behind:
+        changes = "UPDATE pipedrive_tokens SET version = CAST(? AS TEXT)"
+        behind.execute(changes, (ACCESS_TOKEN.encode() + b"\xff",)).close()
+    refusal(store, step)
+    store.delete("acme")
+    STEPS[step](store)
+
+
+def test_deleted_token_is_not_in_the_file(store: SQLTokenStore, file: Path) -> None:
+    """What is deleted or replaced is overwritten in the file."""
+    store.save("acme", TOKEN)
+    assert ACCESS_TOKEN.encode() in file.read_bytes()
+    store.save("acme", a_token())
+    store.save("umbrella", TOKEN)
+    store.delete("umbrella")
+    assert ACCESS_TOKEN.encode() not in file.read_bytes()
+
+
+def test_write_ahead_log_of_the_app(file: Path) -> None:
+    """A database that the app has in WAL mode is good, with several stores at once."""
+    with closing(sqlite3.connect(file)) as behind:
+        behind.execute("PRAGMA journal_mode = WAL").close()
+    file.chmod(0o600)
+    with SQLTokenStore(f"sqlite:///{file}") as one, SQLTokenStore(f"sqlite:///{file}") as other:
+        one.save("acme", a_token())
+        with other.lock("acme"):
+            other.save("acme", TOKEN)
+        assert one.load("acme") == TOKEN
+
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+ASK = {
+    "sqlite": "SELECT 1",
+    "postgresql": "SELECT pg_backend_pid()",
+    "mysql": "SELECT connection_id()",
+}
+
+
+def connection_number(store: SQLTokenStore) -> str:
+    """Give what the server knows the store's connection by."""
+    with store._engine.connect() as connection:
+        return str(connection.exec_driver_sql(ASK[store._engine.dialect.name]).scalar())
+
+
+@FORKS
+@pytest.mark.parametrize("kind", SQL_KINDS)
+@pytest.mark.parametrize("owner", ["store", "app", "app and two stores"])
+def test_fork(tmp_path: Path, kind: str, owner: str) -> None:
+    """A forked process makes connections of its own, and those of its parent still work."""
+    url = sql_url(kind, tmp_path)
+    (tmp_path / "tokens.db").touch(0o600)
+    with throwaway_table(url) as table, ExitStack() as closing:
+        engine = create_engine(url)
+        closing.callback(engine.dispose)
+        store = SQLTokenStore(url if owner == "store" else engine, table=table)
+        closing.callback(store.close)
+        other = SQLTokenStore(engine, table=table) if owner == "app and two stores" else store
+        store.save("acme", a_token(0))
+        before = connection_number(store)
+
+        def child() -> str:
+            store.save("child", a_token(1))
+            number = connection_number(store)
+            assert other.load("acme") == a_token(0)
+            # The second store goes on with the pool that the first has got.
+            assert connection_number(other) == number
+            return number
+
+        with store.lock("acme"):
+            after = in_child(child)
+            assert after != before or kind == "sqlite"
+            # The child has ended, and said good-bye on no connection of its parent's.
+            assert connection_number(store) == before
+            store.save("acme", a_token(2))
+        assert store.load("child") == a_token(1)
+        assert store.load("acme") == a_token(2)
+
+
+@FORKS
+@pytest.mark.parametrize("kind", SQL_KINDS)
+def test_forked_workers_lose_no_change(tmp_path: Path, kind: str) -> None:
+    """Workers that share a store which was used before they were forked lose no change."""
+    url = sql_url(kind, tmp_path)
+    rounds, workers = 5, 4
+    with throwaway_table(url) as table, SQLTokenStore(url, table=table) as store:
+        store.save("acme", a_token(0))
+
+        def work() -> str:
+            for _ in range(rounds):
+                with store.lock("acme"):
+                    before = store.load("acme")
+                    assert before is not None
+                    number = int(before.access_token.rpartition("-")[2])
+                    store.save("acme", a_token(number + 1))
+            return "done"
+
+        works: list[Callable[[], str]] = [work] * workers
+        assert in_children(works) == ["done"] * workers
+        assert store.load("acme") == a_token(rounds * workers)

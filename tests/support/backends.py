@@ -77,7 +77,7 @@ def through(url: str, port: int) -> str:
 
 @contextmanager
 def throwaway_table(url: str) -> Generator[str]:
-    """Give the name of a table that nobody uses, and drop the table afterwards."""
+    """Give the name of an unused table, and drop the table afterwards."""
     name = f"tokens_{token_hex(6)}"
     try:
         yield name
@@ -103,7 +103,7 @@ def redis_client(url: str) -> Generator[redis.Redis]:
 
 @contextmanager
 def throwaway_prefix(url: str) -> Generator[str]:
-    """Give a prefix of keys that nobody uses, and remove its keys afterwards."""
+    """Give an unused prefix of keys, and remove its keys afterwards."""
     prefix = f"{{test-{token_hex(6)}}}"
     try:
         yield prefix

@@ -22,7 +22,7 @@ _PAUSE = 0.05
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Give a port that no program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
@@ -61,11 +61,7 @@ class RedisServer:
         self.kill()
 
     def start(self, *more: str) -> None:
-        """Start it, and wait until it answers.
-
-        Args:
-            more: Options for this time.
-        """
+        """Start it with further options, and wait until it responds."""
         ports = ("--port", "0", "--tls-port") if self._is_tls else ("--port",)
         options = (*ports, str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
         log = self._folder / "redis.log"
@@ -84,22 +80,18 @@ class RedisServer:
                 time.sleep(_PAUSE)  # a program is starting
             else:
                 return
-        raise AssertionError("redis-server does not answer")
+        raise AssertionError("redis-server does not respond")
 
     def wait_for(self, condition: Callable[[redis.Redis], bool]) -> None:
-        """Wait until something is the case.
-
-        Args:
-            condition: Tells whether it is.
-        """
+        """Wait until a condition holds."""
         for _ in range(_TRIES):
             if self.ask(condition):
                 return
             time.sleep(_PAUSE)
-        raise AssertionError("redis-server does not become what is waited for")
+        raise AssertionError("redis-server does not reach the expected state")
 
     def stop(self) -> None:
-        """Let it end in order; with an append-only file it keeps what it has."""
+        """Shut it down; with an append-only file it keeps what it has."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait(20)
@@ -111,7 +103,7 @@ class RedisServer:
         self._process.wait(20)
 
     def ask(self, question: Callable[[redis.Redis], object]) -> object:
-        """Ask it something with a client of its own."""
+        """Run a question with a client of its own."""
         settings: dict[str, object] = {"host": "127.0.0.1", "port": self.port, **self._client}
         settings["retry"] = Retry(NoBackoff(), 0)
         client = redis.Redis(**settings)  # type: ignore[arg-type]

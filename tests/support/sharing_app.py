@@ -1,4 +1,4 @@
-"""An app whose workers share, in Redis, what they remember of callbacks, as the guide says."""
+"""An app whose workers share, in Redis, the callbacks that they have seen, as the guide says."""
 
 from __future__ import annotations
 

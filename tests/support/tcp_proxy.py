@@ -53,6 +53,10 @@ class TCPProxy:
         self.port = self._listener.getsockname()[1]
         self._start(self._accept, self._listener)
 
+    def move_to(self, host: str, port: int) -> None:
+        """Lead new connections to another server; those that are open stay."""
+        self._target = (host, port)
+
     def cut(self) -> None:
         """Cut all connections; new ones are taken."""
         with self._guard:

@@ -165,15 +165,21 @@ def test_runs_from_another_folder(specs: dict[str, str], tmp_path: Path) -> None
     assert "+ title: str | Unset = UNSET" in done.stdout
 
 
-def test_change_that_only_the_code_shows_is_found() -> None:
-    """The packages are compared whenever the specs differ, also where no rule has seen anything."""
-    before = "state: {type: string, nullable: true, enum: [a, b], description: How it is.}"
-    old = base().replace("state: {$ref: '#/components/schemas/State'}", before)
-    new = old.replace("enum: [a, b]", "enum: [a, b, null]")
-    report = diff(*(Source("spec", text.encode()) for text in (old, new)))
-    assert {(each.rule.id, each.subject) for each in report.findings} >= {
-        ("python-surface", "BookState")
-    }
+def test_change_that_only_the_code_shows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packages are compared whenever the specs differ, also where no rule has seen a break."""
+    generate = python_package.generate_package
+
+    def renaming(text: str, label: str) -> dict[PurePosixPath, bytes]:
+        files = generate(text, label)
+        if label == "without State":
+            return {name: file.replace(b"State", b"Standing") for name, file in files.items()}
+        return files
+
+    monkeypatch.setattr(python_package, "generate_package", renaming)
+    new = base().replace("summary: Logging in", "summary: Signing in")
+    report = diff(Source("old", base().encode()), Source("without State", new.encode()))
+    found = {(each.rule.id, each.subject) for each in report.findings}
+    assert found == {("wording-changed", "log_in"), ("python-surface", "State")}
 
 
 def test_output_that_can_not_be_written_is_an_error(specs: dict[str, str]) -> None:

@@ -99,8 +99,7 @@ REJECTED: dict[str, tuple[str, tuple[str, ...]]] = {
         swap("  /things:\n", "  /things:\n    head: {responses: {'204': {description: X.}}}\n"),
         ("/head",),
     ),
-    "two tags": (swap("[things]", "[things, others]"), ("exactly one tag",)),
-    "no tag": (swap(OPERATION, ""), ("exactly one tag",)),
+    "no tag": (swap(OPERATION, ""), ("must have a tag",)),
     "a status in lower case": (swap("'200':", "'2xx':"), ("/responses/2xx", "4XX")),
     "an unknown keyword": (field("{type: string, maxlength: 5}"), ("maxlength", "no keyword")),
     # Bodies.
@@ -346,6 +345,12 @@ ACCEPTED = {
         f"{{oneOf: [{{$ref: '{THING}'}}, {{type: 'null'}}]}}", MODERN
     ),
     "an extension": field("{type: string, x-anything: {$ref: 5}}"),
+    "a second tag": swap("[things]", "[things, others]"),
+    "a limit of a parameter": parameter(
+        "{name: f, in: query, schema: {type: integer, minimum: 1, maximum: 500}}"
+    ),
+    "an enum whose values tell its type": field("{enum: [a, b]}"),
+    "a default in another form": field("{type: integer, default: 50.0}"),
     "a grouped alternative": field("{type: string, pattern: '^(a|b)$'}"),
 }
 

@@ -239,3 +239,6 @@ FORMATS = {
     "integer": {"int32", "int64"},
     "number": {"float", "double"},
 }  # fmt: skip
+
+# Limits that are not enforced: rejected where values are read, left to the service in parameters.
+LIMITS = {key for key, rule in TABLES["Schema"].items() if rule is _LIMIT}

@@ -263,7 +263,9 @@ class Proof:
         own += [*_examples_of(schema), *schema.get("enum", ())]
         own += [schema["default"]] if "default" in schema else []
         if own:
-            return own[0]
+            # JSON Schema takes 50.0 for an integer, too.
+            is_whole = isinstance(own[0], float) and schema.get("type") == "integer"
+            return int(own[0]) if is_whole else own[0]
         for key in ("oneOf", "anyOf"):
             if key in schema:
                 return self.sample(schema[key][0], depth)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from tests.cli.conftest import Ran, spawned, started
+from tests.support.time_limits import killed_after
 
 Run = Callable[..., Ran]
 
@@ -16,10 +17,11 @@ def test_sandbox_runs_until_ctrl_c(environ: dict[str, str]) -> None:
     with started(environ, "sandbox") as process:
         assert process.stdout is not None
         lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
+        with killed_after(process):
+            for line in process.stdout:
+                lines.append(line)
+                if "Ctrl-C" in line:
+                    break
         exports = dict(
             line.strip().removeprefix("export ").split("=", 1)
             for line in lines

@@ -39,7 +39,7 @@ from pipedrive_oauth_client.stores.leased import aware
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["FleetProgress", "FleetReport", "RateLimiter", "due", "refresh_due"]
+__all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
 
 _MOST_WORKERS: Final = 64
 _MOST_LOST_IN_A_ROW: Final = 5

@@ -135,7 +135,7 @@ def test_replayed_callback_with_its_cookie(site: Site) -> None:
     plant(browser, cookie)
     response = browser.get(callback)
     assert response.status_code == 400
-    assert "used already" in response.text
+    assert "already used" in response.text
     assert 'href="/deals"' in response.text
     assert exchanges(site) == 1
 

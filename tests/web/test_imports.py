@@ -59,5 +59,5 @@ def test_extra_is_missing() -> None:
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.startswith("ConfigurationError")
+    assert done.stdout.startswith("MissingExtraError")
     assert "pipedrive-oauth-client[web]" in done.stdout

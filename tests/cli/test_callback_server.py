@@ -168,6 +168,6 @@ def test_localhost_listens_on_both_addresses() -> None:
     assert address.path == "/"
     assert address.addresses == ["127.0.0.1", "::1"]  # of those, what this machine has
     with CallbackServer(address, str) as server:
-        hosts = {each.server_address[0] for each in server.listeners}
+        hosts = {str(each.server_address[0]) for each in server.listeners}
     assert hosts >= {"127.0.0.1"}
     assert hosts <= {"127.0.0.1", "::1"}

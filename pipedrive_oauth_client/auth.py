@@ -101,7 +101,7 @@ class PipedriveAuth(httpx.Auth):
     async def atoken(self, *, rejected: Token | None = None) -> Token:
         """Give a valid token without blocking the event loop; see `token`.
 
-        Cancelling it does no harm: a refresh that has begun is finished and saved.
+        Canceling it does no harm: a refresh that has begun is finished and saved.
 
         Args:
             rejected: A token from here that the API has rejected with status 401.

@@ -234,7 +234,7 @@ class _Search:
 
 
 async def wait_until_done(future: Future[Any]) -> None:
-    """Wait for a thread's future, in asyncio or trio. Cancelling the wait leaves it alone."""
+    """Wait for a thread's future, in asyncio or trio. Canceling the wait leaves it alone."""
     from anyio import Event  # noqa: PLC0415 - httpx, too, imports it as late as this
 
     schedule = _scheduler()

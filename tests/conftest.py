@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,13 @@ __all__ = [
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of CI, where everything is there that a test may need."""
     parser.addoption("--no-skips", action="store_true", help="fail if a test was skipped")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start more workers than processors: tests wait for disks and servers a third of their time."""
+    processors = os.cpu_count() or 1
+    return min(2 * processors, processors + 2)
 
 
 @pytest.hookimpl(trylast=True)

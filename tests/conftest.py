@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start more workers than processors: tests wait for disks and servers a third of their time."""
+    """Start more workers than processors: tests wait for disks and servers, too."""
     processors = os.cpu_count() or 1
     return min(2 * processors, processors + 2)
 

@@ -6,7 +6,7 @@ requirements.lock names. A supported Python that is not on this machine is a fai
 ARGS=--no-error-on-missing-interpreters; ARGS="--session 3.13-newest" runs one session. A newer
 Python that is on this machine has a session, too.
 
-A new supported Python is one line: its classifier in pyproject.toml.
+A new supported Python is its classifier in pyproject.toml, and its version in ci.yml.
 """
 
 from __future__ import annotations

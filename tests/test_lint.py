@@ -162,7 +162,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Problem]]:
         # For want of the registry alone: a linter that does not work is a fault.
         if "npm registry" not in str(error):
             raise
-        pytest.skip(f"{error}: `make spec` installs the linter that this test runs, and says more")
+        pytest.skip(f"{error}: `make check ARGS=spec` installs the linter, and says more")
     by_file: dict[str, list[Problem]] = {name: [] for name in files}
     names = {file.name: name for name, file in files.items()}
     for problem in every:

@@ -1,1 +1,1 @@
-"""The sandbox and the client, tested with programs that others wrote (`make interop`)."""
+"""Tests with programs that others wrote: `make verify PART=interop`."""

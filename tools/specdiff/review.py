@@ -129,7 +129,7 @@ def advice(found: Review, *, breaks: bool) -> list[str]:
         return ["Nothing breaks: CHANGELOG.md and the version may stay as they are."]
     lines: list[str] = []
     if found.undeclared:
-        lines.append(f"{CHANGELOG} does not declare {len(found.undeclared)} breaking changes yet.")
+        lines.append(f"Not declared in {CHANGELOG}: {len(found.undeclared)} of these changes.")
         lines.append("Under [Unreleased], say what callers have to do:")
 
         names = dict.fromkeys(f"`{each.rule.id}` `{_name(each)}`" for each in found.undeclared)

@@ -88,7 +88,7 @@ def test_the_table_of_endpoints_is_the_specs() -> None:
         assert table[name][0] == request
         arguments = [
             parameter.get("name") or parameter["$ref"].rsplit("/", 1)[1].lower()
-            for parameter in operation["parameters"]
+            for parameter in operation.get("parameters", [])
         ]
         if "requestBody" in operation:
             (media_type,) = operation["requestBody"]["content"].values()

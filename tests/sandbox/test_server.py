@@ -78,9 +78,19 @@ def address_of(server: SandboxServer) -> tuple[str, int]:
     return url.host, url.port
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Note the threads of before: other test modules may still serve a sandbox in this process."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def sandbox_threads() -> list[threading.Thread]:
-    """Return the threads that serve a sandbox now."""
-    return [thread for thread in threading.enumerate() if "sandbox" in thread.name]
+    """Return the threads that serve a sandbox of this test now."""
+    return [each for each in threading.enumerate() if "sandbox" in each.name and each not in OTHERS]
 
 
 def assert_gone(server: SandboxServer) -> None:

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, MetaData, create_engine, delete, exc, insert, select, text
+from sqlalchemy.pool import NullPool
 
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.tcp_proxy import TCPProxy
@@ -140,6 +141,21 @@ class _SQLNode:
 
     def set_role(self, primary: _Node) -> None:
         self.run(self._primary if primary is self else self._read_only)
+        if self.engine.dialect.name == "postgresql":
+            self._wait_for("off" if primary is self else "on")
+
+    def _wait_for(self, read_only: str) -> None:
+        # A reload comes later than the response: until then, the old primary takes writes. Once a
+        # new session has the setting, the open ones were told of it, too.
+        new = create_engine(self.url(self.port), poolclass=NullPool)
+        end = time.monotonic() + _SECONDS
+        while True:
+            with new.connect() as connection:
+                shown = connection.exec_driver_sql("SHOW default_transaction_read_only").scalar()
+            if shown == read_only:
+                return
+            assert time.monotonic() < end, "the server does not take its role"
+            time.sleep(_PAUSE)
 
     def run(self, statements: str) -> None:
         with self.engine.connect() as connection:
@@ -189,7 +205,8 @@ def _postgresql(folder: Path) -> Generator[_SQLNode]:
 
 @contextmanager
 def _mariadb(folder: Path) -> Generator[_SQLNode]:
-    install, server = shutil.which("mariadb-install-db"), shutil.which("mariadbd")
+    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"  # which a user may not have in PATH
+    install, server = (shutil.which(name, path=path) for name in ("mariadb-install-db", "mariadbd"))
     if install is None or server is None:
         pytest.skip("there is no MariaDB server on this machine")
     as_root = ["--user=root"] if os.geteuid() == 0 else []

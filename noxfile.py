@@ -55,9 +55,13 @@ def packages_for(versions: Sequence[str]) -> dict[str, str]:
 def left_out(root: Path) -> Iterator[str]:
     """Yield the files and folders of tests that `make test` runs once, for all sessions."""
     yield from ONCE
-    for module in sorted(root.glob("tests/**/test_*.py")):
+    for module in sorted(root.glob("tests/**/*.py")):
+        name = module.name
+        if name != "conftest.py" and not name.startswith("test_"):
+            continue
         if IMPORTS_TOOLS.search(module.read_text(encoding="utf-8")):
-            yield str(module.relative_to(root))
+            # What a conftest.py imports, every test of its folder needs.
+            yield str((module.parent if name == "conftest.py" else module).relative_to(root))
 
 
 def runtime_requirements(pyproject: str) -> list[Requirement]:

@@ -44,11 +44,13 @@ def test_only_tests_that_run_once_are_left_out(tmp_path: Path) -> None:
         "tests/x/test_b.py": "import noxfile\n",
         "tests/x/test_c.py": "from pipedrive_oauth_client import Token\n",
         "tests/test_d.py": "# from tools import lock\nfrom tests.support import tls\n",
+        "tests/y/conftest.py": "from tools import lock\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     left_out = list(noxfile.left_out(tmp_path))
-    assert left_out == ["tests/browser", "tests/faults", "tests/test_a.py", "tests/x/test_b.py"]
+    once = ["tests/browser", "tests/faults"]
+    assert left_out == [*once, "tests/test_a.py", "tests/x/test_b.py", "tests/y"]
     assert all((ROOT / folder).is_dir() for folder in noxfile.ONCE)
 
 

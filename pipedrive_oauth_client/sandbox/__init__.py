@@ -16,7 +16,7 @@ errors, so that a mistake of the client is not repeated here. Its modules, from 
     state                            codes, grants and tokens in memory; knows no HTTP
     requests, responses, pages       reading and writing HTTP; the templates of the web pages
     authorize_endpoint, token_endpoint, api_endpoint
-    fault_responses, faults          what a test can let go wrong
+    fault_responses, faults          the faults that a test can inject
     request_log, middleware          what surrounds the endpoints: the log, and the faults at work
     app                              `create_app`: all of it as one ASGI application
     notices, browser, server         uninstall notices, the user's browser, a real port

@@ -65,8 +65,10 @@ def pytest_enter_pdb() -> None:
     faulthandler.cancel_dump_traceback_later()
 
 
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Bound the wait for threads that a test has left behind."""
+    if hasattr(config, "workerinput"):
+        return  # xdist's controller ends its workers, and they wait for the slowest of them
     faulthandler.dump_traceback_later(_EXIT_SECONDS, exit=True, file=_terminal)
 
 

@@ -21,7 +21,7 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import checked_account
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
-from pipedrive_oauth_client.web import error_pages as pages
+from pipedrive_oauth_client.web import error_pages
 from pipedrive_oauth_client.web.disconnecting import uninstall
 from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError, explain
 from pipedrive_oauth_client.web.login_state import LoginAttempt
@@ -145,8 +145,8 @@ def _failure(
         links = [("Start again", f"{request.start}?next={quote(back, safe='/')}")]
         if isinstance(error, ReplayedCallbackError):
             links.insert(0, ("Go on", back))
-    headers.update(pages.HEADERS)
-    body = pages.render_page(said.title, said.text, links)
+    headers.update(error_pages.HEADERS)
+    body = error_pages.render_page(said.title, said.text, links)
     return WebResponse(status=said.status, headers=headers, body=body, cookies=cookies)
 
 

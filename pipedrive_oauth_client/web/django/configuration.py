@@ -27,7 +27,7 @@ from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web import disconnecting as uninstalling
+from pipedrive_oauth_client.web import disconnecting
 from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
 __all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "clear_caches", "disconnect", "site"]
@@ -116,7 +116,7 @@ def disconnect(account: str) -> None:
     Source:
         RFC 7009, section 2.
     """
-    uninstalling.disconnect(site().oauth, site().store, account)
+    disconnecting.disconnect(site().oauth, site().store, account)
 
 
 async def adisconnect(account: str) -> None:

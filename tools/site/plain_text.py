@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^::: ", re.MULTILINE)
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
-_SENTENCE = re.compile(r"[A-Z].+?[.:](?=\s|$)", re.DOTALL)
+_SENTENCE = re.compile(r".+?\.(?=\s|$)", re.DOTALL)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
@@ -69,7 +69,11 @@ def title_of(text: str) -> str:
 
 
 def summary_of(text: str) -> str:
-    """Return the first sentence of a page, in one line and without links."""
-    prose = _LINK.sub(r"\1", _FENCE.sub("", _TITLE.sub("", text)))
-    found = _SENTENCE.search(prose)
-    return "" if found is None else " ".join(found[0].rstrip(":").split())
+    """Return the first sentence of a page, in one line and without links and emphasis."""
+    prose = _LINK.sub(r"\1", _FENCE.sub("", _TITLE.sub("", text))).replace("**", "")
+    for paragraph in prose.split("\n\n"):
+        line = " ".join(paragraph.split())
+        if line[:1].isalpha() or line.startswith("`"):
+            found = _SENTENCE.search(line)
+            return line.rstrip(":") if found is None else found[0]
+    return ""

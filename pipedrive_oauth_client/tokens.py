@@ -374,6 +374,7 @@ def token_from_fields(
         scope=scope,
         api_domain=api_domain,
         expires_at=min(before.expires_at, sent_at),
+        grant_end=None,
     )
     raise UnusableAccessTokenError(problem, field=name, token=kept, refresh_token=refresh_token)
 

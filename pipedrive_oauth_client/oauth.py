@@ -305,10 +305,15 @@ class PipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
+        self._own_client = argument("client", client, httpx.Client | None)
         if client is not None:
-            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.Client | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
@@ -442,11 +447,15 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._has_own_client = client is not None
+        self._own_client = argument("client", client, httpx.AsyncClient | None)
         if client is not None:
-            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.AsyncClient | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     async def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token; see `PipedriveOAuth.exchange`.
@@ -510,7 +519,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
             ConfigurationError: This flow sends through an `httpx.AsyncClient` that was given to it,
                 whose settings are not known here.
         """
-        if self._has_own_client:
+        if self._own_client is not None:
             raise ConfigurationError(
                 "This flow sends through your own httpx.AsyncClient, which synchronous code can't"
                 " use. Create a PipedriveOAuth with an httpx.Client of the same settings."

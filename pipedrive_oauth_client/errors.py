@@ -38,6 +38,7 @@ from pipedrive_oauth_client.generated.errors import (
     TransportError,
     UnexpectedStatus,
 )
+from pipedrive_oauth_client.generated.errors import ProcessBound as ProcessBound  # noqa: PLC0414 - for the sandbox
 
 __all__ = [
     "AuthorizationDeniedError",

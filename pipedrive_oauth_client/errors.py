@@ -40,6 +40,7 @@ from pipedrive_oauth_client.generated.errors import (
     TransportError,
     UnexpectedStatus,
 )
+from pipedrive_oauth_client.generated.errors import ProcessBound as ProcessBound  # noqa: PLC0414 - for the sandbox
 
 if TYPE_CHECKING:
     import httpx

@@ -14,6 +14,8 @@
     │   └── ServerError                   the service is unavailable
     ├── TransportError                no complete response arrived
     ├── InvalidResponseError          a response arrived, but not one that can be used
+    ├── SignedTokenError             the signed token of an app extension is forged or expired
+    ├── SignedTokenError              the signed token of an app extension is forged or expired
     ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
     └── StoreError                    the token store does not work
@@ -53,6 +55,7 @@ __all__ = [
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
+    "SignedTokenError",
     "StateMismatchError",
     "StoreError",
     "StoreLockTimeoutError",
@@ -210,6 +213,16 @@ class MissingScopesError(PipedriveOAuthError):
     def __init__(self, message: str, *, missing: Iterable[str]) -> None:
         self.missing = frozenset(missing)
         super().__init__(message)
+
+
+class SignedTokenError(PipedriveOAuthError):
+    """The signed token of an app extension is missing, forged or expired.
+
+    The request that carries it did not come from Pipedrive, or is too old.
+
+    Source:
+        https://pipedrive.readme.io/docs/custom-ui-extensions; RFC 7519, section 7.2.
+    """
 
 
 class StoreError(PipedriveOAuthError):

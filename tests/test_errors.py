@@ -37,6 +37,7 @@ DESIGN = {
     "TransportError": "PipedriveOAuthError",
     "InvalidResponseError": "PipedriveOAuthError",
     "MissingScopesError": "PipedriveOAuthError",
+    "SignedTokenError": "PipedriveOAuthError",
     "StoreError": "PipedriveOAuthError",
     "TokenNotFoundError": "StoreError",
     "StoreLockTimeoutError": "StoreError",

@@ -24,6 +24,9 @@ DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token is stale: time for a request to arrive."""
 
 
+# Each change of a company's domain adds one. Links to the oldest are hardly in use any more.
+_MOST_FORMER_API_DOMAINS: Final = 5
+
 _ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
 
 
@@ -59,6 +62,8 @@ class Token:
         api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
             None where the service did not say.
         expires_at: When the access token expires, as an aware datetime in UTC.
+        former_api_domains: What `api_domain` was before the company's domain changed, the latest
+            first. Requests to them go to `api_domain`.
 
     Raises:
         ConfigurationError: A value is of another type or no valid Unicode, a token is empty or
@@ -74,6 +79,7 @@ class Token:
     scope: str = ""
     api_domain: str | None = None
     expires_at: datetime = field(converter=_aware_utc)
+    former_api_domains: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if not is_vschar(self.access_token):
@@ -87,6 +93,9 @@ class Token:
                 continue
             if value is not None or name != "api_domain":
                 argument(name, value, str)
+        if self.former_api_domains != ():
+            for domain in argument("former_api_domains", self.former_api_domains, tuple):
+                argument("former_api_domains", domain, str)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -183,6 +192,7 @@ class Token:
             scope=scope,
             api_domain=api_domain,
             expires_at=expires_at,
+            former_api_domains=_former_api_domains(previous, api_domain),
         )
 
     def to_dict(self) -> dict[str, str | None]:
@@ -190,8 +200,12 @@ class Token:
 
         Returns:
             What JSON can hold, with `expires_at` in ISO 8601 and both tokens in the clear.
+            `former_api_domains` is there only where there are any, separated by spaces.
         """
-        return {**asdict(self), "expires_at": self.expires_at.isoformat()}
+        data = {**asdict(self), "expires_at": self.expires_at.isoformat()}
+        if not data.pop("former_api_domains"):
+            return data
+        return {**data, "former_api_domains": " ".join(self.former_api_domains)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
@@ -218,11 +232,25 @@ class Token:
         names = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
         known = {name: data[name] for name in names if name in data}
         problem: str
+        # A grant is not given up for them: what can't be read is left out.
+        former = data.get("former_api_domains")
+        known["former_api_domains"] = (
+            tuple(former.split()) if isinstance(former, str) and former.isascii() else ()
+        )
         try:
             return cls(**known, expires_at=_stored_time(data["expires_at"]))
         except ConfigurationError as error:
             problem = str(error)
         raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
+
+
+def _former_api_domains(previous: Token | str | None, current: str | None) -> tuple[str, ...]:
+    # Known from a refresh alone: a login under the same name may be for another company.
+    if not isinstance(previous, Token):
+        return ()
+    known = (previous.api_domain, *previous.former_api_domains)
+    former = dict.fromkeys(each for each in known if each is not None and each != current)
+    return tuple(former)[:_MOST_FORMER_API_DOMAINS]
 
 
 def _stored_time(value: object) -> datetime:

@@ -9,16 +9,14 @@ from typing import Final, Protocol, TypeAlias
 
 import httpx
 
-from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.generated.models import GetTokensResponse
-from pipedrive_oauth_client.generated.types import Unset
 
 __all__ = [
     "Origin",
     "URLParts",
     "api_origin",
-    "check_api_domain",
+    "is_api_domain",
     "is_loopback",
     "may_be_api",
     "origin_of",
@@ -130,16 +128,9 @@ def may_be_api(origin: Origin) -> bool:
     return _PIPEDRIVE_API.fullmatch(origin_text(origin)) is not None
 
 
-def check_api_domain(response: GetTokensResponse, *, any_host: bool) -> None:
-    """Reject a response that would send the token to a host that is not Pipedrive's."""
-    domain = response.api_domain
-    if isinstance(domain, Unset):
-        return
-    if api_origin(domain, any_host=any_host) is None:
-        wanted = "an https address" if any_host else "an https address under pipedrive.com"
-        raise InvalidResponseError(
-            f"field 'api_domain' is not {wanted}, so no token is sent there", field="api_domain"
-        )
+def is_api_domain(domain: str, *, any_host: bool) -> bool:
+    """Tell whether a response may name this `api_domain`; see `api_origin`."""
+    return api_origin(domain, any_host=any_host) is not None
 
 
 def require_https(base_url: str) -> None:

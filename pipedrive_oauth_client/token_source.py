@@ -319,8 +319,9 @@ class TokenSource:
             self.cooldown.start(read_clock(self.clock))
 
     def _renew(self, search: _Search) -> Token:
-        failure = self._notes.early_failure(self._store, self.account, read_clock(self.clock))
-        requirement = self._requirement(search)
+        failure = self._early_failure(read_clock(self.clock))
+        leeway = self._leeway if failure is None else _NO_TIME
+        requirement = Requirement(self.clock, leeway, search.rejected)
         was_refreshed = False
         try:
             token, was_refreshed = renew(self._oauth, self._store, self.account, requirement)
@@ -346,10 +347,8 @@ class TokenSource:
         self._cache = bearer
         return token
 
-    def _requirement(self, search: _Search) -> Requirement:
-        now = read_clock(self.clock)
-        is_paused = self._notes.early_failure(self._store, self.account, now) is not None
-        return Requirement(self.clock, _NO_TIME if is_paused else self._leeway, search.rejected)
+    def _early_failure(self, now: datetime) -> _EarlyFailure | None:
+        return self._notes.early_failure(self._store, self.account, now)
 
     def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
         """Give the token that serves although it could not be refreshed; None if none does."""
@@ -385,11 +384,15 @@ class TokenSource:
         try:
             token = result_of(future)
         except PipedriveOAuthError as error:
-            requirement = self._requirement(search)
-            if not search.has_renewed and self._usable_after(error, requirement) is not None:
-                cached = self._cache
-                if cached is not None:  # else another caller has found that it is of no use
-                    return cached
+            cached = self._cache
+            requirement = Requirement(self.clock, _NO_TIME, search.rejected)
+            # Another caller's, which may have asked for more. What is cached may serve this one.
+            if (
+                cached is not None
+                and not isinstance(error, TokenNotFoundError)
+                and requirement.accepts(cached.token)
+            ):
+                return cached
             if isinstance(error, StoreError) and search.rejected is not None:
                 self._cache = None  # so that the next caller loads, and flushes the pending save
             raise
@@ -397,8 +400,10 @@ class TokenSource:
         is_over = search.has_renewed or search.renewals == _MOST_RENEWALS
         if not is_over:
             # What another caller of the flow, or of the fleet, was content with.
-            is_new = token.access_token != search.known
-            if not self._requirement(search).accepts(token, is_new=is_new):
+            failure = self._early_failure(read_clock(self.clock))
+            leeway = self._leeway if failure is None else _NO_TIME
+            requirement = Requirement(self.clock, leeway, search.rejected)
+            if not requirement.accepts(token, is_new=token.access_token != search.known):
                 return None
         return self._newer_of(token, search)
 
@@ -423,7 +428,7 @@ class TokenSource:
         bearer = Bearer(
             token, leeway=self._leeway, now=now, hosts=self._hosts, any_host=self._any_host
         )
-        failure = self._notes.early_failure(self._store, self.account, now)
+        failure = self._early_failure(now)
         if failure is not None:
             leeway = min(self._leeway, token.expires_at - now)
             bearer.stale_at = min(max(token.expires_at - leeway, failure.until), token.expires_at)

@@ -125,7 +125,14 @@ class Document:
 
     def operation(self, endpoint: Endpoint) -> Mapping[str, Any]:
         """Return the operation object of one of the generator's endpoints."""
-        for _at, operation in self.operations():
+        return self._find(endpoint)[1]
+
+    def path(self, endpoint: Endpoint) -> str:
+        """Return the path of one of the generator's endpoints, with the spec's own names."""
+        return str(self._find(endpoint)[0][1])
+
+    def _find(self, endpoint: Endpoint) -> tuple[Pointer, Mapping[str, Any]]:
+        for at, operation in self.operations():
             if operation.get("operationId") == str(endpoint.name):
-                return operation
+                return at, operation
         raise GenerationError(f"{endpoint.name} is no operationId of the spec.")

@@ -177,9 +177,13 @@ def load_spec(text: bytes, parsed: ParsedYAML, config: Config) -> tuple[Document
     """Take a parsed spec, and reject whatever the templates are not known to write correctly."""
     check_values(parsed.content)
     document = Document.read(text, parsed.content)
-    check_document(document)
-    names = Names(document, config)
-    names.check()
+    try:
+        check_document(document)
+        names = Names(document, config)
+        names.check()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # A component is used before the walk comes to it, and may have any shape.
+        raise GenerationError(f"A part of the spec has a wrong shape: {_cause(error)}") from error
     return document, names
 
 

@@ -44,7 +44,8 @@ class Problem:
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.rule}]"
+        where = f"{self.file}:{self.line}:{self.column}"
+        return printable_lines(f"{where}: {self.message} [{self.rule}]")
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
         better = any(problem.rule == "struct" for problem in by_rules)
         found = sorted({*by_rules, *(() if better else found)})
     for problem in found:
-        print(printable_lines(str(problem)))
+        print(problem)
     if found:
         sys.exit(1)
     print(f"{', '.join(map(str, files))}: valid, and no rule is broken")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
@@ -104,7 +104,7 @@ def tangled_schema(content: dict[str, Any]) -> str | None:
     """Return a component that leads to schemas in so many ways that a validator would not end."""
     components = content.get("components")
     schemas = components.get("schemas") if isinstance(components, dict) else None
-    schemas = schemas if isinstance(schemas, dict) else {}
+    schemas = cast("dict[str, Any]", schemas if isinstance(schemas, dict) else {})
     below = {name: list(_referred(schema)) for name, schema in schemas.items()}
     ways: dict[str, int] = {}
     for first in schemas:

@@ -131,6 +131,8 @@ class SQLTokenStore(LeasedStore):
             zero, or longer than a day.
     """
 
+    _instead = "Pass the URL, or what makes your engine, and make a new store there."
+
     def __init__(
         self,
         url_or_engine: str | URL | Engine,

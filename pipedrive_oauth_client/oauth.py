@@ -49,6 +49,18 @@ TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
+class _HiddenHeader:
+    """The header of the credentials, which error trackers do not see in the flow's attributes."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
 class _BaseOAuth:
     """What both flows have in common: everything but the sending."""
 
@@ -61,7 +73,7 @@ class _BaseOAuth:
         clock: Callable[[], datetime],
     ) -> None:
         self._credentials = argument("credentials", credentials, AppCredentials)
-        self._header = credentials.basic_auth_header
+        self._header = _HiddenHeader(credentials.basic_auth_header)
         self._client = Client(base_url=base_url)
         require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
@@ -198,7 +210,7 @@ class _BaseOAuth:
         self, endpoint: Endpoint, body: object, name: str, secret: str
     ) -> Plan[Response[Any]]:
         try:
-            return (yield Call(endpoint, {"authorization": self._header, "body": body}))
+            return (yield Call(endpoint, {"authorization": self._header.value, "body": body}))
         except InvalidResponseError as error:
             # An error response whose body can't be read is an error response all the same.
             if error.status_code is None or error.status_code < 400:
@@ -230,7 +242,7 @@ class _BaseOAuth:
         secrets = [
             secret,
             self._credentials.client_secret,
-            self._header.removeprefix("Basic "),
+            self._header.value.removeprefix("Basic "),
         ]
         return error_from_response(name, response, now=read_clock(self._clock), secrets=secrets)
 

@@ -16,7 +16,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.models import GetTokensResponse
-from pipedrive_oauth_client.generated.types import Unset
+from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 
 __all__ = ["DEFAULT_LEEWAY", "Token"]
 
@@ -46,8 +46,8 @@ def _aware_utc(value: object, name: str = "expires_at") -> datetime:
     raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
 
 
-@frozen(kw_only=True)
-class Token:
+@frozen(kw_only=True, eq=False)
+class Token(FrozenEquality):
     """An access token with what belongs to it, as an app keeps it.
 
     Attributes:

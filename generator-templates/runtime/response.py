@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import httpx
 from attrs import define, field
 
-from .types import counted
+from .types import Equality, counted
 
 
 class RawResponse(NamedTuple):
@@ -17,6 +17,13 @@ class RawResponse(NamedTuple):
     headers: httpx.Headers
     content: bytes
 
+    # By hand, as in `Equality`: test runners take the equality of named tuples apart as well.
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
     def __repr__(self) -> str:
         return f"RawResponse(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
 
@@ -24,8 +31,8 @@ class RawResponse(NamedTuple):
 T = TypeVar("T")
 
 
-@define
-class Response(Generic[T]):
+@define(eq=False)
+class Response(Equality, Generic[T]):
     """A response as it came, with what was read from it.
 
     Attributes:

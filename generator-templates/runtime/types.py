@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
+from attrs import fields
+
 
 class Unset:
     """The type of `UNSET`, the value of what was not given."""
@@ -41,4 +43,38 @@ def counted(fields: Mapping[str, Any]) -> str:
     return f"<{len(fields)} hidden>"
 
 
-__all__ = ["UNSET", "Unset", "counted", "hidden"]
+def _is_equal(left: object, right: object) -> bool:
+    return right.__class__ is left.__class__ and _compared(left) == _compared(right)
+
+
+def _compared(model: object) -> tuple[object, ...]:
+    kind: Any = type(model)
+    return tuple(getattr(model, each.name) for each in fields(kind) if each.eq)
+
+
+class Equality:  # noqa: PLW1641 - there is no hash of what can change
+    """Compares two objects of one class by their fields, as attrs does.
+
+    Written by hand, since test runners take the equality of attrs apart: where an assertion fails,
+    pytest would show each field that differs, secrets included.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return _is_equal(self, other)
+
+
+class FrozenEquality:
+    """The same for what can't change, and so can be hashed."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return _is_equal(self, other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), _compared(self)))
+
+
+__all__ = ["UNSET", "Equality", "FrozenEquality", "Unset", "counted", "hidden"]

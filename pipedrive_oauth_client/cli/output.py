@@ -42,7 +42,7 @@ __all__ = [
 _MIN_SECRET_LENGTH = 4
 
 
-@define
+@define(eq=False)
 class OutputOptions:
     """How a command reports; `secrets` are removed even from tracebacks."""
 

@@ -69,7 +69,7 @@ _MOST_COOKIES: Final = 8
 _MOST_CHARACTERS: Final = 3_500
 
 
-@frozen
+@frozen(eq=False)
 class LoginAttempt:
     """An attempt to connect."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Literal, Self
 
 from attrs import fields
@@ -43,13 +45,9 @@ def counted(fields: Mapping[str, Any]) -> str:
     return f"<{len(fields)} hidden>"
 
 
-def _is_equal(left: object, right: object) -> bool:
-    return right.__class__ is left.__class__ and _compared(left) == _compared(right)
-
-
-def _compared(model: object) -> tuple[object, ...]:
-    kind: Any = type(model)
-    return tuple(getattr(model, each.name) for each in fields(kind) if each.eq)
+@lru_cache
+def _compared(kind: Any) -> attrgetter[object]:
+    return attrgetter(*(each.name for each in fields(kind) if each.eq))
 
 
 class Equality:  # noqa: PLW1641 - there is no hash of what can change
@@ -62,7 +60,10 @@ class Equality:  # noqa: PLW1641 - there is no hash of what can change
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return _is_equal(self, other)
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        compared = _compared(self.__class__)
+        return compared(self) == compared(other)
 
 
 class FrozenEquality:
@@ -71,10 +72,13 @@ class FrozenEquality:
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return _is_equal(self, other)
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        compared = _compared(self.__class__)
+        return compared(self) == compared(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), _compared(self)))
+        return hash((self.__class__, _compared(self.__class__)(self)))
 
 
 __all__ = ["UNSET", "Equality", "FrozenEquality", "Unset", "counted", "hidden"]

@@ -30,6 +30,7 @@ from pipedrive_oauth_client import (
     Token,
     TokenRequestError,
     TransportError,
+    UnusableAccessTokenError,
 )
 from pipedrive_oauth_client.stores import EncryptedTokenStore, MemoryTokenStore
 from pipedrive_oauth_client.web.starlette import PipedriveWeb
@@ -290,6 +291,7 @@ DOCUMENTED: Final = {
     RateLimitedError,
     ServerError,
     InvalidResponseError,
+    UnusableAccessTokenError,
     # Over a redirect that httpx does not understand.
     TransportError,
 }

@@ -45,6 +45,7 @@ def counted(fields: Mapping[str, Any]) -> str:
     return f"<{len(fields)} hidden>"
 
 
+# One call for each comparison: each refresh compares tokens.
 @lru_cache
 def _compared(kind: Any) -> attrgetter[object]:
     return attrgetter(*(each.name for each in fields(kind) if each.eq))
@@ -62,7 +63,8 @@ class Equality:  # noqa: PLW1641 - there is no hash of what can change
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        compared = _compared(self.__class__)
+        kind: Any = self.__class__
+        compared = _compared(kind)
         return compared(self) == compared(other)
 
 
@@ -74,11 +76,13 @@ class FrozenEquality:
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        compared = _compared(self.__class__)
+        kind: Any = self.__class__
+        compared = _compared(kind)
         return compared(self) == compared(other)
 
     def __hash__(self) -> int:
-        return hash((self.__class__, _compared(self.__class__)(self)))
+        kind: Any = self.__class__
+        return hash((kind, _compared(kind)(self)))
 
 
 __all__ = ["UNSET", "Equality", "FrozenEquality", "Unset", "counted", "hidden"]

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.errors import ConfigurationError, ProcessBound
 from pipedrive_oauth_client.sandbox.api_endpoint import ApiEndpoint, RateLimit
 from pipedrive_oauth_client.sandbox.authorize_endpoint import AuthorizeEndpoint
 from pipedrive_oauth_client.sandbox.clock import Now, utc_now
@@ -66,7 +66,7 @@ from pipedrive_oauth_client.sandbox.urls import (
 )
 
 
-class Sandbox:
+class Sandbox(ProcessBound):
     """A local stand-in for oauth.pipedrive.com; an ASGI application. `create_app` makes one.
 
     Attributes:
@@ -74,6 +74,8 @@ class Sandbox:
         users: The users who can install an app.
         allowed_hosts: The hosts that it answers for besides loopback names; None for any host.
     """
+
+    _instead = "Serve it in one process, and pass the address: `sandbox.run(app)`, `base_url`."
 
     def __init__(
         self,

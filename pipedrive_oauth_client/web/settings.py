@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import define, field, frozen
 
 from pipedrive_oauth_client._origins import is_loopback
-from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
+from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError, ProcessBound
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.tokens import Token
@@ -62,7 +62,7 @@ def _default_account_of(notice: UninstallNotice) -> str | None:
 
 
 @define(kw_only=True, eq=False)
-class WebSettings(Generic[RequestT, ResponseT]):
+class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     """An app's settings for connecting accounts.
 
     Functions of the app may be asynchronous where the framework is. What they raise is theirs: it

@@ -164,7 +164,7 @@ def classes_with_hidden_fields() -> Iterator[type]:
                 continue
             # A policy hides its functions alone, which are no secrets.
             if kind is not RetryPolicy and any(
-                each.repr is not True for each in attrs.fields(kind)
+                each.repr is not True and each.eq for each in attrs.fields(kind)
             ):
                 yield kind
 

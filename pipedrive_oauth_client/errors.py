@@ -15,9 +15,9 @@
     ├── TransportError                no complete response arrived
     ├── InvalidResponseError          a response arrived, but not one that can be used
     │   └── UnusableAccessTokenError      its refresh token can be used, its access token can't
-    ├── SignedTokenError              the signed token of an app extension is forged or expired
     ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
+    ├── SignedTokenError              the signed token of an app extension is forged or expired
     └── StoreError                    the token store does not work
         ├── TokenNotFoundError            no token is stored for the account
         ├── StoreLockTimeoutError         another process holds the account's lock for too long
@@ -41,6 +41,7 @@ from pipedrive_oauth_client.generated.errors import (
     TransportError,
     UnexpectedStatus,
 )
+from pipedrive_oauth_client.generated.errors import ProcessBound as ProcessBound  # noqa: PLC0414 - for the sandbox
 
 if TYPE_CHECKING:
     import httpx

@@ -30,6 +30,7 @@ from attrs import define, field
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    ProcessBound,
     StoreError,
     StoreLockTimeoutError,
 )
@@ -88,6 +89,13 @@ class StoredToken(NamedTuple):
     text: str | bytes
     version: str
 
+    # By hand: of equality that Python made, test runners show each field that differs.
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(version={self.version!r})"
 
@@ -142,7 +150,7 @@ class _HeldLeases(threading.local):
         self.by_account: dict[tuple[str, int], Lease] = {}
 
 
-class LeasedStore(ABC):
+class LeasedStore(ProcessBound, ABC):
     """A base class for stores whose locks expire, and whose late holders can do no harm.
 
     A subclass implements `accounts` and `due`, and five steps that its backend carries out

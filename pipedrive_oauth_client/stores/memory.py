@@ -35,6 +35,9 @@ class _LockEntry(NamedTuple):
 
 
 class _Memory:
+    # Slots, so that no tool that walks through attributes gets to the tokens.
+    __slots__ = ("__weakref__", "guard", "locks", "tokens")
+
     def __init__(self) -> None:
         self.tokens: dict[str, _TokenEntry] = {}
         self.reset_locks()
@@ -58,6 +61,8 @@ class MemoryTokenStore(LeasedStore):
     Raises:
         ConfigurationError: A duration is not a timedelta, not above zero, or longer than a day.
     """
+
+    _instead = "Its tokens exist in this process alone: use another kind of store."
 
     def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
         super().__init__(lease=lease, wait=wait)

@@ -16,6 +16,7 @@ from pipedrive_oauth_client.diagnostics import SetupReport, check_setup
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     PipedriveOAuthError,
+    ProcessBound,
     SignedTokenError,
 )
 from pipedrive_oauth_client.generated.encode import argument
@@ -78,7 +79,7 @@ def _default_account_of(notice: UninstallNotice) -> str | None:
 
 
 @define(kw_only=True, eq=False)
-class WebSettings(Generic[RequestT, ResponseT]):
+class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     """An app's settings for connecting accounts.
 
     Functions of the app may be asynchronous where the framework is. What they raise is theirs: it
@@ -209,10 +210,10 @@ class WebCore:
 
     def return_to(self, address: str | None, root: str) -> str:
         """Decide where a browser goes after connecting."""
-        default = self.settings.after_connect
-        return self.redirect_targets.allowed(address) or (
-            root + default if default[0] == "/" else default
-        )
+        allowed, default = self.redirect_targets.allowed, self.settings.after_connect
+        below_root = root + default if default.startswith("/") else default
+        # The root comes from the server, perhaps out of a proxy's header: it is checked as well.
+        return allowed(address) or allowed(below_root) or default
 
     def check(self, store: TokenStore) -> SetupReport:
         """Check the setup, and log what is wrong with it."""

@@ -5,5 +5,6 @@ views that are coroutines, and ask `auth_for` for what sends a valid token.
 """
 
 from pipedrive_oauth_client.web.django.configuration import adisconnect, auth_for, disconnect
+from pipedrive_oauth_client.web.django.store import DjangoTokenStore
 
-__all__ = ["adisconnect", "auth_for", "disconnect"]
+__all__ = ["DjangoTokenStore", "adisconnect", "auth_for", "disconnect"]

@@ -10,19 +10,22 @@ __all__ = ["PipedriveOAuthConfig"]
 
 
 class PipedriveOAuthConfig(AppConfig):
-    """The app, `pipedrive_oauth_client`, without models."""
+    """The app, `pipedrive_oauth_client`."""
 
     name = "pipedrive_oauth_client.web.django"
     label = "pipedrive_oauth_client"
     verbose_name = "Pipedrive"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the system checks; tests may change settings from then on."""
         from pipedrive_oauth_client.web.django import (  # noqa: PLC0415 - as Django requires
             checks,
             configuration,
+            store,
         )
 
         register(checks.check_settings)
         register(checks.check_callback)
+        store.remember_databases()
         setting_changed.connect(configuration.clear_caches)

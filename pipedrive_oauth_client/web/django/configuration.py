@@ -1,8 +1,9 @@
 """The setting `PIPEDRIVE_OAUTH`, read when it is first needed.
 
 Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
-`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK` and `STORE`. Functions
-and the store may be given by their dotted names, and the store as a function that makes it.
+`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK`, `STORE` and `DATABASE`.
+Functions and the store may be given by their dotted names, and the store as a function that makes
+it. Without `STORE`, tokens are in the database of the alias `DATABASE`, by default `default`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any, Final, cast
 
 from asgiref.sync import sync_to_async
 from attrs import frozen
+from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache as django_cache
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
@@ -28,12 +31,23 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
+from pipedrive_oauth_client.web.django.store import DjangoTokenStore
 from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
-__all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "clear_caches", "disconnect", "site"]
+__all__ = [
+    "Site",
+    "adisconnect",
+    "auth_for",
+    "blocking_core",
+    "clear_caches",
+    "database",
+    "disconnect",
+    "has_users",
+    "site",
+]
 
 _CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
-_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "RETRY", "STORE")
+_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "DATABASE", "RETRY", "STORE")
 _SHARED: Final = (
     *HOOKS,
     "after_connect",
@@ -131,6 +145,17 @@ async def adisconnect(account: str) -> None:
     await sync_to_async(disconnect)(account)
 
 
+def database() -> str:
+    """Give the alias of the database that holds the table of tokens."""
+    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
+    return _database(given) if isinstance(given, Mapping) else DEFAULT_DB_ALIAS
+
+
+def has_users() -> bool:
+    """Tell whether the project has users, so that an account may be one's."""
+    return settings.AUTH_USER_MODEL.partition(".")[0] in apps.app_configs
+
+
 def clear_caches(*, setting: str, **_rest: object) -> None:
     """Forget what the setting came to, when a test has changed it."""
     if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
@@ -151,6 +176,21 @@ def _given() -> Mapping[str, Any]:
     return found
 
 
+def _database(given: Mapping[str, Any]) -> str:
+    alias = given.get("DATABASE", DEFAULT_DB_ALIAS)
+    if alias not in connections.settings or _is_dummy(connections.settings[alias]):
+        raise ConfigurationError(
+            f"DATABASES has no {alias!r}, where tokens are to be kept. Add it, set"
+            " PIPEDRIVE_OAUTH['DATABASE'] to the alias of another one, or"
+            " PIPEDRIVE_OAUTH['STORE'] to another store."
+        )
+    return str(alias)
+
+
+def _is_dummy(database: Mapping[str, Any]) -> bool:
+    return bool(database["ENGINE"] == "django.db.backends.dummy")
+
+
 def _web_settings(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
     arguments: dict[str, Any] = {"session_of": _user_of, "first_use": _first_use}
     for name in _SHARED:
@@ -163,7 +203,7 @@ def _web_settings(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResp
 def _store(given: Mapping[str, Any]) -> TokenStore:
     found = _found("STORE", given.get("STORE"))
     if found is None:
-        raise ConfigurationError("PIPEDRIVE_OAUTH needs STORE: where tokens are kept.")
+        return DjangoTokenStore(_database(given))
     if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
         found = found()
     return checked_store("STORE", found)

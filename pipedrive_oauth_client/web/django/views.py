@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
@@ -19,7 +18,22 @@ from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_p
 
 __all__ = ["acallback", "aconnect", "callback", "connect"]
 
+_ViewT = TypeVar("_ViewT", bound=Callable[..., Any])
 
+
+class _EveryDatabase(frozenset[str]):
+    def __contains__(self, _alias: object) -> bool:
+        return True
+
+
+def _non_atomic(view: _ViewT) -> _ViewT:
+    # As `django.db.transaction.non_atomic_requests` does for one database. What a token is saved
+    # with must not be undone by an error of the app's own functions.
+    view.__dict__["_non_atomic_requests"] = _EveryDatabase()
+    return view
+
+
+@_non_atomic
 def connect(request: HttpRequest) -> HttpResponseBase:
     """Send a browser to Pipedrive's consent page; see `journey.start`."""
     plan = plan_start(blocking_core(), _web_request(request))
@@ -27,6 +41,7 @@ def connect(request: HttpRequest) -> HttpResponseBase:
 
 
 @csrf_exempt
+@_non_atomic
 def callback(request: HttpRequest) -> HttpResponseBase:
     """Take up what Pipedrive's redirect has brought, or its notice; see `journey.callback`.
 
@@ -37,7 +52,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     return _response(run_plan(plan, StepRunner(site().oauth, site().store, None)))
 
 
-@non_atomic_requests
+@_non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
     plan = plan_start(site().core, _web_request(request))
@@ -45,7 +60,7 @@ async def aconnect(request: HttpRequest) -> HttpResponseBase:
 
 
 @csrf_exempt
-@non_atomic_requests
+@_non_atomic
 async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
     plan = plan_callback(site().core, _web_request(request))

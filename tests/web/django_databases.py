@@ -62,15 +62,14 @@ def database(kind: str, folder: Path, **settings: Any) -> Generator[dict[str, An
 
 
 @contextmanager
-def migrated(settings: dict[str, Any], *, apps: tuple[str, ...] = ()) -> Generator[str]:
-    """Give the alias of a database that has the table of tokens, and the tables of other apps."""
+def migrated(settings: dict[str, Any], **options: Any) -> Generator[str]:
+    """Give the alias of a database that has all tables."""
     alias = f"tokens_{token_hex(6)}"
     # Django fills the gaps in; it requires that there is a default.
     filled = connections.configure_settings({"default": {}, alias: settings})
     connections.settings[alias] = filled[alias]
     try:
-        for app in ("pipedrive_oauth_client", *apps):
-            call_command("migrate", app, database=alias, verbosity=0)
+        call_command("migrate", database=alias, verbosity=0, **options)
         yield alias
     finally:
         connections[alias].close()

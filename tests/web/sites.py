@@ -44,7 +44,12 @@ django_settings.configure(
     ALLOWED_HOSTS=["*"],
     DEBUG_PROPAGATE_EXCEPTIONS=True,
     FILE_UPLOAD_MAX_MEMORY_SIZE=20_000_000,
-    INSTALLED_APPS=["pipedrive_oauth_client.web.django"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "pipedrive_oauth_client.web.django",
+    ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,
     USE_TZ=True,

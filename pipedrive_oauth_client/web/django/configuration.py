@@ -31,7 +31,7 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
-from pipedrive_oauth_client.web.django.store import DjangoTokenStore
+from pipedrive_oauth_client.web.django import store
 from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
 __all__ = [
@@ -68,9 +68,15 @@ class Site:
     core: WebCore
 
 
-@cache
 def site() -> Site:
     """Read the setting."""
+    if store.is_testing():
+        store.notice_testcase()
+    return _site()
+
+
+@cache
+def _site() -> Site:
     given = _given()
     missing = [name for name in _CREDENTIALS if not given.get(name)]
     if missing:
@@ -159,7 +165,7 @@ def has_users() -> bool:
 def clear_caches(*, setting: str, **_rest: object) -> None:
     """Forget what the setting came to, when a test has changed it."""
     if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
-        site.cache_clear()
+        _site.cache_clear()
         blocking_core.cache_clear()
 
 
@@ -203,7 +209,7 @@ def _web_settings(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResp
 def _store(given: Mapping[str, Any]) -> TokenStore:
     found = _found("STORE", given.get("STORE"))
     if found is None:
-        return DjangoTokenStore(_database(given))
+        return store.DjangoTokenStore(_database(given))
     if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
         found = found()
     return checked_store("STORE", found)

@@ -68,14 +68,24 @@ class PipedriveAccount(models.Model):
 
     account = AccountField(max_length=MAX_ACCOUNT_LENGTH, primary_key=True)
     # What is secret, or of a moment, is no part of `dumpdata`.
-    token = models.TextField(null=True, editable=False, serialize=False)
-    version = models.CharField(max_length=32, null=True, editable=False, serialize=False)
-    expires_at = models.BigIntegerField(null=True, editable=False)
-    lock_owner = models.CharField(max_length=32, null=True, editable=False, serialize=False)
-    lock_until = models.BigIntegerField(null=True, editable=False, serialize=False)
+    token: models.TextField[str | None, str | None] = models.TextField(
+        null=True, editable=False, serialize=False
+    )
+    version: models.CharField[str | None, str | None] = models.CharField(
+        max_length=32, null=True, editable=False, serialize=False
+    )
+    expires_at: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(
+        null=True, editable=False
+    )
+    lock_owner: models.CharField[str | None, str | None] = models.CharField(
+        max_length=32, null=True, editable=False, serialize=False
+    )
+    lock_until: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(
+        null=True, editable=False, serialize=False
+    )
     if configuration.has_users():
         # The table may be in another database, where the users are not: no constraint holds there.
-        user = models.ForeignKey(
+        user: models.ForeignKey[Any, Any] = models.ForeignKey(
             settings.AUTH_USER_MODEL,
             models.DO_NOTHING,
             null=True,
@@ -83,6 +93,9 @@ class PipedriveAccount(models.Model):
             db_constraint=False,
             related_name="pipedrive_accounts",
         )
+
+    if TYPE_CHECKING:
+        user_id: Any
 
     objects: ClassVar[AccountManager] = AccountManager()
 

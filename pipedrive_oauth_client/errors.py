@@ -8,11 +8,13 @@
     │   └── StateMismatchError            the callback does not belong to this session
     ├── TokenRequestError             the service rejected a request for tokens
     │   ├── InvalidGrantError             the code or the refresh token is no longer valid
+    │   │   └── GrantEndedError               known from an earlier refresh; nothing was sent
     │   ├── InvalidClientError            the client ID or the client secret is wrong
     │   ├── RateLimitedError              too many requests
     │   └── ServerError                   the service is unavailable
     ├── TransportError                no complete response arrived
     ├── InvalidResponseError          a response arrived, but not one that can be used
+    ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
     └── StoreError                    the token store does not work
         ├── TokenNotFoundError            no token is stored for the account
@@ -26,7 +28,8 @@ the package.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from pipedrive_oauth_client.generated.errors import (
     ConfigurationError,
@@ -41,10 +44,12 @@ __all__ = [
     "CallbackError",
     "ConfigurationError",
     "CorruptTokenError",
+    "GrantEndedError",
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
     "MissingExtraError",
+    "MissingScopesError",
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
@@ -142,6 +147,42 @@ class InvalidGrantError(TokenRequestError):
     """
 
 
+class GrantEndedError(InvalidGrantError):
+    """The service has rejected the account's refresh token before, so nothing was sent.
+
+    The person has to authorize the app again.
+
+    Attributes:
+        account: The account.
+        since: When the service rejected the refresh token for the first time, aware, in UTC.
+        status_code: The HTTP status of that response.
+        error: The error code of that response.
+        description: What that response said about it, or None.
+        retry_after: None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        account: str,
+        since: datetime,
+        status_code: int = 400,
+        error: str | None = "invalid_grant",
+        description: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.account = account
+        self.since = since
+        super().__init__(
+            message,
+            status_code=status_code,
+            error=error,
+            description=description,
+            retry_after=retry_after,
+        )
+
+
 class InvalidClientError(TokenRequestError):
     """The client ID or the client secret is wrong."""
 
@@ -152,6 +193,23 @@ class RateLimitedError(TokenRequestError):
 
 class ServerError(TokenRequestError):
     """The service, or the network in front of it, has failed; try again later."""
+
+
+class MissingScopesError(PipedriveOAuthError):
+    """The token lacks scopes that the program requires; nothing was sent.
+
+    A refresh brings no new scopes: the person has to authorize the app again.
+
+    Attributes:
+        missing: The scopes that the token lacks, for example `deals:full`.
+
+    Source:
+        RFC 6749, section 6.
+    """
+
+    def __init__(self, message: str, *, missing: Iterable[str]) -> None:
+        self.missing = frozenset(missing)
+        super().__init__(message)
 
 
 class StoreError(PipedriveOAuthError):

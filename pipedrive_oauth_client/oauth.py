@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, Self, TypeAlias
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import httpx
 
@@ -40,10 +41,14 @@ from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token
 
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event
+
 __all__ = ["AsyncPipedriveOAuth", "PipedriveOAuth", "TokenTypeHint"]
 
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 # 303 is not among them: it says that the request was carried out.
 _REDIRECTS: Final = (301, 302, 307, 308)
@@ -59,6 +64,7 @@ class _BaseOAuth:
         base_url: str,
         retry: RetryPolicy | Literal["default"] | None,
         clock: Callable[[], datetime],
+        on_event: Callable[[Event], object] | None,
     ) -> None:
         self._credentials = argument("credentials", credentials, AppCredentials)
         self._header = credentials.basic_auth_header
@@ -77,6 +83,11 @@ class _BaseOAuth:
         )
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
         self._refresh_without_slash = False
+        if on_event is not None:
+            from pipedrive_oauth_client.events import checked_function  # noqa: PLC0415 - as rarely
+
+            checked_function(on_event)
+        self._on_event = on_event
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._credentials!r}, base_url={self.base_url!r})"
@@ -95,6 +106,21 @@ class _BaseOAuth:
     def clock(self) -> Callable[[], datetime]:
         """Gives this flow the current time as an aware datetime."""
         return self._clock
+
+    def emit(self, event: Event) -> None:
+        """Report an event to `on_event`. An exception in that function is logged, and is no error.
+
+        The caller holds no lock.
+
+        Args:
+            event: One of the events of `pipedrive_oauth_client.events`.
+        """
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _LOGGER.exception("on_event has failed for %s.", type(event).__name__)
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
         """Build the address of the consent page. Nothing is sent.
@@ -258,6 +284,9 @@ class PipedriveOAuth(_BaseOAuth):
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
         clock: Gives the current time as an aware datetime.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
+            outside every lock, in the thread in which it happened. It has to be quick and safe
+            for threads; an exception in it is logged and changes nothing.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -271,12 +300,20 @@ class PipedriveOAuth(_BaseOAuth):
         client: httpx.Client | None = None,
         retry: RetryPolicy | Literal["default"] | None = "default",
         clock: Callable[[], datetime] = utc_now,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(credentials, base_url=base_url, retry=retry, clock=clock)
+        super().__init__(
+            credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
+        )
+        self._own_client = argument("client", client, httpx.Client | None)
         if client is not None:
-            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.Client | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
@@ -389,6 +426,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
         clock: Gives the current time as an aware datetime.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
+            outside every lock, in the thread in which it happened. It has to be quick and safe
+            for threads; an exception in it is logged and changes nothing.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -402,13 +442,20 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         client: httpx.AsyncClient | None = None,
         retry: RetryPolicy | Literal["default"] | None = "default",
         clock: Callable[[], datetime] = utc_now,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(credentials, base_url=base_url, retry=retry, clock=clock)
-        self._has_own_client = client is not None
+        super().__init__(
+            credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
+        )
+        self._own_client = argument("client", client, httpx.AsyncClient | None)
         if client is not None:
-            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.AsyncClient | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     async def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token; see `PipedriveOAuth.exchange`.
@@ -472,13 +519,17 @@ class AsyncPipedriveOAuth(_BaseOAuth):
             ConfigurationError: This flow sends through an `httpx.AsyncClient` that was given to it,
                 whose settings are not known here.
         """
-        if self._has_own_client:
+        if self._own_client is not None:
             raise ConfigurationError(
                 "This flow sends through your own httpx.AsyncClient, which synchronous code can't"
                 " use. Create a PipedriveOAuth with an httpx.Client of the same settings."
             )
         return PipedriveOAuth(
-            self._credentials, base_url=self.base_url, retry=self._retry, clock=self._clock
+            self._credentials,
+            base_url=self.base_url,
+            retry=self._retry,
+            clock=self._clock,
+            on_event=self._on_event,
         )
 
     async def aclose(self) -> None:

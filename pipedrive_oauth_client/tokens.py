@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from pipedrive_oauth_client._checks import is_vschar
 from pipedrive_oauth_client.errors import (
@@ -18,12 +18,13 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import Unset
 
-__all__ = ["DEFAULT_LEEWAY", "Token"]
+__all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token"]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token is stale: time for a request to arrive."""
 
 
+_TEXT_FIELDS: Final = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
 _ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
 
 
@@ -46,6 +47,38 @@ def _aware_utc(value: object, name: str = "expires_at") -> datetime:
     raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
 
 
+def _aware_at(value: object) -> datetime:
+    return _aware_utc(value, "at")
+
+
+def _aware_tried_at(value: object) -> datetime:
+    return _aware_utc(value, "tried_at")
+
+
+@frozen(kw_only=True)
+class GrantEnd:
+    """When and why the service rejected a stored refresh token.
+
+    Attributes:
+        at: When a refresh was rejected for the first time, as an aware datetime in UTC.
+        error: The error code of the response, `invalid_grant`.
+        tried_at: When a refresh was rejected for the last time, as an aware datetime in UTC.
+
+    Raises:
+        ConfigurationError: A time has no time zone, or `error` is no string of valid Unicode.
+
+    Source:
+        RFC 6749, section 5.2.
+    """
+
+    at: datetime = field(converter=_aware_at)
+    error: str
+    tried_at: datetime = field(converter=_aware_tried_at)
+
+    def __attrs_post_init__(self) -> None:
+        argument("error", self.error, str)
+
+
 @frozen(kw_only=True)
 class Token:
     """An access token with what belongs to it, as an app keeps it.
@@ -59,6 +92,8 @@ class Token:
         api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
             None where the service did not say.
         expires_at: When the access token expires, as an aware datetime in UTC.
+        grant_end: Set where the service has rejected the refresh token: the person has to
+            authorize again. None for every new token.
 
     Raises:
         ConfigurationError: A value is of another type or no valid Unicode, a token is empty or
@@ -74,6 +109,7 @@ class Token:
     scope: str = ""
     api_domain: str | None = None
     expires_at: datetime = field(converter=_aware_utc)
+    grant_end: GrantEnd | None = None
 
     def __attrs_post_init__(self) -> None:
         if not is_vschar(self.access_token):
@@ -87,6 +123,8 @@ class Token:
                 continue
             if value is not None or name != "api_domain":
                 argument(name, value, str)
+        if self.grant_end is not None:
+            argument("grant_end", self.grant_end, GrantEnd)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -189,9 +227,26 @@ class Token:
         """Give the token for storage.
 
         Returns:
-            What JSON can hold, with `expires_at` in ISO 8601 and both tokens in the clear.
+            What JSON can hold, with times in ISO 8601 and both tokens in the clear. The names
+            `grant_ended_at`, `grant_error` and `grant_tried_at` are there only if `grant_end` is
+            set, and come first.
         """
-        return {**asdict(self), "expires_at": self.expires_at.isoformat()}
+        end = self.grant_end
+        # First, so that stores can tell by the beginning of the text.
+        marks: dict[str, str | None] = (
+            {}
+            if end is None
+            else {
+                "grant_ended_at": end.at.isoformat(),
+                "grant_error": end.error,
+                "grant_tried_at": end.tried_at.isoformat(),
+            }
+        )
+        return {
+            **marks,
+            **{name: getattr(self, name) for name in _TEXT_FIELDS},
+            "expires_at": self.expires_at.isoformat(),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
@@ -199,7 +254,7 @@ class Token:
 
         Args:
             data: What `to_dict` gave. Unknown names are ignored, so that a newer version's tokens
-                can be read.
+                can be read, and so is a `grant_end` that can't be read.
 
         Returns:
             The token.
@@ -215,11 +270,14 @@ class Token:
         for name in ("access_token", "expires_at"):
             if name not in data:
                 raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
-        names = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
-        known = {name: data[name] for name in names if name in data}
+        known = {name: data[name] for name in _TEXT_FIELDS if name in data}
         problem: str
         try:
-            return cls(**known, expires_at=_stored_time(data["expires_at"]))
+            return cls(
+                **known,
+                expires_at=_stored_time(data["expires_at"]),
+                grant_end=_stored_grant_end(data),
+            )
         except ConfigurationError as error:
             problem = str(error)
         raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
@@ -234,3 +292,17 @@ def _stored_time(value: object) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise ConfigurationError("expires_at is not an ISO 8601 time.")
+
+
+def _stored_grant_end(data: Mapping[str, Any]) -> GrantEnd | None:
+    error: Any = data.get("grant_error")
+    if "grant_ended_at" not in data:
+        return None
+    try:
+        return GrantEnd(
+            at=_stored_time(data["grant_ended_at"]),
+            error=error,
+            tried_at=_stored_time(data.get("grant_tried_at")),
+        )
+    except ConfigurationError:
+        return None  # the next rejected refresh writes it again

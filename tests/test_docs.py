@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_every_piece_of_code_is_tested() -> None:
     for page in pages:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
-        assert set(fences[::2]) <= {"python", "sh"} | SHOWN.get(page, set()), page
+        assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
 
 
 def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,16 +86,33 @@ def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert names["store"].load("acme:ada") == names["token"]
 
 
-def test_the_flow_of_the_quick_start_is_the_real_services(
+def test_the_script_of_the_quick_start(
+    pipedrive_sandbox: PipedriveSandbox,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    """With the three variables of the page, the flow leads to Pipedrive."""
+    """With the page's variables, the script prints the URL, takes the pasted one, and connects."""
+    box = pipedrive_sandbox
     text = (DOCS / "quick-start.md").read_text(encoding="utf-8")
-    for name, value in re.findall(r"export (\w+)=(\S+)", text):
+    named = re.findall(r"export (\w+)=", text)
+    credentials = box.credentials
+    values = (credentials.client_id, credentials.client_secret, credentials.redirect_uri)
+    for name, value in zip(named, values, strict=True):
         monkeypatch.setenv(name, value)
-    with run(QUICK[1])["make_flow"]() as oauth:
-        url = oauth.authorization_url().url
-    assert url.startswith("https://oauth.pipedrive.com/oauth/authorize?")
+    monkeypatch.chdir(tmp_path)
+    # The one change: the sandbox in place of the service.
+    at_the_sandbox = partial(PipedriveOAuth, base_url=box.base_url, clock=box.clock)
+    monkeypatch.setattr("pipedrive_oauth_client.PipedriveOAuth", at_the_sandbox)
+    monkeypatch.setattr("builtins.input", lambda _prompt: box.server.visit(_printed_url(capsys)))
+    account = run(QUICK[1])["connect"]()
+    assert account == f"{DEFAULT_USER.company_id}:{DEFAULT_USER.id}"
+    assert f"{DEFAULT_USER.name} of " in capsys.readouterr().out
+    assert list(stores.FileTokenStore("tokens").accounts()) == [account]
+
+
+def _printed_url(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.splitlines()[-1]
 
 
 async def _async_quick_start(box: PipedriveSandbox, store: MemoryTokenStore) -> str:

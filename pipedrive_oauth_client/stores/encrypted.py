@@ -105,9 +105,12 @@ class EncryptedTokenStore:
             "token": argument("token", token, Token).to_dict(),
         }
         text = self._first_key.encrypt(json.dumps(entry).encode()).decode()
-        # The expiry stays readable, for `due`.
+        # The expiry stays readable for `due`, and the end of the grant for `ended`.
         encrypted = Token(
-            access_token=text, token_type=_ENCRYPTED_TYPE, expires_at=token.expires_at
+            access_token=text,
+            token_type=_ENCRYPTED_TYPE,
+            expires_at=token.expires_at,
+            grant_end=token.grant_end,
         )
         self._inner.save(account, encrypted)
 

@@ -232,6 +232,39 @@ def test_shell_completion(
     assert completed(f"pipedrive-oauth token --store {url} g") == ["globex"]
 
 
+def test_completion_offers_only_safe_names(
+    folder: Path, store: FileTokenStore, granted: Callable[[], Token]
+) -> None:
+    """A name that a shell could expand or run is not offered; the others are."""
+    token = granted()
+    safe = ["1:11", "a-b", "a.b_c", "acme", "user@acme+1"]
+    odd = [
+        r"acme\$(command)",
+        "acme$(command)",
+        "acme`command`",
+        "a;b",
+        "a b",
+        "a'b",
+        'a"b',
+        "a&b",
+        "a|b",
+        "a>b",
+        "a*",
+        "a\\b",
+        "~acme",
+        "=acme",
+        "-acme",
+        "société",
+        "a(b",
+        "a!b",
+        "a#b",
+    ]
+    for name in (*safe, *odd):
+        store.save(name, token)
+    found = completed("pipedrive-oauth token ", PIPEDRIVE_OAUTH_STORE=folder.as_uri())
+    assert found == safe
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file://{}/none"])
 def test_completion_connects_to_nothing_and_creates_nothing(tmp_path: Path, url: str) -> None:
     """Completion reads no other kind of store, and creates no folder."""

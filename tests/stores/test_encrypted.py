@@ -25,11 +25,12 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore, MemoryTokenStore
 from pipedrive_oauth_client.stores.conformance import (
+    START,
     LeaseConformance,
     TokenStoreConformance,
     a_token,
 )
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import GrantEnd, Token
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 
@@ -151,6 +152,21 @@ def test_store_sees_the_expiry_alone(inner: DictStore, store: EncryptedTokenStor
     )
     opened = json.loads(Fernet(KEY).decrypt(sealed.access_token))
     assert opened == {"account": "acme", "token": TOKEN.to_dict()}
+    assert store.load("acme") == TOKEN
+
+
+def test_end_of_a_grant_is_readable_outside_and_counts_inside(
+    inner: DictStore, store: EncryptedTokenStore
+) -> None:
+    """`ended` needs no key; a mark that is changed in the clear changes nothing of the token."""
+    end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
+    marked = evolve(TOKEN, grant_end=end)
+    store.save("acme", marked)
+    assert inner.kept["acme"].grant_end == end
+    inner.kept["acme"] = evolve(inner.kept["acme"], grant_end=None)
+    assert store.load("acme") == marked
+    store.save("acme", TOKEN)
+    inner.kept["acme"] = evolve(inner.kept["acme"], grant_end=end)
     assert store.load("acme") == TOKEN
 
 

@@ -41,9 +41,10 @@ def database(
     url = postgres_url() if kind == "postgresql" else mariadb_url()
     name = f"django_{token_hex(6)}"
     parts = make_url(url)
-    made = "SCHEMA" if kind == "postgresql" else "DATABASE"
-    options: dict[str, Any] = {"options": f"-csearch_path={name}"} if kind == "postgresql" else {}
-    engine = admin_engine(url)
+    is_schema = kind == "postgresql" and not is_whole
+    made = "SCHEMA" if is_schema else "DATABASE"
+    options: dict[str, Any] = {"options": f"-csearch_path={name}"} if is_schema else {}
+    engine = admin_engine(url).execution_options(isolation_level="AUTOCOMMIT")
     try:
         with engine.begin() as admin:
             admin.execute(text(f"CREATE {made} {name}"))

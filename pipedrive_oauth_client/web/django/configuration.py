@@ -1,9 +1,10 @@
 """The setting `PIPEDRIVE_OAUTH`, read when it is first needed.
 
 Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
-`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK`, `STORE` and `DATABASE`.
-Functions and the store may be given by their dotted names, and the store as a function that makes
-it. Without `STORE`, tokens are in the database of the alias `DATABASE`, by default `default`.
+`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `CLIENT`, `RETRY`, `CLOCK`, `STORE` and
+`DATABASE`. Functions, the store and `CLIENT` may be given by their dotted names, and the last two
+as functions that make them. `CLIENT` is an `httpx.Client` that sends every request, for a proxy or
+certificates. Without `STORE`, tokens are in the database of the alias `DATABASE`, or `default`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final, cast
 
+import httpx
 from asgiref.sync import sync_to_async
 from attrs import frozen
 from django.apps import apps
@@ -32,6 +34,7 @@ from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
 from pipedrive_oauth_client.web.django import store
+from pipedrive_oauth_client.web.runner import identification_client
 from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
 __all__ = [
@@ -47,7 +50,10 @@ __all__ = [
 ]
 
 _CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
-_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "DATABASE", "RETRY", "STORE")
+_OWN: Final = (
+    *_CREDENTIALS,
+    *("BASE_URL", "CLIENT", "CLOCK", "DATABASE", "RETRY", "STORE"),
+)
 _SHARED: Final = (
     *HOOKS,
     "after_connect",
@@ -63,9 +69,10 @@ class Site:
     """What the setting comes to."""
 
     oauth: PipedriveOAuth
-    async_oauth: AsyncPipedriveOAuth
+    async_oauth: AsyncPipedriveOAuth | PipedriveOAuth
     store: TokenStore
     core: WebCore
+    api_client: httpx.Client | None
 
 
 def site() -> Site:
@@ -90,12 +97,16 @@ def _site() -> Site:
         "retry": given.get("RETRY", "default"),
         "clock": _found("CLOCK", given.get("CLOCK", utc_now)),
     }
-    async_oauth = AsyncPipedriveOAuth(credentials, **flow)
+    client = _made(_found("CLIENT", given.get("CLIENT")), "send")
+    oauth = PipedriveOAuth(credentials, client=client, **flow)
+    # A client of the project's own is a synchronous one, which serves coroutines in threads.
+    async_oauth = oauth if client is not None else AsyncPipedriveOAuth(credentials, **flow)
     return Site(
-        oauth=PipedriveOAuth(credentials, **flow),
+        oauth=oauth,
         async_oauth=async_oauth,
         store=_store(given),
-        core=WebCore(async_oauth, _web_settings(given), _keys()),
+        core=WebCore(async_oauth, _web_settings(given), _keys(), is_async=True),
+        api_client=identification_client(None, oauth.own_client),
     )
 
 
@@ -210,9 +221,14 @@ def _store(given: Mapping[str, Any]) -> TokenStore:
     found = _found("STORE", given.get("STORE"))
     if found is None:
         return store.DjangoTokenStore(_database(given))
-    if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
-        found = found()
-    return checked_store("STORE", found)
+    return checked_store("STORE", _made(found, "load"))
+
+
+def _made(found: Any, method: str) -> Any:
+    # A class or a function makes the object, which has the method.
+    if isinstance(found, type) or (callable(found) and not hasattr(found, method)):
+        return found()
+    return found
 
 
 def _found(name: str, value: Any) -> Any:

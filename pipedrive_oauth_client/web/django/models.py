@@ -24,6 +24,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 if TYPE_CHECKING:
     _CharField = models.CharField[str, str]
+    _Text = models.TextField[str | None, str | None]
+    _Word = models.CharField[str | None, str | None]
+    _Microseconds = models.BigIntegerField[int | None, int | None]
 else:
     _CharField = models.CharField
 

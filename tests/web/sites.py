@@ -52,6 +52,7 @@ django_settings.configure(
     ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,
+    SILENCED_SYSTEM_CHECKS=["pipedrive_oauth_client.W001"],  # of the cache, which one process has
     USE_TZ=True,
 )
 django.setup()

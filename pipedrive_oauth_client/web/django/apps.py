@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.checks import register
 from django.core.signals import setting_changed
+from django.db.models.signals import post_delete
 
 __all__ = ["PipedriveOAuthConfig"]
 
@@ -27,5 +29,12 @@ class PipedriveOAuthConfig(AppConfig):
 
         register(checks.check_settings)
         register(checks.check_callback)
+        register(checks.check_surroundings)
+        register(checks.check_database)
         store.remember_databases()
+        post_delete.connect(
+            configuration.forget_user,
+            sender=settings.AUTH_USER_MODEL,
+            dispatch_uid="pipedrive_oauth_client",
+        )
         setting_changed.connect(configuration.clear_caches)

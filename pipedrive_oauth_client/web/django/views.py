@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.web.connect import plan_callback, plan_start
 from pipedrive_oauth_client.web.django.configuration import blocking_core, site
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
@@ -35,7 +36,9 @@ def _non_atomic(view: _ViewT) -> _ViewT:
 
 @_non_atomic
 def connect(request: HttpRequest) -> HttpResponseBase:
-    """Send a browser to Pipedrive's consent page; see `journey.start`."""
+    """Send a browser to Pipedrive's consent page; see `web.connect.start`."""
+    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+        return _to_login(request)
     plan = plan_start(blocking_core(), _web_request(request))
     return _response(run_plan(plan, _runner()))
 
@@ -43,7 +46,7 @@ def connect(request: HttpRequest) -> HttpResponseBase:
 @csrf_exempt
 @_non_atomic
 def callback(request: HttpRequest) -> HttpResponseBase:
-    """Take up what Pipedrive's redirect has brought, or its notice; see `journey.callback`.
+    """Take up what Pipedrive's redirect has brought, or its notice; see `web.connect.callback`.
 
     Exempt from Django's own check, since a notice carries no token of the app's: it shows the
     app's credentials instead.
@@ -55,6 +58,10 @@ def callback(request: HttpRequest) -> HttpResponseBase:
 @_non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
+    if site().is_login_required:
+        user = await request.auser() if hasattr(request, "auser") else None
+        if not _is_logged_in(user):
+            return _to_login(request)
     plan = plan_start(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
 
@@ -65,6 +72,21 @@ async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
     plan = plan_callback(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
+
+
+def _is_logged_in(user: Any) -> bool:
+    if user is None:
+        raise ConfigurationError(
+            "PIPEDRIVE_OAUTH['LOGIN_REQUIRED'] needs"
+            " django.contrib.auth.middleware.AuthenticationMiddleware in MIDDLEWARE."
+        )
+    return bool(user.is_authenticated)
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    from django.contrib.auth.views import redirect_to_login  # noqa: PLC0415 - it needs the app auth
+
+    return redirect_to_login(request.get_full_path())
 
 
 def _runner() -> StepRunner:

@@ -32,9 +32,6 @@ class PipedriveOAuthConfig(AppConfig):
         register(checks.check_surroundings)
         register(checks.check_database)
         store.remember_databases()
-        post_delete.connect(
-            configuration.forget_user,
-            sender=settings.AUTH_USER_MODEL,
-            dispatch_uid="pipedrive_oauth_client",
-        )
+        if configuration.has_users():
+            post_delete.connect(configuration.forget_user, sender=settings.AUTH_USER_MODEL)
         setting_changed.connect(configuration.clear_caches)

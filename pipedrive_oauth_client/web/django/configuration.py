@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 from asgiref.sync import sync_to_async
@@ -59,6 +59,7 @@ __all__ = [
     "has_users",
     "innermost",
     "live_store_in_tests",
+    "non_atomic",
     "site",
     "table_store",
 ]
@@ -78,6 +79,9 @@ _SHARED: Final = (
     "lifetime",
     "secret_keys",
 )
+
+
+_ViewT = TypeVar("_ViewT", bound=Callable[..., Any])
 
 
 @frozen(eq=False)
@@ -207,6 +211,20 @@ def innermost(outer: TokenStore) -> TokenStore:
 def has_users() -> bool:
     """Tell whether the project has users, so that an account may be one's."""
     return settings.AUTH_USER_MODEL.partition(".")[0] in apps.app_configs
+
+
+class _EveryDatabase(frozenset[str]):
+    def __contains__(self, _alias: object) -> bool:
+        return True
+
+
+def non_atomic(view: _ViewT) -> _ViewT:
+    """Do for every database what `django.db.transaction.non_atomic_requests` does for one.
+
+    An error of the app's own functions must not undo what belongs to a token that is saved.
+    """
+    view.__dict__["_non_atomic_requests"] = _EveryDatabase()
+    return view
 
 
 def forget_user(*, instance: Any, **_rest: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -13,28 +13,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.web.connect import plan_callback, plan_start
-from pipedrive_oauth_client.web.django.configuration import blocking_core, site
+from pipedrive_oauth_client.web.django.configuration import blocking_core, non_atomic, site
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
 __all__ = ["acallback", "aconnect", "callback", "connect"]
 
-_ViewT = TypeVar("_ViewT", bound=Callable[..., Any])
 
-
-class _EveryDatabase(frozenset[str]):
-    def __contains__(self, _alias: object) -> bool:
-        return True
-
-
-def _non_atomic(view: _ViewT) -> _ViewT:
-    # As `django.db.transaction.non_atomic_requests` does for one database. What a token is saved
-    # with must not be undone by an error of the app's own functions.
-    view.__dict__["_non_atomic_requests"] = _EveryDatabase()
-    return view
-
-
-@_non_atomic
+@non_atomic
 def connect(request: HttpRequest) -> HttpResponseBase:
     """Send a browser to Pipedrive's consent page; see `web.connect.start`."""
     if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
@@ -44,7 +30,7 @@ def connect(request: HttpRequest) -> HttpResponseBase:
 
 
 @csrf_exempt
-@_non_atomic
+@non_atomic
 def callback(request: HttpRequest) -> HttpResponseBase:
     """Take up what Pipedrive's redirect has brought, or its notice; see `web.connect.callback`.
 
@@ -55,7 +41,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     return _response(run_plan(plan, _runner()))
 
 
-@_non_atomic
+@non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
     if site().is_login_required:
@@ -67,7 +53,7 @@ async def aconnect(request: HttpRequest) -> HttpResponseBase:
 
 
 @csrf_exempt
-@_non_atomic
+@non_atomic
 async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
     plan = plan_callback(site().core, _web_request(request))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         TokenRequestError,
         TransportError,
         UnexpectedStatus,
+        UnusableAccessTokenError,
     )
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
@@ -101,6 +102,7 @@ __all__ = [
     "TransportError",
     "UnexpectedStatus",
     "Unset",
+    "UnusableAccessTokenError",
     "__version__",
     "authorize",
     "basic_auth_header",

@@ -14,6 +14,7 @@
     │   └── ServerError                   the service is unavailable
     ├── TransportError                no complete response arrived
     ├── InvalidResponseError          a response arrived, but not one that can be used
+    │   └── UnusableAccessTokenError      its refresh token can be used, its access token can't
     ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
     └── StoreError                    the token store does not work
@@ -28,8 +29,9 @@ the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pipedrive_oauth_client.generated.errors import (
     ConfigurationError,
@@ -38,6 +40,9 @@ from pipedrive_oauth_client.generated.errors import (
     TransportError,
     UnexpectedStatus,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "AuthorizationDeniedError",
@@ -60,6 +65,7 @@ __all__ = [
     "TokenRequestError",
     "TransportError",
     "UnexpectedStatus",
+    "UnusableAccessTokenError",
 ]
 
 
@@ -210,6 +216,65 @@ class MissingScopesError(PipedriveOAuthError):
     def __init__(self, message: str, *, missing: Iterable[str]) -> None:
         self.missing = frozenset(missing)
         super().__init__(message)
+
+
+class _HiddenText(str):
+    """A secret that a list of an error's attributes does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
+class UnusableAccessTokenError(InvalidResponseError):
+    """A response with status 200 has a new refresh token, but no access token that can be used.
+
+    The old refresh token may no longer be valid. `PipedriveAuth` and `refresh_due` have saved the
+    new one when they raise this, and the next call refreshes with it. After a call of
+    `PipedriveOAuth.refresh` or `exchange`, the caller has to keep it.
+
+    Attributes:
+        problem: What is wrong with the access token, without its content.
+        field: The invalid field, `access_token` or `token_type`.
+        status_code: The HTTP status of the response, 200.
+        headers: The headers of the response, looked up without regard to case.
+        response: None.
+        token: The `Token` that was to be refreshed, with the new refresh token and marked as
+            expired: save it in the place of the old one. None after an exchange, and where only a
+            refresh token was given.
+        refresh_token: The new refresh token; hidden in `repr`. It and `token` are None where it is
+            saved already, and in a copy or a pickle of this error.
+        is_saved: Whether it is saved already.
+
+    Source:
+        RFC 6749, sections 5.1 and 7.1.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        field: str | None = None,
+        status_code: int | None = 200,
+        headers: httpx.Headers | None = None,
+        token: Any = None,
+        refresh_token: str | None = None,
+        is_saved: bool = False,
+    ) -> None:
+        super().__init__(problem, field=field, status_code=status_code, headers=headers)
+        self.token = token
+        self.refresh_token = None if refresh_token is None else _HiddenText(refresh_token)
+        self.is_saved = is_saved
+        what_next = "Keep the new refresh token, which is in this error, and refresh with it later."
+        if is_saved:
+            what_next = "Its refresh token was saved, and the next call refreshes with it."
+        source = f"the access token of the response with status {status_code}"
+        self.args = (f"Cannot use {source}: {problem}. {what_next}",)
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        restore, (kind, args, state) = super().__reduce__()
+        return restore, (kind, args, {**state, "token": None, "refresh_token": None})
 
 
 class StoreError(PipedriveOAuthError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
@@ -19,17 +20,23 @@ from pipedrive_oauth_client._operations import (
     error_from_response,
     run,
     run_async,
+    with_state_of_grant,
 )
 from pipedrive_oauth_client._origins import (
-    check_api_domain,
+    is_api_domain,
     require_https,
     require_same_base_url,
 )
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials
-from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    UnusableAccessTokenError,
+)
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
+from pipedrive_oauth_client.generated.decode import json_object
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.models import (
     GetTokensRequest,
@@ -38,8 +45,9 @@ from pipedrive_oauth_client.generated.models import (
     RevokeTokensRequest,
 )
 from pipedrive_oauth_client.generated.response import Response
+from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import Token, token_from_fields
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
@@ -223,16 +231,27 @@ class _BaseOAuth:
     def _send(
         self, endpoint: Endpoint, body: object, name: str, secret: str
     ) -> Plan[Response[Any]]:
+        failure: Exception
         try:
             return (yield Call(endpoint, {"authorization": self._header, "body": body}))
         except InvalidResponseError as error:
-            # An error response whose body can't be read is an error response all the same.
-            if error.status_code is None or error.status_code < 400:
+            status = error.status_code
+            if status is None or 200 < status < 400:
                 raise
-            response: Response[Any] = Response(
-                error.status_code, b"", error.headers or httpx.Headers(), None
-            )
-            raise self._error(name, response, secret) from error
+            headers = error.headers or httpx.Headers()
+            if status == 200:
+                # The spec does not describe it, and there may be a new refresh token in it.
+                fields = None if error.response is None else json_object(error.response)
+                if fields is not None:
+                    return Response(status, b"", headers, fields)
+                problem = with_state_of_grant(error.problem, name)
+                failure = InvalidResponseError(problem, status_code=status, headers=headers)
+                failure.__cause__ = error.__cause__
+            else:
+                # An error response whose body can't be read is an error response all the same.
+                failure = self._error(name, Response(status, b"", headers, None), secret)
+                failure.__cause__ = error
+        raise failure
 
     def _token(
         self,
@@ -242,15 +261,35 @@ class _BaseOAuth:
         secret: str,
         previous: Token | str | None = None,
     ) -> Token:
-        if response.status_code != 200 or not isinstance(response.parsed, GetTokensResponse):
+        if response.status_code != 200:
             raise self._error(name, response, secret)
+        parsed: Any = response.parsed
+        headers = response.headers
+        if isinstance(parsed, GetTokensResponse):
+            if parsed.token_type.lower() == "bearer" and (
+                isinstance(parsed.api_domain, Unset)
+                or is_api_domain(parsed.api_domain, any_host=self._any_api_domain)
+            ):
+                return Token.from_response(parsed, sent_at, previous=previous)
+            parsed = parsed.to_dict()
+        failure: Exception
+        check = partial(is_api_domain, any_host=self._any_api_domain)
         try:
-            check_api_domain(response.parsed, any_host=self._any_api_domain)
-            return Token.from_response(response.parsed, sent_at, previous=previous)
+            return token_from_fields(parsed, sent_at, previous=previous, is_api_domain=check)
+        except UnusableAccessTokenError as error:
+            failure = UnusableAccessTokenError(
+                error.problem,
+                field=error.field,
+                headers=headers,
+                token=error.token,
+                refresh_token=error.refresh_token,
+            )
         except InvalidResponseError as error:
-            raise InvalidResponseError(
-                error.problem, field=error.field, status_code=200, headers=response.headers
-            ) from None
+            problem = with_state_of_grant(error.problem, name)
+            failure = InvalidResponseError(
+                problem, field=error.field, status_code=200, headers=headers
+            )
+        raise failure
 
     def _error(self, name: str, response: Response[Any], secret: str) -> Exception:
         secrets = [

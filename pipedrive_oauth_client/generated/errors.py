@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import httpx
 
+    from .response import RawResponse
+
 
 def _restore(
     error_class: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
@@ -66,6 +68,9 @@ class InvalidResponseError(PipedriveOAuthError):
             whole body.
         status_code: The HTTP status of the response; None where a plain dictionary was read.
         headers: The headers of the response, looked up without regard to case; None likewise.
+        response: The response as it came, for a caller that can use a part of it; None where its
+            body was not read. The body may hold secrets, so no text shows it, and a copy or a
+            pickle of this error lacks it.
     """
 
     def __init__(
@@ -75,16 +80,21 @@ class InvalidResponseError(PipedriveOAuthError):
         field: str | None = None,
         status_code: int | None = None,
         headers: httpx.Headers | None = None,
+        response: RawResponse | None = None,
     ) -> None:
         self.problem = problem
         self.field = field
         self.status_code = status_code
         self.headers = headers
+        self.response = response
         source = "this data" if status_code is None else f"the response with status {status_code}"
         super().__init__(
             f"Cannot use {source}: {problem}. A proxy or another service may have responded instead"
             " of the expected one: check base_url and the network, then try again."
         )
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        return _restore, (type(self), self.args, {**self.__dict__, "response": None})
 
 
 class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own name for it

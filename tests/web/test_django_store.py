@@ -26,6 +26,7 @@ from pipedrive_oauth_client.stores import EncryptedTokenStore, SQLTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -53,7 +54,7 @@ def alias(
         yield alias
 
 
-class _Conformance(TokenStoreConformance, LeaseConformance):
+class _Conformance(TokenStoreConformance, LeaseConformance, ListingConformance):
     kind = ""
     max_age: int | None = 0
 

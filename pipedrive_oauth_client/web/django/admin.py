@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
@@ -33,20 +33,21 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
 
-_USER = ("user",) if has_users() else ()
+_USER: Final = ("user",) if has_users() else ()
+_SHOWN: Final[Any] = ("account", *_USER, "is_connected", "access_token_expires")
 
 
 @admin.register(PipedriveAccount)
 class PipedriveAccountAdmin(_ModelAdmin):
     """Shows which accounts are connected, by whom, and whether their grants still work."""
 
-    list_display = ("account", *_USER, "is_connected", "access_token_expires")
+    list_display = _SHOWN
     list_select_related = _USER
-    fields = list_display
-    readonly_fields = list_display
+    fields = _SHOWN
+    readonly_fields = _SHOWN
     search_fields = ("account",)
     ordering = ("account",)
-    actions: ClassVar = ["refresh", "disconnect"]
+    actions = ("refresh", "disconnect")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PipedriveAccount]:
         """Give the accounts, each with whether its grant has ended.
@@ -145,7 +146,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
     @non_atomic
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         """Show the list, and carry out its actions.
 
         Args:
@@ -170,7 +171,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
     @admin.action(permissions=["disconnect"], description="Disconnect selected accounts")
     def disconnect(
         self, request: HttpRequest, accounts: QuerySet[PipedriveAccount]
-    ) -> HttpResponseBase | None:
+    ) -> HttpResponse | None:
         """Revoke the grants and delete the tokens, once that is confirmed.
 
         Args:
@@ -188,7 +189,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
             "title": "Disconnect accounts?",
             "accounts": accounts,
             "opts": self.model._meta,  # noqa: SLF001 - as Django's own actions do
-            "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "pipedrive_oauth_client/disconnect.html", context)
 

@@ -24,14 +24,14 @@ class PipedriveOAuthConfig(AppConfig):
         from pipedrive_oauth_client.web.django import (  # noqa: PLC0415 - as Django requires
             checks,
             configuration,
-            store,
+            connections,
         )
 
         register(checks.check_settings)
         register(checks.check_callback)
         register(checks.check_surroundings)
         register(checks.check_database)
-        store.remember_databases()
+        connections.remember_databases()
         if configuration.has_users():
             post_delete.connect(configuration.forget_user, sender=settings.AUTH_USER_MODEL)
         setting_changed.connect(configuration.clear_caches)

@@ -41,7 +41,8 @@ from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.memory import MemoryTokenStore
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
-from pipedrive_oauth_client.web.django import signals, store
+from pipedrive_oauth_client.web.django import signals
+from pipedrive_oauth_client.web.django.connections import is_testing, notice_testcase
 from pipedrive_oauth_client.web.django.store import DjangoTokenStore
 from pipedrive_oauth_client.web.notices import UninstallNotice
 from pipedrive_oauth_client.web.runner import identification_client, is_asynchronous
@@ -98,8 +99,8 @@ class Site:
 
 def site() -> Site:
     """Read the setting."""
-    if store.is_testing():
-        store.notice_testcase()
+    if is_testing():
+        notice_testcase()
     return _site()
 
 
@@ -387,7 +388,7 @@ def _store(given: Mapping[str, Any]) -> TokenStore:
 def live_store_in_tests(used: TokenStore) -> str | None:
     """Say what is wrong if tests run with the store that the settings file names."""
     inner = innermost(used)
-    if not store.is_testing() or isinstance(inner, DjangoTokenStore | MemoryTokenStore):
+    if not is_testing() or isinstance(inner, DjangoTokenStore | MemoryTokenStore):
         return None
     holder: Any = settings._wrapped  # noqa: SLF001 - the public function can't tell the two apart
     while isinstance(holder, UserSettingsHolder):

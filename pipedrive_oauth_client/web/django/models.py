@@ -6,13 +6,14 @@ The columns are those of `stores.sql`, so that a `SQLTokenStore`, and with it th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from pipedrive_oauth_client.stores.leased import from_microseconds
 from pipedrive_oauth_client.stores.protocol import MAX_ACCOUNT_LENGTH
 from pipedrive_oauth_client.web.django import configuration
 
@@ -20,7 +21,6 @@ __all__ = ["AccountField", "PipedriveAccount"]
 
 # Compared byte by byte: by the rules of a language, two names may be the same.
 _COLLATIONS: Final = {"postgresql": "C", "mysql": "utf8mb4_bin"}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 if TYPE_CHECKING:
     _CharField = models.CharField[str, str]
@@ -120,4 +120,4 @@ class PipedriveAccount(models.Model):
     @property
     def access_token_expires(self) -> datetime | None:
         """When the access token expires; the next request refreshes it."""
-        return None if self.expires_at is None else _EPOCH + timedelta(microseconds=self.expires_at)
+        return None if self.expires_at is None else from_microseconds(self.expires_at)

@@ -66,12 +66,15 @@ def database(
 
 
 @contextmanager
-def migrated(settings: dict[str, Any], **options: Any) -> Generator[str]:
-    """Give the alias of a database that has all tables."""
-    alias = f"tokens_{token_hex(6)}"
+def migrated(settings: dict[str, Any], *, alias: str = "", **options: Any) -> Generator[str]:
+    """Give the alias of a database that has all tables: a new one, or `default`."""
+    alias = alias or f"tokens_{token_hex(6)}"
     # Django fills the gaps in; it requires that there is a default.
     filled = connections.configure_settings({"default": {}, alias: settings})
+    before = connections.settings.get(alias)
     connections.settings[alias] = filled[alias]
+    if before is not None:
+        del connections[alias]
     try:
         call_command("migrate", database=alias, verbosity=0, **options)
         yield alias
@@ -79,3 +82,5 @@ def migrated(settings: dict[str, Any], **options: Any) -> Generator[str]:
         connections[alias].close()
         del connections[alias]
         del connections.settings[alias]
+        if before is not None:
+            connections.settings[alias] = before

@@ -121,6 +121,11 @@ def _site() -> Site:
         "on_event": _reporter(_found("ON_EVENT", given.get("ON_EVENT"))),
     }
     client = _made(_found("CLIENT", given.get("CLIENT")), "send")
+    if not isinstance(client, httpx.Client | None):
+        raise ConfigurationError(
+            "PIPEDRIVE_OAUTH['CLIENT'] must be an httpx.Client, a function that makes one, or its"
+            f" dotted name, not {type(client).__name__}. It serves the asynchronous views as well."
+        )
     oauth = PipedriveOAuth(credentials, client=client, **flow)
     # A client of the project's own is a synchronous one, which serves coroutines in threads.
     async_oauth = oauth if client is not None else AsyncPipedriveOAuth(credentials, **flow)

@@ -12,12 +12,12 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from pipedrive_oauth_client.errors import ConfigurationError
-from pipedrive_oauth_client.web.connect import plan_callback, plan_start
+from pipedrive_oauth_client.web.connect import plan_callback, plan_install, plan_start
 from pipedrive_oauth_client.web.django.configuration import blocking_core, non_atomic, site
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
-__all__ = ["acallback", "aconnect", "callback", "connect"]
+__all__ = ["acallback", "aconnect", "ainstall", "callback", "connect", "install"]
 
 
 @non_atomic
@@ -26,6 +26,15 @@ def connect(request: HttpRequest) -> HttpResponseBase:
     if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
         return _to_login(request)
     plan = plan_start(blocking_core(), _web_request(request))
+    return _response(run_plan(plan, _runner()))
+
+
+@non_atomic
+def install(request: HttpRequest) -> HttpResponseBase:
+    """Send a browser that the Marketplace has sent here to the consent page, with a state."""
+    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+        return _to_login(request)
+    plan = plan_install(blocking_core(), _web_request(request))
     return _response(run_plan(plan, _runner()))
 
 
@@ -44,11 +53,18 @@ def callback(request: HttpRequest) -> HttpResponseBase:
 @non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
-    if site().is_login_required:
-        user = await request.auser() if hasattr(request, "auser") else None
-        if not _is_logged_in(user):
-            return _to_login(request)
+    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+        return _to_login(request)
     plan = plan_start(site().core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner()))
+
+
+@non_atomic
+async def ainstall(request: HttpRequest) -> HttpResponseBase:
+    """Do the same as `install` without blocking the event loop."""
+    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+        return _to_login(request)
+    plan = plan_install(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
 
 
@@ -58,6 +74,10 @@ async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
     plan = plan_callback(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
+
+
+async def _user_of(request: HttpRequest) -> Any:
+    return await request.auser() if hasattr(request, "auser") else None
 
 
 def _is_logged_in(user: Any) -> bool:

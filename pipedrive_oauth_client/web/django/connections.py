@@ -106,22 +106,23 @@ class Connection:
         return result
 
     def _connected(self) -> Any:
-        wrapper: Any = self.wrapper
-        if wrapper.connection is None:
-            wrapper.ensure_connection()
+        opened: Any = self.wrapper.connection
+        if opened is None:
+            self.wrapper.ensure_connection()
+            opened = self.wrapper.connection
             statement = _AFTER_CONNECT.get(self.vendor)
             if statement is not None:
-                cursor = wrapper.connection.cursor()
+                cursor = opened.cursor()
                 cursor.execute(statement)
                 cursor.close()
-        return wrapper.connection
+        return opened
 
     def _undo(self) -> None:
         with suppress(Exception):  # the error that led here counts
             if not self._is_shared:
                 _close(self.wrapper)
             else:
-                cursor: Any = self.wrapper.connection.cursor()
+                cursor = self._connected().cursor()
                 cursor.execute("ROLLBACK TO SAVEPOINT pipedrive_step")
                 cursor.close()
 

@@ -73,6 +73,8 @@ class DjangoTokenStore(LeasedStore):
             zero, or longer than a day.
     """
 
+    _instead = "Make a new one there."
+
     def __init__(
         self,
         database: str = DEFAULT_DB_ALIAS,

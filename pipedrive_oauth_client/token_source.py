@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from logging import getLogger
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pipedrive_oauth_client._checks import read_clock
@@ -22,7 +22,12 @@ from pipedrive_oauth_client._origins import (
     origin_text,
     parse_hosts,
 )
-from pipedrive_oauth_client._renewal import Requirement, renew, result_of, start_or_join
+from pipedrive_oauth_client._renewal import (
+    Requirement,
+    renew_and_report,
+    result_of,
+    start_or_join,
+)
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
@@ -35,6 +40,9 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import Token
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event
 
 __all__ = ["Bearer", "TokenSource", "wait_until_done"]
 
@@ -248,7 +256,7 @@ class TokenSource:
         """Give a token that is stored and valid, refreshed if need be."""
         search = _Search(rejected, self._cache)
         while True:
-            future = start_or_join(self._store, self.account, partial(self._renew, search))
+            future = self._start_or_join(search)
             bearer = self._bearer_from(future, search)
             if bearer is not None:
                 return bearer
@@ -257,7 +265,7 @@ class TokenSource:
         """Do the same as `get` without blocking the event loop."""
         search = _Search(rejected, self._cache)
         while True:
-            future = start_or_join(self._store, self.account, partial(self._renew, search))
+            future = self._start_or_join(search)
             await wait_until_done(future)
             bearer = self._bearer_from(future, search)
             if bearer is not None:
@@ -286,6 +294,10 @@ class TokenSource:
                 self.account,
                 host,
             )
+            if self._oauth.has_on_event:
+                from pipedrive_oauth_client.events import TokenWithheld  # noqa: PLC0415 - rare
+
+                self._oauth.emit(TokenWithheld(account=self.account, origin=host))
 
     def note_moved(self, url: URLParts, current: Origin) -> None:
         """Log that a request to a former api_domain goes to the current one, once for each."""
@@ -318,13 +330,28 @@ class TokenSource:
         if sent_header == bearer.header:
             self.cooldown.start(read_clock(self.clock))
 
+    def _start_or_join(self, search: _Search) -> Future[Token]:
+        work, report = partial(self._renew, search), partial(self._report, search)
+        return start_or_join(self._store, self.account, work, report=report)
+
+    def _report(self, search: _Search) -> None:
+        for event in search.events:
+            self._oauth.emit(event)
+
     def _renew(self, search: _Search) -> Token:
         failure = self._early_failure(read_clock(self.clock))
         leeway = self._leeway if failure is None else _NO_TIME
         requirement = Requirement(self.clock, leeway, search.rejected)
         was_refreshed = False
         try:
-            token, was_refreshed = renew(self._oauth, self._store, self.account, requirement)
+            token, was_refreshed = renew_and_report(
+                self._oauth,
+                self._store,
+                self.account,
+                requirement,
+                events=search.events,
+                cached=None if self._cache is None else self._cache.token,
+            )
         except PipedriveOAuthError as error:
             usable = self._usable_after(error, requirement)
             if usable is None:
@@ -438,13 +465,14 @@ class TokenSource:
 class _Search:
     """One caller's search for a token that the API has not rejected."""
 
-    __slots__ = ("has_renewed", "known", "rejected", "renewals")
+    __slots__ = ("events", "has_renewed", "known", "rejected", "renewals")
 
     def __init__(self, rejected: Token | None, cached: Bearer | None) -> None:
         self.rejected = None if rejected is None else rejected.access_token
         self.known = None if cached is None else cached.token.access_token
         self.has_renewed = False  # it may join renewals of other callers, which want less
         self.renewals = 0
+        self.events: list[Event] = []
 
 
 async def wait_until_done(future: Future[Any]) -> None:

@@ -32,6 +32,7 @@ from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidResponseError,
+    ProcessBound,
     UnusableAccessTokenError,
 )
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
@@ -62,8 +63,10 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
-class _BaseOAuth:
+class _BaseOAuth(ProcessBound):
     """What both flows have in common: everything but the sending."""
+
+    _instead = "Read the `AppCredentials` in the other process, and make a new flow there."
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
     PipedriveOAuthError,
+    ProcessBound,
     StoreError,
     TokenNotFoundError,
     TokenRequestError,
@@ -203,7 +204,7 @@ _notes_of_flows: Final[WeakKeyDictionary[PipedriveOAuth | AsyncPipedriveOAuth, _
 )
 
 
-class TokenSource:
+class TokenSource(ProcessBound):
     """Gives the cached token for as long as it is valid, and refreshes it when it is not.
 
     Args:

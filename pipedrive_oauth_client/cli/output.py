@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -19,7 +19,7 @@ from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, Output
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = [
     "OutputOptions",
@@ -32,7 +32,10 @@ __all__ = [
     "finish_output",
     "format_error",
     "one_line",
+    "print_parts",
+    "progress_bar",
     "replace_unencodable",
+    "safe_message",
     "say",
     "write",
     "write_json",
@@ -54,7 +57,7 @@ class OutputOptions:
 def format_error(error: BaseException, code: ExitCode, output: OutputOptions) -> str:
     """Return what standard error says about an error: one line, after a traceback with --debug."""
     # The message of an unexpected error says little without its type.
-    message = one_line(_redact(_message(error), output.secrets)) or type(error).__name__
+    message = safe_message(str(error), error, output) or type(error).__name__
     if code is ExitCode.UNEXPECTED and not isinstance(error, PipedriveOAuthError):
         where = "" if output.debug else " (--debug shows where)"
         message = f"{type(error).__name__}: {message}{where}"
@@ -69,11 +72,12 @@ def format_error(error: BaseException, code: ExitCode, output: OutputOptions) ->
     return f"{lines}Error: {message}\n"
 
 
-def _message(error: BaseException) -> str:
+def safe_message(text: str, error: BaseException | None, output: OutputOptions) -> str:
+    """Return the message of an error, with its cause where it refers to it, without secrets."""
     # A developer can look at the cause; a user sees only this message.
-    if error.__cause__ is None:
-        return str(error)
-    return str(error).replace("the cause says why.", f"the cause: {error.__cause__}")
+    if error is not None and error.__cause__ is not None:
+        text = text.replace("the cause says why.", f"the cause: {error.__cause__}")
+    return one_line(_redact(text, output.secrets))
 
 
 def one_line(text: str) -> str:
@@ -205,6 +209,50 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
     from rich.console import Console  # noqa: PLC0415 - few commands need it
 
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_parts(terminal: Console, *parts: RenderableType) -> None:
+    """Print what Rich can render to standard output."""
+    with terminal.capture() as captured:
+        for part in parts:
+            terminal.print(part)
+    # Not written by Rich, which exits the whole program when the reader has closed the output.
+    write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+
+
+@contextmanager
+def progress_bar(
+    label: str, count: Callable[[], int]
+) -> Generator[Callable[[int, int], object] | None]:
+    """Show a bar if standard error is a terminal; it is called with how many are done and failed.
+
+    `count` gives the total, and is called only for a bar.
+    """
+    err: TextIO | None = sys.stderr
+    if err is None or not err.isatty():
+        yield None
+        return
+    from rich.progress import (  # noqa: PLC0415 - only for a terminal
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+    )
+
+    with Progress(
+        TextColumn(label),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]}"),
+        console=console(err),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=count(), failed="")
+
+        def update(done: int, failed: int) -> None:
+            bar.update(task, completed=done, failed=f"{failed} failed" if failed else "")
+
+        yield update
 
 
 def can_ask() -> bool:

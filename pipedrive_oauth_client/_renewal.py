@@ -297,7 +297,8 @@ def renew_and_report(
         token, was_refreshed = renew(oauth, store, account, requirement)
     except PipedriveOAuthError as error:
         # What nothing was tried for is no failed refresh: no token, or a grant known to have ended.
-        if not isinstance(error, TokenNotFoundError | GrantEndedError):
+        is_known = isinstance(error, GrantEndedError) and error.__cause__ is None
+        if not (is_known or isinstance(error, TokenNotFoundError)):
             seconds = time.monotonic() - started
             now = read_clock(oauth.clock)
             is_valid = any(
@@ -309,19 +310,7 @@ def renew_and_report(
             reason = "fleet" if is_fleet else _reason(requirement, now)
             _log_failure(account, error, is_valid=is_valid)
             if oauth.has_on_event:
-                from pipedrive_oauth_client.events import RefreshFailed  # noqa: PLC0415 - rare
-
-                own = copy.copy(error)  # without a traceback, which would keep secrets in memory
-                own.__cause__ = error.__cause__
-                events.append(
-                    RefreshFailed(
-                        account=account,
-                        error=own,
-                        is_token_valid=is_valid,
-                        seconds=seconds,
-                        reason=reason,
-                    )
-                )
+                _add_failure(events, account, requirement.latest, error, is_valid, seconds, reason)
         raise
     if was_refreshed:
         seconds = time.monotonic() - started
@@ -334,7 +323,7 @@ def renew_and_report(
             token.expires_at.isoformat(timespec="seconds"),
         )
         if oauth.has_on_event:
-            _add_events(events, account, requirement.latest, token, seconds, reason)
+            _add_success(events, account, requirement.latest, token, seconds, reason)
     return token, was_refreshed
 
 
@@ -345,7 +334,34 @@ def _reason(requirement: Requirement, now: datetime) -> RefreshReason:
     return "early" if latest is not None and latest.expires_at > now else "expired"
 
 
-def _add_events(  # noqa: PLR0917 - one caller, which has them all
+def _add_failure(  # noqa: PLR0917 - one caller, which has them all
+    events: list[Event],
+    account: str,
+    previous: Token | None,
+    error: PipedriveOAuthError,
+    is_valid: bool,
+    seconds: float,
+    reason: RefreshReason,
+) -> None:
+    from pipedrive_oauth_client.events import (  # noqa: PLC0415 - for those who want events
+        GrantEnded,
+        RefreshFailed,
+    )
+
+    own = copy.copy(error)  # without a traceback, whose frames hold secrets
+    own.__cause__ = error.__cause__
+    failed = RefreshFailed(
+        account=account, error=own, is_token_valid=is_valid, seconds=seconds, reason=reason
+    )
+    events.append(failed)
+    is_first = previous is None or previous.grant_end is None
+    if isinstance(error, GrantEndedError) and is_first:
+        events.append(
+            GrantEnded(account=account, at=error.since, error=error.error or "invalid_grant")
+        )
+
+
+def _add_success(  # noqa: PLR0917 - one caller, which has them all
     events: list[Event],
     account: str,
     previous: Token | None,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Bearer", "TokenSource", "wait_until_done"]
 
 _NO_TIME: Final = timedelta(0)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _COOLDOWN: Final = timedelta(seconds=60)
 # After a failed refresh that was only early. The default leeway has room for several attempts.
 _EARLY_COOLDOWN: Final = timedelta(seconds=10)
@@ -81,28 +82,26 @@ class Bearer:
         leeway: timedelta,
         now: datetime,
         hosts: frozenset[Origin],
-        any_host: bool = False,
     ) -> None:
         self.token = token
         self.is_unused = False
         self.header = f"Bearer {token.access_token}"
         self.stale_at = token.expires_at
-        if token.refresh_token is not None:
+        if token.refresh_token is not None and token.grant_end is None:
             left = token.expires_at - now
             # A token that lives for less than the leeway would be refreshed for every request.
             self.stale_at -= leeway if left > leeway else max(left / 2, _NO_TIME)
         self.origins = hosts
         self._own: Origin | None = None
         if token.api_domain is not None:
-            self._own = own = api_origin(token.api_domain, any_host=any_host)
+            self._own = own = api_origin(token.api_domain)
             if own is None:
-                wanted = "an https address" if any_host else "an https address under pipedrive.com"
                 raise CorruptTokenError(
-                    f"The api_domain of the stored token is not {wanted}, so the token is sent"
-                    " nowhere. Have the person authorize the app again."
+                    "The api_domain of the stored token is not an https address, so the token is"
+                    " sent nowhere. Have the person authorize the app again."
                 )
             self.origins = hosts | {own}
-        former = (api_origin(each, any_host=any_host) for each in token.former_api_domains)
+        former = map(api_origin, token.former_api_domains)
         self.former = frozenset(each for each in former if each is not None) - self.origins
 
     def __repr__(self) -> str:
@@ -272,14 +271,36 @@ class TokenSource(ProcessBound):
             if bearer is not None:
                 return bearer
 
+    def get_for(self, url: URLParts) -> Bearer | None:
+        """Give a token as `get` does; None where none can be had, and the URL gets none anyway."""
+        try:
+            return self.get()
+        except PipedriveOAuthError:
+            if not self._gets_none(url):
+                raise
+        return None
+
+    async def aget_for(self, url: URLParts) -> Bearer | None:
+        """Do the same as `get_for` without blocking the event loop."""
+        try:
+            return await self.aget()
+        except PipedriveOAuthError:
+            if not self._gets_none(url):
+                raise
+        return None
+
     def is_elsewhere(self, url: URLParts) -> bool:
-        """Tell whether no token can be for a URL, as far as is known, so that none is needed."""
+        """Tell whether the latest token is known not to go to a URL, so that none is needed."""
         cached = self._cache
-        if cached is not None:
-            if cached.may_go_to(url) or cached.current_origin(url) is not None:
-                return False
-            # The next refresh may name another domain of Pipedrive.
-            return self._any_host or not may_be_api(origin_of(url))
+        if cached is None or cached.may_go_to(url) or cached.current_origin(url) is not None:
+            return False
+        # The next refresh may name another domain of Pipedrive.
+        return self._any_host or not may_be_api(origin_of(url))
+
+    def _gets_none(self, url: URLParts) -> bool:
+        if self._cache is not None:
+            return self.is_elsewhere(url)
+        # No token is known at all. It would be for a domain of Pipedrive, or for a named host.
         origin = origin_of(url)
         return not (self._any_host or origin in self._hosts or may_be_api(origin))
 
@@ -356,6 +377,7 @@ class TokenSource(ProcessBound):
         except PipedriveOAuthError as error:
             usable = self._usable_after(error, requirement)
             if usable is None:
+                self._remember_place(requirement.latest)
                 raise
             token = usable
             if failure is None:
@@ -374,6 +396,14 @@ class TokenSource(ProcessBound):
         bearer.is_unused = was_refreshed or search.rejected is not None
         self._cache = bearer
         return token
+
+    def _remember_place(self, token: Token | None) -> None:
+        # A token that could not be refreshed still says where its API is.
+        if self._cache is None and token is not None:
+            with suppress(CorruptTokenError):
+                bearer = self._bearer_of(token)
+                bearer.stale_at = _LONG_AGO
+                self._cache = bearer
 
     def _early_failure(self, now: datetime) -> _EarlyFailure | None:
         return self._notes.early_failure(self._store, self.account, now)
@@ -453,9 +483,7 @@ class TokenSource(ProcessBound):
 
     def _bearer_of(self, token: Token) -> Bearer:
         now = read_clock(self.clock)
-        bearer = Bearer(
-            token, leeway=self._leeway, now=now, hosts=self._hosts, any_host=self._any_host
-        )
+        bearer = Bearer(token, leeway=self._leeway, now=now, hosts=self._hosts)
         failure = self._early_failure(now)
         if failure is not None:
             leeway = min(self._leeway, token.expires_at - now)

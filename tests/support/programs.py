@@ -94,6 +94,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_for(client: httpx.Client, address: str, log: Path) -> None:
+    """Wait until a program responds at an address; its log explains a failure."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -642,7 +642,7 @@ def test_a_lifetime_that_can_not_be_read(damage: dict[str, object], named: str) 
 
 def test_what_other_clients_keep() -> None:
     """Tokens of Authlib, requests-oauthlib and both shapes of Pipedrive's Node client are read."""
-    own = {"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}
+    own: dict[str, Any] = {"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}
     node = {"accessToken": ACCESS_TOKEN, "refreshToken": REFRESH_TOKEN}
     domain = "https://acme.pipedrive.com"
     expected = Token(**own, scope="deals:full,base", api_domain=domain, expires_at=NOON)

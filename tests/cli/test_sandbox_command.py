@@ -66,7 +66,7 @@ def test_sandbox_outside_the_main_thread() -> None:
     ) as process:
         assert process.stdout is not None
         with killed_after(process):
-            url = json.loads(process.stdout.readline())["PIPEDRIVE_OAUTH_BASE_URL"]
+            url = json.loads(process.stdout.readline())["PIPEDRIVE_BASE_URL"]
         with httpx.Client(verify=UNTRUSTING, trust_env=False) as client:
             assert client.get(url).status_code == 200
         process.communicate("\n", timeout=20)

@@ -487,6 +487,11 @@ class Panel(View):
         return HttpResponse(user.account)
 
 
+@method_decorator(web_django.extension_user_required, name="dispatch")
+class GuardedPanel(Panel):
+    """A panel that is decorated as a class."""
+
+
 class AsyncPanel(View):
     """A panel as a class, whose methods are coroutines."""
 
@@ -498,9 +503,7 @@ class AsyncPanel(View):
 def test_django_views_that_are_classes(django_site: Site) -> None:
     """The decorators take what `as_view` gives, and `method_decorator` takes the decorators."""
     token = django_site.box.server.sandbox.signed_token(app=CLIENT)
-    decorate = method_decorator(web_django.extension_user_required, name="dispatch")
-    decorated = decorate(type("Guarded", (Panel,), {}))
-    blocking = [web_django.extension_user_required(Panel.as_view()), decorated.as_view()]
+    blocking = [web_django.extension_user_required(Panel.as_view()), GuardedPanel.as_view()]
     for query, status in (({"token": token}, 200), ({}, 401)):
         asked = RequestFactory().get("/panel", query)
         seen = [view(asked) for view in blocking]

@@ -372,8 +372,9 @@ class PipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.Client | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
 
@@ -514,8 +515,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.AsyncClient | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         CallbackError,
         ConfigurationError,
         CorruptTokenError,
+        GrantEndedError,
         InvalidClientError,
         InvalidGrantError,
         InvalidResponseError,
+        MissingScopesError,
         PipedriveOAuthError,
         RateLimitedError,
         ServerError,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         TokenRequestError,
         TransportError,
         UnexpectedStatus,
+        UnusableAccessTokenError,
     )
     from pipedrive_oauth_client.generated.api.oauth import (
         authorize,
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
     from pipedrive_oauth_client.generated.types import UNSET, Unset
     from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
     from pipedrive_oauth_client.retry import RetryPolicy
-    from pipedrive_oauth_client.tokens import Token
+    from pipedrive_oauth_client.tokens import GrantEnd, Token
 
 __version__ = "0.1.0"
 
@@ -73,9 +76,12 @@ __all__ = [
     "CorruptTokenError",
     "GetTokensRequest",
     "GetTokensResponse",
+    "GrantEnd",
+    "GrantEndedError",
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
+    "MissingScopesError",
     "NoState",
     "OAuthErrorResponse",
     "PipedriveAuth",
@@ -96,6 +102,7 @@ __all__ = [
     "TransportError",
     "UnexpectedStatus",
     "Unset",
+    "UnusableAccessTokenError",
     "__version__",
     "authorize",
     "basic_auth_header",
@@ -122,7 +129,7 @@ _NAMES = {
     "generated.types": ("UNSET", "Unset"),
     "oauth": ("AsyncPipedriveOAuth", "PipedriveOAuth"),
     "retry": ("RetryPolicy",),
-    "tokens": ("Token",),
+    "tokens": ("GrantEnd", "Token"),
 }
 _ENDPOINTS = ("authorize", "get_tokens", "refresh_tokens", "revoke_tokens")
 

@@ -29,7 +29,15 @@ from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, read_retry_after
 
-__all__ = ["Call", "Operation", "Plan", "error_from_response", "run", "run_async"]
+__all__ = [
+    "Call",
+    "Operation",
+    "Plan",
+    "error_from_response",
+    "run",
+    "run_async",
+    "with_state_of_grant",
+]
 
 T = TypeVar("T")
 
@@ -158,6 +166,12 @@ _SENT: Final[dict[str, str]] = {
     "refresh_tokens": "the refresh token",
     "revoke_tokens": "the revocation",
 }
+# What the service may have done although its response can't be used.
+_MAYBE_DONE: Final[dict[str, str]] = {
+    "get_tokens": ", and the authorization code may be used up",
+    "refresh_tokens": ", and the service may have replaced the refresh token",
+    "revoke_tokens": "",
+}
 _BY_CODE: Final[dict[str, type[TokenRequestError]]] = {
     "invalid_grant": InvalidGrantError,
     "invalid_client": InvalidClientError,
@@ -192,7 +206,7 @@ def error_from_response(
     if status < 400:
         problem = "it redirects elsewhere, and credentials are not sent there"
         if status < 300:
-            problem = f"{operation} expects status 200"
+            problem = with_state_of_grant(f"{operation} expects status 200", operation)
         return InvalidResponseError(problem, status_code=status, headers=response.headers)
     body = (
         response.parsed if isinstance(response.parsed, OAuthErrorResponse) else OAuthErrorResponse()
@@ -214,6 +228,11 @@ def error_from_response(
         description=description,
         retry_after=read_retry_after(response.headers.get("Retry-After"), now),
     )
+
+
+def with_state_of_grant(problem: str, operation: str) -> str:
+    """Add to the problem of a successful response what it may have changed at the service."""
+    return problem + _MAYBE_DONE[operation]
 
 
 def _kind(status: int, body: OAuthErrorResponse) -> type[TokenRequestError]:

@@ -9,16 +9,14 @@ from typing import Final, Protocol, TypeAlias
 
 import httpx
 
-from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.generated.models import GetTokensResponse
-from pipedrive_oauth_client.generated.types import Unset
 
 __all__ = [
     "Origin",
     "URLParts",
     "api_origin",
-    "check_api_domain",
+    "is_api_domain",
     "is_loopback",
     "origin_of",
     "parse_hosts",
@@ -106,19 +104,12 @@ def api_origin(api_domain: str) -> Origin | None:
     return found
 
 
-def check_api_domain(response: GetTokensResponse, *, any_host: bool) -> None:
-    """Reject a response that would send the token to a host that is not Pipedrive's.
+def is_api_domain(domain: str, *, any_host: bool) -> bool:
+    """Tell whether a response may name this `api_domain`: a host of Pipedrive's.
 
     With `any_host`, for another service than Pipedrive's, any encrypted or local origin will do.
     """
-    domain = response.api_domain
-    if isinstance(domain, Unset):
-        return
-    if (api_origin(domain) if any_host else _PIPEDRIVE_API.fullmatch(domain)) is None:
-        wanted = "an https address" if any_host else "an https address under pipedrive.com"
-        raise InvalidResponseError(
-            f"field 'api_domain' is not {wanted}, so no token is sent there", field="api_domain"
-        )
+    return (api_origin(domain) if any_host else _PIPEDRIVE_API.fullmatch(domain)) is not None
 
 
 def require_https(base_url: str) -> None:

@@ -25,6 +25,7 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
     TokenNotFoundError,
     TransportError,
+    UnusableAccessTokenError,
 )
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.leased import Lease
@@ -332,7 +333,7 @@ def _renew_locked(
         # This process was stopped after it took the lock. Another one may be refreshing.
         return None
     try:
-        following = oauth.refresh(token)
+        following, failure = _following(oauth, token)
     except InvalidGrantError:
         # Another process that had lost the lock may have been faster.
         latest = store.load(account)
@@ -348,7 +349,23 @@ def _renew_locked(
             raise
         # Either another process has saved a token, which then counts, or the next round saves this.
         return None
+    if failure is not None:
+        raise failure
     return following, True
+
+
+def _following(
+    oauth: PipedriveOAuth, token: Token
+) -> tuple[Token, UnusableAccessTokenError | None]:
+    """Refresh a token: give what to save in its place, and the error to raise after that."""
+    try:
+        return oauth.refresh(token), None
+    except UnusableAccessTokenError as error:
+        if error.token is None:
+            raise
+        return error.token, UnusableAccessTokenError(
+            error.problem, field=error.field, headers=error.headers, is_saved=True
+        )
 
 
 def _checked(token: Token | None, account: str, store: TokenStore) -> Token:

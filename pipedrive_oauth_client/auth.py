@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
+from pipedrive_oauth_client.errors import ProcessBound
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.token_source import Bearer, TokenSource
@@ -29,7 +30,7 @@ class _TokenNeeded(NamedTuple):
 _Step: TypeAlias = httpx.Request | _TokenNeeded
 
 
-class PipedriveAuth(httpx.Auth):
+class PipedriveAuth(ProcessBound, httpx.Auth):
     """Sends a valid access token with every request of an httpx client, sync or async.
 
     A token that is about to expire, or that the API has rejected with status 401, is refreshed
@@ -54,6 +55,8 @@ class PipedriveAuth(httpx.Auth):
     Source:
         RFC 6750, section 2.1; RFC 9700, section 4.14.
     """
+
+    _instead = "Pass the account, and make a new one there, with a flow and a store of its own."
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ __all__ = [
     "NoState",
     "authorization_url",
     "callback_fields",
+    "is_expected_callback",
     "read_callback",
 ]
 
@@ -138,15 +139,7 @@ def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoSta
     Source:
         RFC 6749, sections 4.1.2, 4.1.2.1 and 10.12; RFC 9700, section 4.7.
     """
-    if not _is_state(expected_state):
-        raise ConfigurationError(
-            "expected_state must be the state that was sent. For installs that begin in the"
-            " Marketplace, which carry none, pass NO_STATE."
-        )
-    fields: dict[str, list[str]] = {}
-    for name, value in callback_fields(callback):
-        fields.setdefault(name, []).append(value)
-    _check_state(fields.get("state", []), expected_state)
+    fields = _expected_fields(callback, expected_state)
     if "error" in fields:
         raise _denied(fields["error"], fields.get("error_description", []))
     codes = fields.get("code", [])
@@ -159,6 +152,31 @@ def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoSta
             f" {_ADVICE}"
         )
     return codes[0]
+
+
+def is_expected_callback(callback: str | Mapping[str, Any], expected_state: str | NoState) -> bool:
+    """Tell whether a callback can be read and carries the expected state, whatever else it says."""
+    try:
+        _expected_fields(callback, expected_state)
+    except CallbackError:
+        return False
+    return True
+
+
+def _expected_fields(
+    callback: str | Mapping[str, Any], expected_state: str | NoState
+) -> dict[str, list[str]]:
+    """Give the fields of a callback whose state is the expected one."""
+    if not _is_state(expected_state):
+        raise ConfigurationError(
+            "expected_state must be the state that was sent. For installs that begin in the"
+            " Marketplace, which carry none, pass NO_STATE."
+        )
+    fields: dict[str, list[str]] = {}
+    for name, value in callback_fields(callback):
+        fields.setdefault(name, []).append(value)
+    _check_state(fields.get("state", []), expected_state)
+    return fields
 
 
 def _is_state(value: object) -> bool:

@@ -8,11 +8,14 @@
     │   └── StateMismatchError            the callback does not belong to this session
     ├── TokenRequestError             the service rejected a request for tokens
     │   ├── InvalidGrantError             the code or the refresh token is no longer valid
+    │   │   └── GrantEndedError               known from an earlier refresh; nothing was sent
     │   ├── InvalidClientError            the client ID or the client secret is wrong
     │   ├── RateLimitedError              too many requests
     │   └── ServerError                   the service is unavailable
     ├── TransportError                no complete response arrived
     ├── InvalidResponseError          a response arrived, but not one that can be used
+    │   └── UnusableAccessTokenError      its refresh token can be used, its access token can't
+    ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
     └── StoreError                    the token store does not work
         ├── TokenNotFoundError            no token is stored for the account
@@ -26,7 +29,9 @@ the package.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pipedrive_oauth_client.generated.errors import (
     ConfigurationError,
@@ -35,16 +40,22 @@ from pipedrive_oauth_client.generated.errors import (
     TransportError,
     UnexpectedStatus,
 )
+from pipedrive_oauth_client.generated.errors import ProcessBound as ProcessBound  # noqa: PLC0414 - for the sandbox
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "AuthorizationDeniedError",
     "CallbackError",
     "ConfigurationError",
     "CorruptTokenError",
+    "GrantEndedError",
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidResponseError",
     "MissingExtraError",
+    "MissingScopesError",
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
@@ -55,6 +66,7 @@ __all__ = [
     "TokenRequestError",
     "TransportError",
     "UnexpectedStatus",
+    "UnusableAccessTokenError",
 ]
 
 
@@ -142,6 +154,42 @@ class InvalidGrantError(TokenRequestError):
     """
 
 
+class GrantEndedError(InvalidGrantError):
+    """The service has rejected the account's refresh token before, so nothing was sent.
+
+    The person has to authorize the app again.
+
+    Attributes:
+        account: The account.
+        since: When the service rejected the refresh token for the first time, aware, in UTC.
+        status_code: The HTTP status of that response.
+        error: The error code of that response.
+        description: What that response said about it, or None.
+        retry_after: None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        account: str,
+        since: datetime,
+        status_code: int = 400,
+        error: str | None = "invalid_grant",
+        description: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.account = account
+        self.since = since
+        super().__init__(
+            message,
+            status_code=status_code,
+            error=error,
+            description=description,
+            retry_after=retry_after,
+        )
+
+
 class InvalidClientError(TokenRequestError):
     """The client ID or the client secret is wrong."""
 
@@ -152,6 +200,82 @@ class RateLimitedError(TokenRequestError):
 
 class ServerError(TokenRequestError):
     """The service, or the network in front of it, has failed; try again later."""
+
+
+class MissingScopesError(PipedriveOAuthError):
+    """The token lacks scopes that the program requires; nothing was sent.
+
+    A refresh brings no new scopes: the person has to authorize the app again.
+
+    Attributes:
+        missing: The scopes that the token lacks, for example `deals:full`.
+
+    Source:
+        RFC 6749, section 6.
+    """
+
+    def __init__(self, message: str, *, missing: Iterable[str]) -> None:
+        self.missing = frozenset(missing)
+        super().__init__(message)
+
+
+class _HiddenText(str):
+    """A secret that a list of an error's attributes does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
+class UnusableAccessTokenError(InvalidResponseError):
+    """A response with status 200 has a new refresh token, but no access token that can be used.
+
+    The old refresh token may no longer be valid. `PipedriveAuth` and `refresh_due` have saved the
+    new one when they raise this, and the next call refreshes with it. After a call of
+    `PipedriveOAuth.refresh` or `exchange`, the caller has to keep it.
+
+    Attributes:
+        problem: What is wrong with the access token, without its content.
+        field: The invalid field, `access_token` or `token_type`.
+        status_code: The HTTP status of the response, 200.
+        headers: The headers of the response, looked up without regard to case.
+        response: None.
+        token: The `Token` that was to be refreshed, with the new refresh token and marked as
+            expired: save it in the place of the old one. None after an exchange, and where only a
+            refresh token was given.
+        refresh_token: The new refresh token; hidden in `repr`. It and `token` are None where it is
+            saved already, and in a copy or a pickle of this error.
+        is_saved: Whether it is saved already.
+
+    Source:
+        RFC 6749, sections 5.1 and 7.1.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        field: str | None = None,
+        status_code: int | None = 200,
+        headers: httpx.Headers | None = None,
+        token: Any = None,
+        refresh_token: str | None = None,
+        is_saved: bool = False,
+    ) -> None:
+        super().__init__(problem, field=field, status_code=status_code, headers=headers)
+        self.token = token
+        self.refresh_token = None if refresh_token is None else _HiddenText(refresh_token)
+        self.is_saved = is_saved
+        what_next = "Keep the new refresh token, which is in this error, and refresh with it later."
+        if is_saved:
+            what_next = "Its refresh token was saved, and the next call refreshes with it."
+        source = f"the access token of the response with status {status_code}"
+        self.args = (f"Cannot use {source}: {problem}. {what_next}",)
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        restore, (kind, args, state) = super().__reduce__()
+        return restore, (kind, args, {**state, "token": None, "refresh_token": None})
 
 
 class StoreError(PipedriveOAuthError):

@@ -32,6 +32,7 @@ from pipedrive_oauth_client.errors import (
     RateLimitedError,
     TokenNotFoundError,
     TransportError,
+    UnusableAccessTokenError,
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
@@ -154,7 +155,8 @@ def refresh_due(
         InvalidClientError: The client ID or the client secret is wrong; the other accounts were
             not tried.
         InvalidResponseError: A response can't be used, and its refresh token may be lost; the other
-            accounts were not tried, so that they don't lose theirs.
+            accounts were not tried, so that they don't lose theirs. (With an
+            `UnusableAccessTokenError` nothing is lost, and the run goes on.)
         TransportError: Five requests in a row were sent and got no response; likewise.
         StoreError: The store did not accept a token, or could not list the accounts; the other
             accounts were not tried. A token that it did not accept is kept by this process: run it
@@ -286,11 +288,15 @@ class _Run:
         # A failure after the request was sent may have cost the refresh token, and would cost the
         # next account's as well: a response that can't be read, or a token that can't be saved.
         is_lost = isinstance(error, TransportError) and error.maybe_sent
+        is_unreadable = isinstance(error, InvalidResponseError) and not isinstance(
+            error, UnusableAccessTokenError
+        )
         with self._guard:
             self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
             is_too_much = self._lost_in_a_row >= _MOST_LOST_IN_A_ROW
         if error is not None and (
-            isinstance(error, InvalidClientError | InvalidResponseError)
+            isinstance(error, InvalidClientError)
+            or is_unreadable
             or is_too_much
             or pending_saves.has(self._store, account)
         ):

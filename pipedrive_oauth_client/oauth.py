@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, Self, TypeAlias
+from functools import partial
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import httpx
 
@@ -18,17 +20,24 @@ from pipedrive_oauth_client._operations import (
     error_from_response,
     run,
     run_async,
+    with_state_of_grant,
 )
 from pipedrive_oauth_client._origins import (
-    check_api_domain,
+    is_api_domain,
     require_https,
     require_same_base_url,
 )
 from pipedrive_oauth_client.authorization import AuthorizationRequest, NoState
 from pipedrive_oauth_client.credentials import AppCredentials
-from pipedrive_oauth_client.errors import ConfigurationError, InvalidResponseError
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    ProcessBound,
+    UnusableAccessTokenError,
+)
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
+from pipedrive_oauth_client.generated.decode import json_object
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.models import (
     GetTokensRequest,
@@ -37,20 +46,27 @@ from pipedrive_oauth_client.generated.models import (
     RevokeTokensRequest,
 )
 from pipedrive_oauth_client.generated.response import Response
+from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import Token, token_from_fields
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event
 
 __all__ = ["AsyncPipedriveOAuth", "PipedriveOAuth", "TokenTypeHint"]
 
 TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 # 303 is not among them: it says that the request was carried out.
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
-class _BaseOAuth:
+class _BaseOAuth(ProcessBound):
     """What both flows have in common: everything but the sending."""
+
+    _instead = "Read the `AppCredentials` in the other process, and make a new flow there."
 
     def __init__(
         self,
@@ -59,6 +75,7 @@ class _BaseOAuth:
         base_url: str,
         retry: RetryPolicy | Literal["default"] | None,
         clock: Callable[[], datetime],
+        on_event: Callable[[Event], object] | None,
     ) -> None:
         self._credentials = argument("credentials", credentials, AppCredentials)
         self._header = credentials.basic_auth_header
@@ -77,6 +94,11 @@ class _BaseOAuth:
         )
         # Once the service has sent refreshes from /oauth/token/ to /oauth/token, they go there.
         self._refresh_without_slash = False
+        if on_event is not None:
+            from pipedrive_oauth_client.events import checked_function  # noqa: PLC0415 - as rarely
+
+            checked_function(on_event)
+        self._on_event = on_event
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._credentials!r}, base_url={self.base_url!r})"
@@ -95,6 +117,21 @@ class _BaseOAuth:
     def clock(self) -> Callable[[], datetime]:
         """Gives this flow the current time as an aware datetime."""
         return self._clock
+
+    def emit(self, event: Event) -> None:
+        """Report an event to `on_event`. An exception in that function is logged, and is no error.
+
+        The caller holds no lock.
+
+        Args:
+            event: One of the events of `pipedrive_oauth_client.events`.
+        """
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _LOGGER.exception("on_event has failed for %s.", type(event).__name__)
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
         """Build the address of the consent page. Nothing is sent.
@@ -197,16 +234,27 @@ class _BaseOAuth:
     def _send(
         self, endpoint: Endpoint, body: object, name: str, secret: str
     ) -> Plan[Response[Any]]:
+        failure: Exception
         try:
             return (yield Call(endpoint, {"authorization": self._header, "body": body}))
         except InvalidResponseError as error:
-            # An error response whose body can't be read is an error response all the same.
-            if error.status_code is None or error.status_code < 400:
+            status = error.status_code
+            if status is None or 200 < status < 400:
                 raise
-            response: Response[Any] = Response(
-                error.status_code, b"", error.headers or httpx.Headers(), None
-            )
-            raise self._error(name, response, secret) from error
+            headers = error.headers or httpx.Headers()
+            if status == 200:
+                # The spec does not describe it, and there may be a new refresh token in it.
+                fields = None if error.response is None else json_object(error.response)
+                if fields is not None:
+                    return Response(status, b"", headers, fields)
+                problem = with_state_of_grant(error.problem, name)
+                failure = InvalidResponseError(problem, status_code=status, headers=headers)
+                failure.__cause__ = error.__cause__
+            else:
+                # An error response whose body can't be read is an error response all the same.
+                failure = self._error(name, Response(status, b"", headers, None), secret)
+                failure.__cause__ = error
+        raise failure
 
     def _token(
         self,
@@ -216,15 +264,35 @@ class _BaseOAuth:
         secret: str,
         previous: Token | str | None = None,
     ) -> Token:
-        if response.status_code != 200 or not isinstance(response.parsed, GetTokensResponse):
+        if response.status_code != 200:
             raise self._error(name, response, secret)
+        parsed: Any = response.parsed
+        headers = response.headers
+        if isinstance(parsed, GetTokensResponse):
+            if parsed.token_type.lower() == "bearer" and (
+                isinstance(parsed.api_domain, Unset)
+                or is_api_domain(parsed.api_domain, any_host=self._any_api_domain)
+            ):
+                return Token.from_response(parsed, sent_at, previous=previous)
+            parsed = parsed.to_dict()
+        failure: Exception
+        check = partial(is_api_domain, any_host=self._any_api_domain)
         try:
-            check_api_domain(response.parsed, any_host=self._any_api_domain)
-            return Token.from_response(response.parsed, sent_at, previous=previous)
+            return token_from_fields(parsed, sent_at, previous=previous, is_api_domain=check)
+        except UnusableAccessTokenError as error:
+            failure = UnusableAccessTokenError(
+                error.problem,
+                field=error.field,
+                headers=headers,
+                token=error.token,
+                refresh_token=error.refresh_token,
+            )
         except InvalidResponseError as error:
-            raise InvalidResponseError(
-                error.problem, field=error.field, status_code=200, headers=response.headers
-            ) from None
+            problem = with_state_of_grant(error.problem, name)
+            failure = InvalidResponseError(
+                problem, field=error.field, status_code=200, headers=headers
+            )
+        raise failure
 
     def _error(self, name: str, response: Response[Any], secret: str) -> Exception:
         secrets = [
@@ -258,6 +326,9 @@ class PipedriveOAuth(_BaseOAuth):
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
         clock: Gives the current time as an aware datetime.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
+            outside every lock, in the thread in which it happened. It has to be quick and safe
+            for threads; an exception in it is logged and changes nothing.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -271,12 +342,20 @@ class PipedriveOAuth(_BaseOAuth):
         client: httpx.Client | None = None,
         retry: RetryPolicy | Literal["default"] | None = "default",
         clock: Callable[[], datetime] = utc_now,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(credentials, base_url=base_url, retry=retry, clock=clock)
+        super().__init__(
+            credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
+        )
+        self._own_client = argument("client", client, httpx.Client | None)
         if client is not None:
-            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.Client | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
@@ -389,6 +468,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
             and nothing otherwise; None for never.
         clock: Gives the current time as an aware datetime.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
+            outside every lock, in the thread in which it happened. It has to be quick and safe
+            for threads; an exception in it is logged and changes nothing.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -402,13 +484,20 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         client: httpx.AsyncClient | None = None,
         retry: RetryPolicy | Literal["default"] | None = "default",
         clock: Callable[[], datetime] = utc_now,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(credentials, base_url=base_url, retry=retry, clock=clock)
-        self._has_own_client = client is not None
+        super().__init__(
+            credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
+        )
+        self._own_client = argument("client", client, httpx.AsyncClient | None)
         if client is not None:
-            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
+
+    @property
+    def own_client(self) -> httpx.AsyncClient | None:
+        """The `client` that was given to this flow."""
+        return self._own_client
 
     async def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token; see `PipedriveOAuth.exchange`.
@@ -472,13 +561,17 @@ class AsyncPipedriveOAuth(_BaseOAuth):
             ConfigurationError: This flow sends through an `httpx.AsyncClient` that was given to it,
                 whose settings are not known here.
         """
-        if self._has_own_client:
+        if self._own_client is not None:
             raise ConfigurationError(
                 "This flow sends through your own httpx.AsyncClient, which synchronous code can't"
                 " use. Create a PipedriveOAuth with an httpx.Client of the same settings."
             )
         return PipedriveOAuth(
-            self._credentials, base_url=self.base_url, retry=self._retry, clock=self._clock
+            self._credentials,
+            base_url=self.base_url,
+            retry=self._retry,
+            clock=self._clock,
+            on_event=self._on_event,
         )
 
     async def aclose(self) -> None:

@@ -13,7 +13,12 @@ from typing import Any, Final
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client._origins import Origin, URLParts, api_origin, origin_of, parse_hosts
 from pipedrive_oauth_client._renewal import Requirement, renew, result_of, start_or_join
-from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError, StoreError
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    CorruptTokenError,
+    ProcessBound,
+    StoreError,
+)
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
@@ -104,7 +109,7 @@ class _RefreshCooldown:
         return self._since is not None and _NO_TIME <= now - self._since < _COOLDOWN
 
 
-class TokenSource:
+class TokenSource(ProcessBound):
     """Gives the cached token for as long as it is valid, and refreshes it when it is not.
 
     Args:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from logging import getLogger
 from typing import Any, Final
 
-from attrs import asdict, field, frozen
+from attrs import evolve, field, frozen
 
 from pipedrive_oauth_client._checks import is_vschar
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
     InvalidResponseError,
+    UnusableAccessTokenError,
 )
-from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.generated.encode import argument, has_surrogates
 from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import Unset
 
-__all__ = ["DEFAULT_LEEWAY", "Token"]
+__all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "token_from_fields"]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token is stale: time for a request to arrive."""
 
+# Of a token whose lifetime the service did not say: it is stale, with that leeway, after 5 minutes.
+_ASSUMED_LIFETIME: Final = timedelta(minutes=5) + DEFAULT_LEEWAY
 
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
+
+_TEXT_FIELDS: Final = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
 _ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
 
 
@@ -46,6 +54,38 @@ def _aware_utc(value: object, name: str = "expires_at") -> datetime:
     raise ConfigurationError(f"{name} must be a datetime with a time zone, for example in UTC.")
 
 
+def _aware_at(value: object) -> datetime:
+    return _aware_utc(value, "at")
+
+
+def _aware_tried_at(value: object) -> datetime:
+    return _aware_utc(value, "tried_at")
+
+
+@frozen(kw_only=True)
+class GrantEnd:
+    """When and why the service rejected a stored refresh token.
+
+    Attributes:
+        at: When a refresh was rejected for the first time, as an aware datetime in UTC.
+        error: The error code of the response, `invalid_grant`.
+        tried_at: When a refresh was rejected for the last time, as an aware datetime in UTC.
+
+    Raises:
+        ConfigurationError: A time has no time zone, or `error` is no string of valid Unicode.
+
+    Source:
+        RFC 6749, section 5.2.
+    """
+
+    at: datetime = field(converter=_aware_at)
+    error: str
+    tried_at: datetime = field(converter=_aware_tried_at)
+
+    def __attrs_post_init__(self) -> None:
+        argument("error", self.error, str)
+
+
 @frozen(kw_only=True)
 class Token:
     """An access token with what belongs to it, as an app keeps it.
@@ -59,6 +99,8 @@ class Token:
         api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
             None where the service did not say.
         expires_at: When the access token expires, as an aware datetime in UTC.
+        grant_end: Set where the service has rejected the refresh token: the person has to
+            authorize again. None for every new token.
 
     Raises:
         ConfigurationError: A value is of another type or no valid Unicode, a token is empty or
@@ -74,6 +116,7 @@ class Token:
     scope: str = ""
     api_domain: str | None = None
     expires_at: datetime = field(converter=_aware_utc)
+    grant_end: GrantEnd | None = None
 
     def __attrs_post_init__(self) -> None:
         if not is_vschar(self.access_token):
@@ -87,6 +130,8 @@ class Token:
                 continue
             if value is not None or name != "api_domain":
                 argument(name, value, str)
+        if self.grant_end is not None:
+            argument("grant_end", self.grant_end, GrantEnd)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -141,11 +186,11 @@ class Token:
                 API's domain.
 
         Returns:
-            The token.
+            The token. If its lifetime is beyond what a date can say, it is stale after five
+            minutes.
 
         Raises:
-            InvalidResponseError: The token is not of the type `Bearer`, or its lifetime is beyond
-                what a date can say.
+            InvalidResponseError: The token is not of the type `Bearer`.
             ConfigurationError: `response` is of another type, or `now` has no time zone.
 
         Source:
@@ -161,9 +206,8 @@ class Token:
         try:
             expires_at = sent_at + timedelta(seconds=response.expires_in)
         except OverflowError:
-            raise InvalidResponseError(
-                "field 'expires_in' is longer than any date allows", field="expires_in"
-            ) from None
+            _warn_of(["expires_in"])
+            expires_at = sent_at + _ASSUMED_LIFETIME
         refresh_token: str | None
         if isinstance(previous, Token):
             refresh_token, scope = previous.refresh_token, previous.scope
@@ -189,9 +233,26 @@ class Token:
         """Give the token for storage.
 
         Returns:
-            What JSON can hold, with `expires_at` in ISO 8601 and both tokens in the clear.
+            What JSON can hold, with times in ISO 8601 and both tokens in the clear. The names
+            `grant_ended_at`, `grant_error` and `grant_tried_at` are there only if `grant_end` is
+            set, and come first.
         """
-        return {**asdict(self), "expires_at": self.expires_at.isoformat()}
+        end = self.grant_end
+        # First, so that stores can tell by the beginning of the text.
+        marks: dict[str, str | None] = (
+            {}
+            if end is None
+            else {
+                "grant_ended_at": end.at.isoformat(),
+                "grant_error": end.error,
+                "grant_tried_at": end.tried_at.isoformat(),
+            }
+        )
+        return {
+            **marks,
+            **{name: getattr(self, name) for name in _TEXT_FIELDS},
+            "expires_at": self.expires_at.isoformat(),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
@@ -199,7 +260,7 @@ class Token:
 
         Args:
             data: What `to_dict` gave. Unknown names are ignored, so that a newer version's tokens
-                can be read.
+                can be read, and so is a `grant_end` that can't be read.
 
         Returns:
             The token.
@@ -215,11 +276,14 @@ class Token:
         for name in ("access_token", "expires_at"):
             if name not in data:
                 raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
-        names = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
-        known = {name: data[name] for name in names if name in data}
+        known = {name: data[name] for name in _TEXT_FIELDS if name in data}
         problem: str
         try:
-            return cls(**known, expires_at=_stored_time(data["expires_at"]))
+            return cls(
+                **known,
+                expires_at=_stored_time(data["expires_at"]),
+                grant_end=_stored_grant_end(data),
+            )
         except ConfigurationError as error:
             problem = str(error)
         raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
@@ -234,3 +298,144 @@ def _stored_time(value: object) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise ConfigurationError("expires_at is not an ISO 8601 time.")
+
+
+def _stored_grant_end(data: Mapping[str, Any]) -> GrantEnd | None:
+    error: Any = data.get("grant_error")
+    if "grant_ended_at" not in data:
+        return None
+    try:
+        return GrantEnd(
+            at=_stored_time(data["grant_ended_at"]),
+            error=error,
+            tried_at=_stored_time(data.get("grant_tried_at")),
+        )
+    except ConfigurationError:
+        return None  # the next rejected refresh writes it again
+
+
+# --- Responses with status 200 that are not what the spec describes ---
+
+_WHOLE_SECONDS: Final = re.compile(r"([0-9]{1,18})(?:\.0{1,18})?", re.ASCII)
+
+
+def token_from_fields(
+    fields: Mapping[str, Any],
+    sent_at: datetime,
+    *,
+    previous: Token | str | None,
+    is_api_domain: Callable[[str], bool],
+) -> Token:
+    """Make a token of all that can be used of a token response that the spec does not describe.
+
+    The service may have replaced the refresh token, so one odd field must not cost the grant. What
+    is missing or can't be used is as it was in `previous`; one warning names the fields.
+
+    Raises `UnusableAccessTokenError` where the refresh token can be used and the access token
+    can't, and `InvalidResponseError` where neither can.
+
+    Source:
+        RFC 6749, sections 5.1, 6 and 7.1.
+    """
+    before = previous if isinstance(previous, Token) else None
+    reader = _LenientReader(fields)
+    refresh_token = reader.text("refresh_token", is_vschar)
+    scope = reader.text("scope", lambda scope: not has_surrogates(scope))
+    api_domain = reader.text("api_domain", is_api_domain)
+    token_type = reader.token_type()
+    expires_at = reader.expiry(sent_at)
+    if scope is None:
+        scope = "" if before is None else before.scope
+    if api_domain is None and before is not None:
+        api_domain = before.api_domain
+    access_token = fields.get("access_token")
+    if isinstance(access_token, str) and is_vschar(access_token) and _is_bearer(token_type):
+        reader.warn()
+        old = previous.refresh_token if isinstance(previous, Token) else previous
+        return Token(
+            access_token=access_token,
+            refresh_token=old if refresh_token is None else refresh_token,
+            token_type=token_type,
+            scope=scope,
+            api_domain=api_domain,
+            expires_at=expires_at,
+        )
+    name, problem = "token_type", "is not Bearer, the only type this package can present"
+    if not is_vschar(access_token):
+        name = "access_token"
+        problem = "can't be used as a token" if name in fields else "is missing"
+    problem = f"field {name!r} {problem}"
+    if refresh_token is None:
+        raise InvalidResponseError(problem, field=name)
+    reader.warn()
+    kept = before and evolve(
+        before,
+        refresh_token=refresh_token,
+        scope=scope,
+        api_domain=api_domain,
+        expires_at=min(before.expires_at, sent_at),
+        grant_end=None,
+    )
+    raise UnusableAccessTokenError(problem, field=name, token=kept, refresh_token=refresh_token)
+
+
+class _LenientReader:
+    """Reads what can be used of a response, and notes the fields that can't be."""
+
+    __slots__ = ("_fields", "_odd")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+        self._odd: list[str] = []
+
+    def text(self, name: str, is_usable: Callable[[str], bool]) -> str | None:
+        value = self._fields.get(name)
+        if isinstance(value, str) and is_usable(value):
+            return value
+        if name in self._fields:
+            self._odd.append(name)
+        return None
+
+    def token_type(self) -> str:
+        value = self._fields.get("token_type")
+        if isinstance(value, str) and value:
+            return value
+        self._odd.append("token_type")
+        return "Bearer"
+
+    def expiry(self, sent_at: datetime) -> datetime:
+        value = _expiry(self._fields.get("expires_in"), sent_at)
+        if value is None:
+            self._odd.append("expires_in")
+            value = sent_at + _ASSUMED_LIFETIME
+        return value
+
+    def warn(self) -> None:
+        if self._odd:
+            _warn_of(self._odd)
+
+
+def _is_bearer(token_type: str) -> bool:
+    return token_type.lower() == "bearer"
+
+
+def _expiry(seconds: object, sent_at: datetime) -> datetime | None:
+    """Add a lifetime in seconds: a whole number, also as 3599.0, or in a string."""
+    if isinstance(seconds, str):
+        written = _WHOLE_SECONDS.fullmatch(seconds)
+        seconds = None if written is None else int(written[1])
+    if isinstance(seconds, float) and seconds.is_integer():
+        seconds = int(seconds)
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 0:
+        return None
+    try:
+        return sent_at + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+
+
+def _warn_of(fields: list[str]) -> None:
+    _LOGGER.warning(
+        "Fields of a token response are missing or can't be used: %s. The rest of it is kept.",
+        ", ".join(fields),
+    )

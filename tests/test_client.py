@@ -718,7 +718,7 @@ def test_closing_leaves_nothing_open(mode: str, grant: Operation) -> None:
         with Wire(once(answer(token_body())), once(b"HTTP/1.1 200 OK\r\n")) as wire:
             client = wire.client()
             ask(mode, grant, client)
-            with pytest.raises(Exception, match="connection broke"):
+            with pytest.raises(Exception, match=r"the connection to .* broke"):
                 ask(mode, grant, client)
         del client
         gc.collect()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ FLEET = blocks("worker-fleet.md")
 # How many pieces of code each page has; a test below runs each.
 PIECES = {
     "errors.md": 1,
-    "keeping-tokens.md": 3,
+    "python/diagnostics.md": 1,
+    "keeping-tokens.md": 4,
     "quick-start.md": 3,
     "testing-your-app.md": 1,
     "web-app.md": 4,
@@ -74,7 +76,15 @@ def test_every_piece_of_code_is_tested() -> None:
     for page in pages:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
-        assert set(fences[::2]) <= {"python", "sh"} | SHOWN.get(page, set()), page
+        assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
+
+
+def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    """The health endpoint of the diagnostics page says that its store works."""
+    names = run(blocks("python/diagnostics.md")[0])
+    assert capsys.readouterr().out == "200\n"
+    status, body = names["health"]()
+    assert (status, body["ok"]) == (200, True)
 
 
 def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,16 +95,33 @@ def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert names["store"].load("acme:ada") == names["token"]
 
 
-def test_the_flow_of_the_quick_start_is_the_real_services(
+def test_the_script_of_the_quick_start(
+    pipedrive_sandbox: PipedriveSandbox,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    """With the three variables of the page, the flow leads to Pipedrive."""
+    """With the page's variables, the script prints the URL, takes the pasted one, and connects."""
+    box = pipedrive_sandbox
     text = (DOCS / "quick-start.md").read_text(encoding="utf-8")
-    for name, value in re.findall(r"export (\w+)=(\S+)", text):
+    named = re.findall(r"export (\w+)=", text)
+    credentials = box.credentials
+    values = (credentials.client_id, credentials.client_secret, credentials.redirect_uri)
+    for name, value in zip(named, values, strict=True):
         monkeypatch.setenv(name, value)
-    with run(QUICK[1])["make_flow"]() as oauth:
-        url = oauth.authorization_url().url
-    assert url.startswith("https://oauth.pipedrive.com/oauth/authorize?")
+    monkeypatch.chdir(tmp_path)
+    # The one change: the sandbox in place of the service.
+    at_the_sandbox = partial(PipedriveOAuth, base_url=box.base_url, clock=box.clock)
+    monkeypatch.setattr("pipedrive_oauth_client.PipedriveOAuth", at_the_sandbox)
+    monkeypatch.setattr("builtins.input", lambda _prompt: box.server.visit(_printed_url(capsys)))
+    account = run(QUICK[1])["connect"]()
+    assert account == f"{DEFAULT_USER.company_id}:{DEFAULT_USER.id}"
+    assert f"{DEFAULT_USER.name} of " in capsys.readouterr().out
+    assert list(stores.FileTokenStore("tokens").accounts()) == [account]
+
+
+def _printed_url(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.splitlines()[-1]
 
 
 async def _async_quick_start(box: PipedriveSandbox, store: MemoryTokenStore) -> str:
@@ -194,10 +221,43 @@ def test_keeping_dormant_accounts_alive(
     assert "gone InvalidGrantError" in printed
 
 
+def test_workers_in_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipedrive_sandbox: PipedriveSandbox
+) -> None:
+    """The module of the page hands accounts to spawned workers, each with objects of its own."""
+    url = f"sqlite:///{tmp_path / 'tokens.db'}"
+    box = pipedrive_sandbox
+    with (
+        stores.SQLTokenStore(url) as store,
+        PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth,
+    ):
+        token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+        for account in ("acme", "umbrella"):
+            store.save(account, token)
+    (tmp_path / "workers.py").write_text(KEEPING[1], encoding="utf-8")
+    main = "import sys, workers\nif __name__ == '__main__':\n"
+    main += "    print(*workers.scopes_of_all(sys.argv[1], sys.argv[2:]), sep='\\n')\n"
+    (tmp_path / "main.py").write_text(main, encoding="utf-8")
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_ID", box.credentials.client_id)
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", box.credentials.client_secret)
+    monkeypatch.setenv("PIPEDRIVE_REDIRECT_URI", box.credentials.redirect_uri)
+    monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))
+    done = subprocess.run(
+        [sys.executable, "main.py", url, "acme", "umbrella"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [" ".join(sorted(token.scopes))] * 2
+
+
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
     """The adapters of both libraries are used as shown."""
     box = pipedrive_sandbox
-    whoami = run(KEEPING[1])["whoami"]
+    whoami = run(KEEPING[2])["whoami"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
         store.save("acme", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
@@ -207,7 +267,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 def test_encryption() -> None:
     """The store of the page returns tokens, and the store underneath holds none in the clear."""
-    names = run(KEEPING[2])
+    names = run(KEEPING[3])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
     with sandbox.run() as server:

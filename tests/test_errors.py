@@ -4,7 +4,7 @@ import copy
 import inspect
 import pickle
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ import pytest
 from pipedrive_oauth_client import errors
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
+    GrantEndedError,
     InvalidResponseError,
+    MissingScopesError,
     PipedriveOAuthError,
     TokenRequestError,
     TransportError,
@@ -28,11 +30,14 @@ DESIGN = {
     "StateMismatchError": "CallbackError",
     "TokenRequestError": "PipedriveOAuthError",
     "InvalidGrantError": "TokenRequestError",
+    "GrantEndedError": "InvalidGrantError",
     "InvalidClientError": "TokenRequestError",
     "RateLimitedError": "TokenRequestError",
     "ServerError": "TokenRequestError",
     "TransportError": "PipedriveOAuthError",
     "InvalidResponseError": "PipedriveOAuthError",
+    "MissingScopesError": "PipedriveOAuthError",
+    "UnusableAccessTokenError": "InvalidResponseError",
     "StoreError": "PipedriveOAuthError",
     "TokenNotFoundError": "StoreError",
     "StoreLockTimeoutError": "StoreError",
@@ -52,6 +57,15 @@ ARGUMENTS: dict[type[PipedriveOAuthError], dict[str, Any]] = {
         "description": "planted-description",
         "retry_after": timedelta(seconds=90),
     },
+    GrantEndedError: {
+        "account": "acme",
+        "since": datetime(2030, 1, 1, tzinfo=UTC),
+        "status_code": 400,
+        "error": "planted-error",
+        "description": "planted-description",
+        "retry_after": timedelta(seconds=90),
+    },
+    MissingScopesError: {"missing": frozenset({"deals:full"})},
     AuthorizationDeniedError: {"error": "planted-error", "description": "planted-description"},
     TransportError: {"maybe_sent": True},
     InvalidResponseError: {"field": "data.items[1].id", "status_code": 200},
@@ -137,7 +151,7 @@ def test_error_keeps_its_attributes(name: str) -> None:
     error = make(name)
     for attribute, value in arguments(CLASSES[name]).items():
         assert getattr(error, attribute) == value
-    if name not in ("InvalidResponseError", "UnexpectedStatus"):
+    if not isinstance(error, InvalidResponseError | UnexpectedStatus):
         assert str(error) == "It happened. Do this."
 
 
@@ -207,3 +221,17 @@ def test_invalid_response_says_what_and_where() -> None:
     assert "200" in str(answer)
     assert "base_url" in str(answer)
     assert "status" not in str(InvalidResponseError("field 'x' is missing", field="x"))
+
+
+def test_ended_grant_needs_its_account_and_time() -> None:
+    """What it says of the earlier response has a default; it is caught as a rejected grant."""
+    since = datetime(2030, 1, 1, tzinfo=UTC)
+    error = GrantEndedError("No.", account="acme", since=since)
+    assert (error.account, error.since) == ("acme", since)
+    assert (error.status_code, error.error, error.description) == (400, "invalid_grant", None)
+    assert isinstance(error, errors.InvalidGrantError)
+
+
+def test_missing_scopes_are_a_set() -> None:
+    """Whatever the scopes come in, each is there once."""
+    assert MissingScopesError("No.", missing=["b", "a", "b"]).missing == frozenset({"a", "b"})

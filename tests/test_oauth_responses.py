@@ -207,25 +207,6 @@ def test_a_lifetime_may_come_as_digits_in_a_string(mode: str, step: Step, writte
     assert abs(token.expires_in() - timedelta(hours=1)) < timedelta(minutes=5)
 
 
-NO_LIFETIMES: Final[list[object]] = [
-    *["", "-1", "3600.0", "1e3", " 3600", "\u0663", "soon"],
-    *[-1, 3600.5, True, None, [3600], {"seconds": 3600}, 10**15, 10**400],
-]
-
-
-@every_grant
-def test_a_lifetime_that_is_none_is_refused(mode: str, step: Step) -> None:
-    """Anything but a whole number of seconds from 0 is no lifetime, nor is one beyond all dates."""
-    for written in NO_LIFETIMES:
-        assert refused(mode, step, token_body(expires_in=written)).field == "expires_in", written
-
-
-def test_a_lifetime_of_not_a_number_is_refused(mode: str) -> None:
-    """What JSON does not have is not read."""
-    body = token_body().replace(b"3599", b"NaN")
-    assert refused(mode, EXCHANGE, body).field == "expires_in"
-
-
 # --- What an answer leaves out ---
 
 
@@ -261,14 +242,13 @@ def test_an_exchange_may_give_nothing_but_an_access_token(mode: str) -> None:
 
 
 @every_grant
-@pytest.mark.parametrize("name", ["access_token", "token_type", "expires_in"])
-def test_an_answer_without_a_required_field_is_refused(mode: str, step: Step, name: str) -> None:
+def test_an_answer_without_an_access_token_is_refused(mode: str, step: Step) -> None:
     """The field is named."""
-    assert refused(mode, step, body_without(name)).field == name
+    assert refused(mode, step, body_without("access_token")).field == "access_token"
 
 
 @every_grant
-@pytest.mark.parametrize("token_type", ["mac", "", "Bearers", "bearer ", "N_A", "Basic", None])
+@pytest.mark.parametrize("token_type", ["mac", "Bearers", "bearer ", "N_A", "Basic"])
 def test_a_token_of_another_type_is_refused(mode: str, step: Step, token_type: object) -> None:
     """What is not `Bearer` can't be presented."""
     assert refused(mode, step, token_body(token_type=token_type)).field == "token_type"
@@ -329,12 +309,12 @@ FORGED: Final = [
 
 
 @every_grant
-def test_a_forged_api_domain_is_refused(mode: str, step: Step) -> None:
+def test_a_forged_api_domain_is_not_taken(mode: str, step: Step) -> None:
     """An answer can't send the token anywhere but to Pipedrive's API, however it is written."""
     for api_domain in FORGED:
-        error = refused(mode, step, token_body(api_domain=api_domain))
-        assert error.field == "api_domain", api_domain
-        assert "pipedrive.com" in error.problem
+        token = taken(mode, step, token_body(api_domain=api_domain))
+        assert token.api_domain is None, api_domain
+        assert token.access_token == ACCESS_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -350,7 +330,7 @@ def test_a_forged_api_domain_is_refused(mode: str, step: Step) -> None:
 def test_pipedrive_is_known_however_its_address_is_written(mode: str, base_url: str) -> None:
     """Another spelling of the default base URL is no other service."""
     body = token_body(api_domain="https://api.example")
-    assert refused(mode, EXCHANGE, body, base_url).field == "api_domain"
+    assert taken(mode, EXCHANGE, body, base_url).api_domain is None
 
 
 @pytest.mark.parametrize(
@@ -369,7 +349,7 @@ def test_another_service_may_name_its_own_hosts(mode: str, api_domain: str) -> N
 def test_another_service_can_not_name_everything(mode: str, api_domain: str) -> None:
     """Not even there does a token go out in the clear."""
     body = token_body(api_domain=api_domain)
-    assert refused(mode, EXCHANGE, body, "https://oauth.example").field == "api_domain"
+    assert taken(mode, EXCHANGE, body, "https://oauth.example").api_domain is None
 
 
 @pytest.mark.parametrize("step", [EXCHANGE, REFRESH, REVOKE], ids=lambda step: step.name)

@@ -27,6 +27,7 @@ from pipedrive_oauth_client import (
     Token,
     TokenRequestError,
     TransportError,
+    UnusableAccessTokenError,
 )
 from tests.support.driver import MODES
 from tests.support.fake_time import FakeTime
@@ -241,6 +242,7 @@ DOCUMENTED: Final = {
     RateLimitedError,
     ServerError,
     InvalidResponseError,
+    UnusableAccessTokenError,
     # Over a redirect that httpx does not understand.
     TransportError,
 }

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-import pipedrive_oauth_client
-from pipedrive_oauth_client import (
-    AppCredentials,
-    Client,
-    PipedriveOAuth,
-    PipedriveOAuthError,
-    Token,
-    sandbox,
-)
+from hatch_build import with_index_links
+from pipedrive_oauth_client import Token, sandbox
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,47 +26,52 @@ def _run(block: str) -> dict[str, Any]:
     return names
 
 
-def test_there_are_as_many_examples_as_are_tested() -> None:
-    """An example that is added to the README needs a test."""
-    assert len(BLOCKS) == 4
+def test_the_readme_is_short_and_has_one_example() -> None:
+    """The README has at most 150 lines, and one example, which a test runs."""
+    assert len(README.splitlines()) <= 150
+    assert len(BLOCKS) == 1
 
 
-@pytest.mark.parametrize("block", BLOCKS[:2], ids=["sync", "async"])
-def test_the_quick_start_runs_as_it_stands(block: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each quick start gets a token, uses it, refreshes it, and shows none; it is short as well."""
-    token = _run(block)["token"]
+def test_the_example_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example gets a token, uses it, and shows none; it is short as well."""
+    token = _run(BLOCKS[0])["token"]
     printed = capsys.readouterr().out
     assert isinstance(token, Token)
     assert sandbox.DEFAULT_USER.name in printed
     assert token.access_token not in printed
-    code = [line for line in block.splitlines() if line.strip() and "import" not in line]
+    code = [line for line in BLOCKS[0].splitlines() if line.strip() and "import" not in line]
     assert len(code) < 24
 
 
-def test_the_generated_functions_are_used_as_shown() -> None:
-    """The last example refreshes tokens, and raises when the service rejects that."""
-    refresh = _run(BLOCKS[3])["refresh"]
-    with sandbox.run() as server:
-        app = server.app
-        credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
-        with PipedriveOAuth(credentials, base_url=server.base_url) as oauth:
-            request = oauth.authorization_url()
-            callback = server.visit(request.url)
-            token = oauth.exchange(oauth.read_callback(callback, request.state))
-        with Client(base_url=server.base_url) as client:
-            arguments = (client, app.client_id, app.client_secret, token.refresh_token)
-            assert refresh(*arguments) != token.access_token
-            with pytest.raises(RuntimeError, match=r"status 400: .*invalid_grant"):
-                refresh(*arguments)
+def test_the_extras_are_those_of_the_package() -> None:
+    """The README names every extra, and no other."""
+    paragraph = README[README.index("Extras add") : README.index("## Use it")]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    assert set(re.findall(r"`(\w+)`", paragraph)) == set(extras)
 
 
-def test_the_table_of_errors_names_errors() -> None:
-    """Every name in the table of errors is one of the package's."""
-    table = README[README.index("## When it goes wrong") : README.index("## The endpoints")]
-    names = re.findall(r"`(\w+Error)`", table)
-    assert len(names) > 10
-    for name in names:
-        assert issubclass(getattr(pipedrive_oauth_client, name), PipedriveOAuthError)
+def test_an_index_page_has_no_broken_link(tmp_path: Path) -> None:
+    """The description in the package's metadata has no link to a file that an index lacks."""
+    work = "import sys, hatchling.build as b; b.prepare_metadata_for_build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", work, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
+    (file,) = tmp_path.glob("*/METADATA")
+    core = file.read_text(encoding="utf-8")
+    assert "# pipedrive_oauth_client" in core
+    links = re.findall(r"\]\(([^)]+)\)", core)
+    assert links
+    assert all(link.startswith("https://") for link in links)
+
+
+def test_links_lead_to_the_source_once_it_has_an_address() -> None:
+    """With a public address, a relative link becomes one of the project's source."""
+    text = "[a](docs/a.md#b) [c](https://example.com/d)"
+    linked = with_index_links(text, "https://example.com/project/")
+    assert linked == (
+        "[a](https://example.com/project/blob/main/docs/a.md#b) [c](https://example.com/d)"
+    )
+    assert with_index_links(text, None) == "a [c](https://example.com/d)"
 
 
 def test_the_table_of_endpoints_is_the_specs() -> None:

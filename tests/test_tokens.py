@@ -21,6 +21,7 @@ from pipedrive_oauth_client import (
     ConfigurationError,
     CorruptTokenError,
     GetTokensResponse,
+    GrantEnd,
     InvalidResponseError,
     PipedriveOAuthError,
     StoreError,
@@ -44,6 +45,12 @@ STORED: Final[dict[str, object]] = {
     "expires_at": "2026-03-01T12:00:00+00:00",
 }
 
+ENDED: Final[dict[str, object]] = {
+    "grant_ended_at": "2026-03-01T12:00:00+00:00",
+    "grant_error": "invalid_grant",
+    "grant_tried_at": "2026-03-02T12:00:00+00:00",
+}
+
 HALF_OF_A_PAIR: Final = "base\ud800"
 ZONES: Final = [timezone(timedelta(hours=hours)) for hours in (-12, -5, 0, 14)] + [
     timezone(timedelta(hours=5, minutes=30))
@@ -63,6 +70,7 @@ tokens = st.builds(
     scope=texts,
     api_domain=st.none() | texts,
     expires_at=times,
+    grant_end=st.none() | st.builds(GrantEnd, at=times, error=texts, tried_at=times),
 )
 
 
@@ -344,12 +352,14 @@ def test_a_token_without_a_lifetime_is_stale_at_once() -> None:
 
 
 @pytest.mark.parametrize("seconds", [10**12, 10**17, "9" * 18])
-def test_a_lifetime_beyond_every_date_is_refused(seconds: object) -> None:
-    """Neither an overflow of the date nor one of the duration comes out as it is."""
-    with pytest.raises(InvalidResponseError, match="expires_in") as caught:
-        Token.from_response(response(expires_in=seconds), NOON)
-    assert caught.value.field == "expires_in"
-    assert found(visible(caught.value), SECRETS) == []
+def test_a_lifetime_beyond_every_date_is_taken_for_five_minutes(
+    seconds: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither an overflow of the date nor one of the duration costs the token."""
+    kept = Token.from_response(response(expires_in=seconds), NOON)
+    assert not kept.is_stale(now=NOON + 5 * MINUTE - TICK)
+    assert kept.is_stale(now=NOON + 5 * MINUTE)
+    assert ": expires_in. " in caplog.text
 
 
 @pytest.mark.parametrize("written", ["Bearer", "bearer", "BEARER", "bEARER"])
@@ -461,6 +471,71 @@ def test_what_is_stored_has_names_and_forms_that_last() -> None:
         "api_domain": None,
         "expires_at": "2026-03-01T12:00:00.000001+00:00",
     }
+
+
+# --- The end of a grant ---
+
+END: Final = GrantEnd(at=NOON, error="invalid_grant", tried_at=NOON + timedelta(days=1))
+
+
+def test_a_token_whose_grant_has_ended_says_since_when_and_why() -> None:
+    """The mark is stored in three names of its own, before all others; without it none is there."""
+    marked = token(grant_end=END)
+    assert marked.to_dict() == {**ENDED, **STORED}
+    assert list(marked.to_dict())[:3] == list(ENDED)
+    assert Token.from_dict({**STORED, **ENDED}) == marked
+    assert Token.from_dict(STORED).grant_end is None
+
+
+def test_times_of_an_end_are_in_utc() -> None:
+    """As those of a token; the zone that they were given in does not matter."""
+    there = timezone(timedelta(hours=2))
+    end = GrantEnd(at=NOON.astimezone(there), error="x", tried_at=NOON.astimezone(there))
+    assert (end.at, end.at.tzinfo, end.tried_at.tzinfo) == (NOON, UTC, UTC)
+
+
+@pytest.mark.parametrize("name", ["at", "tried_at", "error"])
+@pytest.mark.parametrize("wrong", [None, 5, NOON.replace(tzinfo=None), HALF_OF_A_PAIR], ids=ascii)
+def test_an_end_of_something_else_is_refused(name: str, wrong: object) -> None:
+    """The error names the attribute."""
+    attributes = {"at": NOON, "error": "x", "tried_at": NOON, name: wrong}
+    if isinstance(wrong, str) and name == "error":
+        pattern = "^error .*Unicode"
+    else:
+        pattern = f"^{name} must be"
+    with pytest.raises(ConfigurationError, match=pattern):
+        untyped(GrantEnd)(**attributes)
+
+
+def test_the_end_of_a_token_is_one() -> None:
+    """Neither a time alone nor a dictionary is."""
+    for wrong in (NOON, ENDED, True):
+        with pytest.raises(ConfigurationError, match=r"^grant_end must be"):
+            token(grant_end=wrong)
+
+
+@pytest.mark.parametrize("name", ENDED)
+@pytest.mark.parametrize(
+    "written", [None, 5, "", "soon", [], HALF_OF_A_PAIR, "2026-03-01T12:00:00"], ids=ascii
+)
+def test_a_damaged_end_is_passed_over(name: str, written: object) -> None:
+    """The token is not lost for it."""
+    read_token = Token.from_dict({**STORED, **ENDED, name: written})
+    assert attrs.evolve(read_token, grant_end=None) == token()
+    is_a_text = isinstance(written, str) and written != HALF_OF_A_PAIR
+    assert (read_token.grant_end is not None) == (name == "grant_error" and is_a_text)
+
+
+def test_half_an_end_is_none() -> None:
+    """What lacks one of its parts is passed over as well."""
+    for name in ENDED:
+        rest = {key: value for key, value in ENDED.items() if key != name}
+        assert Token.from_dict({**STORED, **rest}) == token()
+
+
+def test_a_new_token_has_no_end() -> None:
+    """Whatever the token before it had."""
+    assert Token.from_response(response(), NOON, previous=token(grant_end=END)).grant_end is None
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Final
+from typing import Final, NoReturn
 
 import anyio
 import httpx
@@ -93,8 +94,15 @@ def test_a_refused_connection(mode: str, grant: Operation) -> None:
     assert str(error).startswith(f"Cannot connect to http://{authority}: connection refused.")
 
 
-def test_a_host_without_an_address(mode: str, grant: Operation) -> None:
+def test_a_host_without_an_address(
+    mode: str, grant: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name that no name server knows is told from a server that is down."""
+
+    def unknown(*_: object, **__: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "as the system words it")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     error = unsent(mode, grant, client_of("http://nothing.invalid"))
     assert "http://nothing.invalid: host not found." in str(error)
 
@@ -224,7 +232,7 @@ def test_an_answer_that_breaks_off(
         error = broken(mode, grant, wire.client())
     assert isinstance(error.__cause__, cause)
     assert len(wire.requests) == 1
-    assert "the connection broke" in str(error)
+    assert "failed: the connection to" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import httpx
 
 from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.errors import ProcessBound
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.token_source import Bearer
 
@@ -20,7 +21,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["PipedriveRequestsAuth"]
 
 
-class PipedriveRequestsAuth(AuthBase):
+class PipedriveRequestsAuth(ProcessBound, AuthBase):
     """Sends a valid access token with the requests of a session, or with a single one.
 
     Args:
@@ -29,6 +30,8 @@ class PipedriveRequestsAuth(AuthBase):
     Raises:
         ConfigurationError: `auth` is something else.
     """
+
+    _instead = "Pass the account, and make a new `PipedriveAuth` there."
 
     def __init__(self, auth: PipedriveAuth) -> None:
         self._auth = argument("auth", auth, PipedriveAuth)

@@ -1,9 +1,10 @@
 """The server that receives the callback from the browser: `CallbackServer`.
 
 Any program on this machine, and any page in the user's browser, can send requests to it. So a
-request with a wrong state gets a page and changes nothing, silent connections are closed, and only
-the request with the right state ends the wait. That one gets its page when the login has ended, so
-that the page can show the outcome.
+request that cannot be read, or has a wrong state, gets a page and changes nothing; silent
+connections are closed, the oldest first where there are many; and only the request with the right
+state ends the wait. That one gets its page when the login has ended, so that the page can show the
+outcome.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from attrs import frozen
 
 from pipedrive_oauth_client._origins import is_loopback
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
-from pipedrive_oauth_client.errors import PipedriveOAuthError, StateMismatchError
+from pipedrive_oauth_client.errors import PipedriveOAuthError
 
 __all__ = ["CallbackServer", "Loopback", "Page", "loopback_of"]
 
@@ -134,12 +135,15 @@ _NO_OUTCOME: Final = Page(200, "Pipedrive has responded", "See the terminal for 
 class CallbackServer:
     """Listens on the loopback interface until the callback arrives. Use it with `with`.
 
-    `read` returns the code from the path and query of a callback. It raises `StateMismatchError`
-    for a request that is not from this login, and any other error to end the login.
+    `is_expected` tells from the path and query of a request whether it carries the state of this
+    login. `read` then returns its code; an error that it raises ends the login.
     """
 
-    def __init__(self, address: Loopback, read: Callable[[str], str]) -> None:
+    def __init__(
+        self, address: Loopback, is_expected: Callable[[str], bool], read: Callable[[str], str]
+    ) -> None:
         self._path = address.path
+        self._is_expected = is_expected
         self._read = read
         self._received: queue.SimpleQueue[str | PipedriveOAuthError] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -147,7 +151,8 @@ class CallbackServer:
         self._outcome: Page = _NO_OUTCOME
         self._has_outcome = threading.Event()
         self._outcome_sent = threading.Event()
-        self.slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        # In the order of their arrival; whether the request of each has arrived in full.
+        self._connections: dict[socket.socket, bool] = {}
         self.listeners = self._listen(address)
 
     def __enter__(self) -> Self:
@@ -218,11 +223,11 @@ class CallbackServer:
             return _NOT_FOUND
         if method != "GET":
             return _METHOD_NOT_ALLOWED
+        if not self._is_expected(target):
+            return _WRONG_STATE
         received: str | PipedriveOAuthError
         try:
             received = self._read(target)
-        except StateMismatchError:
-            return _WRONG_STATE
         except PipedriveOAuthError as error:
             received = error
         with self._lock:
@@ -232,6 +237,32 @@ class CallbackServer:
         self._received.put(received)
         self._has_outcome.wait(_OUTCOME_SECONDS)
         return self._outcome
+
+    def admit(self, connection: socket.socket) -> bool:
+        """Return whether a new connection is served; the oldest silent one may have to end."""
+        with self._lock:
+            if len(self._connections) >= _MAX_CONNECTIONS:
+                silent = (each for each, is_heard in self._connections.items() if not is_heard)
+                oldest = next(silent, None)
+                if oldest is None:
+                    return False
+                del self._connections[oldest]
+                # Its thread, which is reading from it, closes it.
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._connections[connection] = False
+        return True
+
+    def mark_heard(self, connection: socket.socket) -> None:
+        """Note that the request of a connection has arrived."""
+        with self._lock:
+            if connection in self._connections:
+                self._connections[connection] = True
+
+    def forget(self, connection: socket.socket) -> None:
+        """Note that a connection has ended."""
+        with self._lock:
+            self._connections.pop(connection, None)
 
     def mark_sent(self, page: Page) -> None:
         """Note that a page was sent: the server may close after the outcome."""
@@ -262,8 +293,12 @@ class _Listener(ThreadingHTTPServer):
         self.socket.setblocking(False)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        del request, client_address
-        return self.owner.slots.acquire(blocking=False)
+        del client_address
+        return self.owner.admit(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.owner.forget(request)
+        super().shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         # For the whole request: the timeout of a socket starts anew with every byte.
@@ -274,7 +309,6 @@ class _Listener(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             deadline.cancel()
-            self.owner.slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         del request, client_address
@@ -318,6 +352,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def _respond(self) -> None:
+        self.server.owner.mark_heard(self.connection)
         page = _BAD_REQUEST
         with suppress(ValueError):  # the target is not a URL
             page = self.server.owner.page_for(self.command, self.path)

@@ -7,14 +7,18 @@ it connects to nothing, creates nothing and reports no error.
 from __future__ import annotations
 
 import os
+import re
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 __all__ = ["complete_account"]
 
 _MAX_NAMES = 200
+# A shell may expand what it completes: `$(command)` in a name would run. Other names are valid, but
+# have to be typed.
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*")
 
 
 def complete_account(context: typer.Context, incomplete: str) -> list[str]:
@@ -30,7 +34,11 @@ def complete_account(context: typer.Context, incomplete: str) -> list[str]:
             return []
         from pipedrive_oauth_client.stores import FileTokenStore  # noqa: PLC0415
 
-        names = (each for each in FileTokenStore(folder).accounts() if each.startswith(incomplete))
+        names = (
+            each
+            for each in FileTokenStore(folder).accounts()
+            if each.startswith(incomplete) and _SAFE_NAME.fullmatch(each)
+        )
         return sorted(islice(names, _MAX_NAMES))
     except Exception:  # noqa: BLE001 - the shell would show it in the line
         return []

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from attrs import frozen
 
-from pipedrive_oauth_client.authorization import AuthorizationRequest
+from pipedrive_oauth_client.authorization import AuthorizationRequest, is_expected_callback
 from pipedrive_oauth_client.cli.accounts import retry_save
 from pipedrive_oauth_client.cli.callback_server import CallbackServer, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
@@ -103,6 +103,9 @@ def open_callback_source(
     request = oauth.authorization_url()
     redirect_uri = oauth.credentials.redirect_uri
 
+    def is_expected(callback: str) -> bool:
+        return is_expected_callback(callback, request.state)
+
     def read(callback: str) -> str:
         return oauth.read_callback(callback, request.state)
 
@@ -110,7 +113,7 @@ def open_callback_source(
     if loopback is None:
         yield _PastedCallback(request, redirect_uri, timeout, read)
         return
-    with CallbackServer(loopback, read) as server:
+    with CallbackServer(loopback, is_expected, read) as server:
         yield _BrowserCallback(request, server, timeout, opens)
 
 

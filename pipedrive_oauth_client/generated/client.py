@@ -2,7 +2,6 @@
 """The client that the endpoint functions send through: a thin, typed holder of `httpx` clients."""
 
 import os
-import socket
 import ssl
 import sys
 import threading
@@ -11,7 +10,6 @@ from contextlib import aclosing, closing
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self, TypeVar
-from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -20,7 +18,7 @@ from attrs import define, evolve, field
 from . import DEFAULT_BASE_URL
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
-from .errors import ConfigurationError, PipedriveOAuthError, TransportError
+from .errors import ConfigurationError, PipedriveOAuthError, ProcessBound, TransportError
 from .response import RawResponse
 from .settings import (
     checked_base_url,
@@ -44,7 +42,7 @@ T = TypeVar("T", httpx.Client, httpx.AsyncClient)
 
 
 @define(eq=False)
-class Client:
+class Client(ProcessBound):
     """Holds where requests go and how, and the `httpx` clients that carry them.
 
     The `httpx` clients are made at the first request: one for synchronous functions, and one for
@@ -246,23 +244,19 @@ class Client:
     def _make(self, kind: type[T]) -> T:
         try:
             made = kind(**self._arguments())
-        except (ImportError, OSError) as error:
-            cause: Exception | None = error
-            name = type(error).__name__
-        except (TypeError, ValueError, httpx.InvalidURL) as error:
-            cause = None  # its text may repeat a setting, a proxy's password for example
+        except (ImportError, OSError, TypeError, ValueError, httpx.InvalidURL) as error:
+            from .network_errors import settings_problem  # only where something fails
+
+            # The text of the others may repeat a setting, a proxy's password for example.
+            cause = error if isinstance(error, ImportError | OSError) else None
+            problem = settings_problem(error, own_proxy="proxy" in self._httpx_args)
             name = type(error).__name__
         else:
             # Cookies of responses are not kept: requests for one account reveal nothing of others.
             made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             return made
-        variable = None if "proxy" in self._httpx_args else _invalid_proxy_variable()
-        if variable is not None and cause is None:
-            raise ConfigurationError(
-                f"The proxy address in the environment variable {variable} is not valid."
-            )
         raise ConfigurationError(
-            f"httpx rejects these settings ({name}). Check httpx_args and verify_ssl."
+            problem or f"httpx rejects these settings ({name}). Check httpx_args and verify_ssl."
         ) from cause
 
     def _arguments(self) -> dict[str, Any]:
@@ -322,7 +316,7 @@ class Client:
                 return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:
             failure = (body and body.failure) or _typed(
-                f"{method} {path}", _origin(request.url), error, response
+                f"{method} {path}", request, error, response, client
             )
         raise failure
 
@@ -377,7 +371,7 @@ class Client:
                 return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:
             failure = (body and body.failure) or _typed(
-                f"{method} {path}", _origin(request.url), error, response
+                f"{method} {path}", request, error, response, client
             )
         raise failure
 
@@ -473,19 +467,6 @@ class AuthenticatedClient(Client):
         return arguments
 
 
-def _invalid_proxy_variable() -> str | None:
-    """Return the environment variable whose proxy httpx rejects, if there is one."""
-    proxies = getproxies()
-    for scheme in ("http", "https", "all"):
-        given = proxies.get(scheme)
-        try:
-            if given:
-                httpx.Proxy(given if "://" in given else f"http://{given}")
-        except (ValueError, httpx.InvalidURL):
-            return f"{scheme.upper()}_PROXY"
-    return None
-
-
 # Parsing URLs is the slowest part of making a request, and there are only a few of them.
 @lru_cache(maxsize=64)
 def _address(given: str, own: str, path: str) -> httpx.URL:
@@ -494,10 +475,6 @@ def _address(given: str, own: str, path: str) -> httpx.URL:
         return httpx.URL(own + path)
     root = httpx.URL(given)
     return root.copy_with(raw_path=root.raw_path + httpx.URL(path).raw_path.lstrip(b"/"))
-
-
-def _origin(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 _PLAIN = (httpx.Client, httpx.AsyncClient)
@@ -557,13 +534,19 @@ def _not_sendable(operation: str, name: str) -> ConfigurationError:
 
 
 def _typed(
-    operation: str, server: str, error: Exception, response: httpx.Response | None
+    operation: str,
+    request: httpx.Request,
+    error: Exception,
+    response: httpx.Response | None,
+    client: httpx.Client | httpx.AsyncClient,
 ) -> PipedriveOAuthError:
     """Make the package's own error of a failure.
 
     It is raised outside the `except` block: a failure whose text repeats what was to be sent must
     not be attached, neither as the cause nor as the context.
     """
+    from .network_errors import interrupted, unsent  # only where something fails
+
     name = type(error).__name__
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return _not_sendable(operation, name)
@@ -573,50 +556,14 @@ def _typed(
     if isinstance(error, httpx.DecodingError):
         failure = unusable(response, "the body cannot be decompressed")
     elif isinstance(error, _NOT_SENT):
-        failure = TransportError(
-            f"Cannot connect to {server}: {_reason(error)}. Nothing was sent ({operation}). Check"
-            " base_url, the network and the certificate settings, then try again.",
-            maybe_sent=False,
-        )
+        failure = TransportError(unsent(operation, request, error, client), maybe_sent=False)
     else:
-        timed_out = isinstance(error, httpx.TimeoutException)
-        happened = "timed out" if timed_out else "failed: the connection broke"
-        failure = TransportError(
-            f"{operation} {happened} ({name}). The service may have acted on it: read the"
-            " operation's description before you repeat it.",
-            maybe_sent=True,
-        )
+        failure = TransportError(interrupted(operation, request, error), maybe_sent=True)
     if isinstance(error, httpx.ProtocolError):
         # Its text repeats what came, or where it was to be redirected to.
         error = type(error)("The details are withheld: they may hold a secret.")
     failure.__cause__ = error
     return failure
-
-
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (httpx.ProxyError, "the proxy rejected the connection"),
-    (httpx.ConnectTimeout, "no connection within the timeout"),
-    (httpx.PoolTimeout, "every connection of the pool is in use"),
-    (ssl.SSLCertVerificationError, "certificate not trusted"),
-    (ssl.SSLError, "no TLS connection"),
-    (socket.gaierror, "host not found"),
-    (ConnectionRefusedError, "connection refused"),
-)
-
-
-def _reason(error: BaseException) -> str:
-    """Say why a connection failed, by the exceptions that led to the given one."""
-    cause: Any = error
-    for _ in range(10):
-        for kind, reason in _REASONS:
-            if isinstance(cause, kind):
-                return reason
-        group = getattr(cause, "exceptions", None)  # anyio has one for each address of a host
-        if group:
-            cause = group[0]
-        elif cause is not None:
-            cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
 
 
 __all__ = [

@@ -263,6 +263,7 @@ def json_body(response: RawResponse, decoder: Decoder[T]) -> T:
         f"the body is not JSON ({problem})",
         status_code=response.status_code,
         headers=response.headers,
+        response=response,
     )
 
 
@@ -270,6 +271,15 @@ def json_error_body(response: RawResponse, decoder: Decoder[T]) -> T | None:
     """Read the body of an error response; None where it is not JSON but a page of some server."""
     parsed, problem = _parse(response.content)
     return None if problem is not None else _decode(parsed, response, decoder)
+
+
+def json_object(response: RawResponse) -> dict[str, Any] | None:
+    """Read the body as a JSON object of any content, for what is to be used of a wrong response.
+
+    None where it is no JSON object. NaN and the infinities are let through.
+    """
+    parsed, _problem = _parse(response.content)
+    return parsed if isinstance(parsed, dict) else None
 
 
 _NO_NUMBER = "it holds a number that JSON does not have"
@@ -326,4 +336,5 @@ def _decode(parsed: object, response: RawResponse, decoder: Decoder[T]) -> T:
             field=error.field,
             status_code=response.status_code,
             headers=response.headers,
+            response=response,
         ) from None

@@ -9,10 +9,12 @@ header.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 if TYPE_CHECKING:
     import httpx
+
+    from .response import RawResponse
 
 
 def _restore(
@@ -66,6 +68,9 @@ class InvalidResponseError(PipedriveOAuthError):
             whole body.
         status_code: The HTTP status of the response; None where a plain dictionary was read.
         headers: The headers of the response, looked up without regard to case; None likewise.
+        response: The response as it came, for a caller that can use a part of it; None where its
+            body was not read. The body may hold secrets, so no text shows it, and a copy or a
+            pickle of this error lacks it.
     """
 
     def __init__(
@@ -75,16 +80,21 @@ class InvalidResponseError(PipedriveOAuthError):
         field: str | None = None,
         status_code: int | None = None,
         headers: httpx.Headers | None = None,
+        response: RawResponse | None = None,
     ) -> None:
         self.problem = problem
         self.field = field
         self.status_code = status_code
         self.headers = headers
+        self.response = response
         source = "this data" if status_code is None else f"the response with status {status_code}"
         super().__init__(
             f"Cannot use {source}: {problem}. A proxy or another service may have responded instead"
             " of the expected one: check base_url and the network, then try again."
         )
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        return _restore, (type(self), self.args, {**self.__dict__, "response": None})
 
 
 class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own name for it
@@ -108,10 +118,29 @@ class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own
         )
 
 
+class ProcessBound:
+    """A base class of objects that no other process can use, which can't be pickled or copied.
+
+    They hold connections, locks or secrets. A subclass that defines `__reduce__` is pickled by it.
+    """
+
+    __slots__ = ()
+    # What to do instead, as a sentence for the error.
+    _instead: ClassVar[str] = "Pass what it is made of, and make a new one there."
+
+    def __reduce__(self) -> NoReturn:
+        # `pickle`, `copy` and `multiprocessing` call this.
+        raise ConfigurationError(
+            f"{type(self).__name__} can't be pickled or copied, nor passed to another process: it"
+            f" holds connections, locks or secrets of this one. {self._instead}"
+        )
+
+
 __all__ = [
     "ConfigurationError",
     "InvalidResponseError",
     "PipedriveOAuthError",
+    "ProcessBound",
     "TransportError",
     "UnexpectedStatus",
 ]

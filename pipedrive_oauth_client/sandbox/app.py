@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.errors import ConfigurationError, ProcessBound
 from pipedrive_oauth_client.sandbox.api_endpoint import ApiEndpoint, RateLimit
 from pipedrive_oauth_client.sandbox.authorize_endpoint import AuthorizeEndpoint
 from pipedrive_oauth_client.sandbox.clock import Now, utc_now
@@ -60,13 +60,15 @@ from pipedrive_oauth_client.sandbox.urls import (
 )
 
 
-class Sandbox:
+class Sandbox(ProcessBound):
     """A local stand-in for oauth.pipedrive.com; an ASGI application. `create_app` makes one.
 
     Attributes:
         apps: The registered apps.
         users: The users who can install an app.
     """
+
+    _instead = "Serve it in one process, and pass the address: `sandbox.run(app)`, `base_url`."
 
     def __init__(
         self,

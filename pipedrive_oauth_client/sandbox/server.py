@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.errors import ConfigurationError, ProcessBound
 from pipedrive_oauth_client.sandbox import browser, notices
 from pipedrive_oauth_client.sandbox.app import Sandbox, create_app
 from pipedrive_oauth_client.sandbox.faults import Faults
@@ -39,13 +39,15 @@ _TICKS_PER_DAY = 864_000
 
 
 @attrs.frozen
-class SandboxServer:
+class SandboxServer(ProcessBound):
     """A sandbox that is being served.
 
     Attributes:
         base_url: Its address, such as `http://127.0.0.1:54321`, without a slash at the end.
         sandbox: The sandbox itself.
     """
+
+    _instead = "Pass its `base_url`."
 
     base_url: str
     sandbox: Sandbox

@@ -16,9 +16,20 @@ from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError, StoreError
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    CorruptTokenError,
+    ProcessBound,
+    StoreError,
+)
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
+from pipedrive_oauth_client.stores.protocol import (
+    AccountOverview,
+    TokenStore,
+    accounts_with_prefix,
+    checked_account,
+    checked_store,
+)
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["EncryptedTokenStore"]
@@ -29,7 +40,7 @@ _RECOVERY: Final = "Restore it from a backup, or have the user authorize the app
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
-class EncryptedTokenStore:
+class EncryptedTokenStore(ProcessBound):
     """Encrypts what another store stores.
 
     The inner store can be any. It sees the account's name and when the access token expires, so
@@ -51,6 +62,8 @@ class EncryptedTokenStore:
         The specification of Fernet: AES-128 in CBC mode, with HMAC-SHA256.
     """
 
+    _instead = "Pass what the inner store is made of, read the keys there, and make a new store."
+
     def __init__(self, inner: TokenStore, keys: str | bytes | Sequence[str | bytes]) -> None:
         self._inner = checked_store("inner", inner)
         given: Sequence[object] = [keys] if isinstance(keys, str | bytes) else keys
@@ -68,6 +81,18 @@ class EncryptedTokenStore:
     def due(self) -> Callable[[datetime], Iterator[str]]:
         """The method `due` of the inner store; missing where the inner store has none."""
         own: Callable[[datetime], Iterator[str]] = getattr(self._inner, "due")  # noqa: B009 - not in the protocol
+        return own
+
+    @property
+    def ended(self) -> Callable[[], Iterator[str]]:
+        """The method `ended` of the inner store, which needs no key; missing where it has none."""
+        own: Callable[[], Iterator[str]] = getattr(self._inner, "ended")  # noqa: B009 - not in the protocol
+        return own
+
+    @property
+    def overview(self) -> Callable[[], Iterator[AccountOverview]]:
+        """The method `overview` of the inner store; missing where the inner store has none."""
+        own: Callable[[], Iterator[AccountOverview]] = getattr(self._inner, "overview")  # noqa: B009 - not in the protocol
         return own
 
     def load(self, account: str) -> Token | None:
@@ -105,9 +130,12 @@ class EncryptedTokenStore:
             "token": argument("token", token, Token).to_dict(),
         }
         text = self._first_key.encrypt(json.dumps(entry).encode()).decode()
-        # The expiry stays readable, for `due`.
+        # The expiry stays readable for `due`, and the end of the grant for `ended`.
         encrypted = Token(
-            access_token=text, token_type=_ENCRYPTED_TYPE, expires_at=token.expires_at
+            access_token=text,
+            token_type=_ENCRYPTED_TYPE,
+            expires_at=token.expires_at,
+            grant_end=token.grant_end,
         )
         self._inner.save(account, encrypted)
 
@@ -137,16 +165,20 @@ class EncryptedTokenStore:
         """
         return self._inner.lock(checked_account(account))
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
 
         Returns:
             The accounts, one by one, whether or not their tokens can be decrypted.
 
         Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
             StoreError: The inner store is unavailable or failed.
         """
-        return self._inner.accounts()
+        return accounts_with_prefix(self._inner, prefix)
 
     def rotate(self, account: str, *, seal_clear: bool = False) -> bool:
         """Encrypt the stored token of an account with the first key.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Generator
-from logging import getLogger
+from logging import ERROR, WARNING, getLogger
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -13,8 +14,10 @@ from pipedrive_oauth_client.authorization import NO_STATE, callback_fields
 from pipedrive_oauth_client.errors import (
     CallbackError,
     ConfigurationError,
+    InvalidClientError,
     PipedriveOAuthError,
     StateMismatchError,
+    StoreError,
     TokenRequestError,
 )
 from pipedrive_oauth_client.generated.encode import argument
@@ -29,9 +32,18 @@ from pipedrive_oauth_client.web.messages import PRIVATE, CookieChange, WebReques
 from pipedrive_oauth_client.web.runner import Plan, Step
 from pipedrive_oauth_client.web.settings import Connection, WebCore
 
-__all__ = ["METHODS", "callback", "checked_paths", "plan_callback", "plan_start", "start"]
+__all__ = [
+    "METHODS",
+    "callback",
+    "checked_name",
+    "checked_paths",
+    "plan_callback",
+    "plan_start",
+    "start",
+]
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def start(core: WebCore, request: WebRequest) -> Plan:
@@ -65,7 +77,7 @@ def callback(core: WebCore, request: WebRequest) -> Plan:
         yield from _use_once(core, attempt.state if attempt else code)
         connection = yield from _connect(core, request, code, attempt)
     except PipedriveOAuthError as error:
-        _LOGGER.warning("Connecting an account has failed: %s", error)
+        _LOGGER.log(_level_of(error), "Connecting an account has failed: %s", error)
         return (yield from _failure(core, request, error, attempt, cookies))
     native = None
     if core.settings.connected is not None:
@@ -150,6 +162,13 @@ def _failure(
     return WebResponse(status=said.status, headers=headers, body=body, cookies=cookies)
 
 
+def _level_of(error: PipedriveOAuthError) -> int:
+    # What the user can't fix, and trying again later does not either. The plain TokenRequestError
+    # is one of a redirect URI or a scope that the app does not have.
+    needs_operator = isinstance(error, ConfigurationError | StoreError | InvalidClientError)
+    return ERROR if needs_operator or type(error) is TokenRequestError else WARNING
+
+
 def _session(core: WebCore, request: WebRequest) -> Generator[Step, Any, str | None]:
     if core.settings.session_of is None:
         return None
@@ -194,6 +213,16 @@ def plan_callback(core: WebCore, request: WebRequest) -> Plan:
     if request.method == "DELETE":
         return uninstall(core, request)
     return _not_allowed("GET", "DELETE")
+
+
+def checked_name(name: str) -> str:
+    """Check the name that the routes of one `PipedriveWeb` are registered under."""
+    if not _NAME.fullmatch(argument("name", name, str)):
+        raise ConfigurationError(
+            "name must be letters, digits, _ or -, for example 'pipedrive_eu': the routes are"
+            " registered under it."
+        )
+    return name
 
 
 def checked_paths(start_path: str, callback_path: str, redirect_uri: str) -> None:

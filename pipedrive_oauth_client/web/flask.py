@@ -18,10 +18,21 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web.connect import METHODS, checked_paths, plan_callback, plan_start
+from pipedrive_oauth_client.web.connect import (
+    METHODS,
+    checked_name,
+    checked_paths,
+    plan_callback,
+    plan_start,
+)
 from pipedrive_oauth_client.web.disconnecting import disconnect
 from pipedrive_oauth_client.web.messages import WebRequest
-from pipedrive_oauth_client.web.runner import Plan, StepRunner, run_plan
+from pipedrive_oauth_client.web.runner import (
+    Plan,
+    StepRunner,
+    identification_client,
+    run_plan,
+)
 from pipedrive_oauth_client.web.settings import WebCore, WebSettings
 
 __all__ = ["PipedriveWeb"]
@@ -31,8 +42,9 @@ _EXTENSION: Final = "pipedrive_oauth_client"
 
 @frozen
 class _Extension:
-    """What the extension keeps with an app."""
+    """What a `PipedriveWeb` keeps with an app."""
 
+    web: PipedriveWeb
     core: WebCore
     runner: StepRunner
 
@@ -46,13 +58,16 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
 
     `init_app` reads `PIPEDRIVE_CLIENT_ID`, `PIPEDRIVE_CLIENT_SECRET` and `PIPEDRIVE_REDIRECT_URI`
     from the app's configuration, and `SECRET_KEY` with `SECRET_KEY_FALLBACKS` where `secret_keys`
-    is empty. One object serves any number of apps.
+    is empty. One object serves any number of Flask apps. For two Pipedrive apps in one Flask app,
+    create two objects, each with its own `name` and `url_prefix`.
 
     Attributes:
-        api_client: The client that asks the API for the token's user; by default one is created.
+        name: The name of the blueprint, and of what is kept in `app.extensions`.
+        api_client: The client that asks the API for the token's user; by default the flow's own
+            client, or a new one.
         start_path: Where connecting begins, below the prefix of the blueprint.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
-        blueprint: The routes `pipedrive.connect` and `pipedrive.callback`. With Flask-WTF call
+        blueprint: The routes `{name}.connect` and `{name}.callback`. With Flask-WTF call
             `csrf.exempt(pipedrive.blueprint)`: a notice of the service carries no token of yours,
             and shows its credentials instead.
 
@@ -62,6 +77,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         ConfigurationError: A setting can't be right.
     """
 
+    name: str = field(default="pipedrive", kw_only=True)
     api_client: httpx.Client | None = field(default=None, kw_only=True)
     start_path: str = field(default="/connect", kw_only=True)
     callback_path: str = field(default="/callback", kw_only=True)
@@ -70,7 +86,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         argument("api_client", self.api_client, httpx.Client | None)
-        self.blueprint = Blueprint("pipedrive", __name__)
+        self.blueprint = Blueprint(checked_name(self.name), __name__)
         for path, name, plan in (
             (self.start_path, "connect", plan_start),
             (self.callback_path, "callback", plan_callback),
@@ -89,26 +105,39 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         *,
         store: TokenStore,
         oauth: PipedriveOAuth | None = None,
+        client: httpx.Client | None = None,
         url_prefix: str = "/pipedrive",
     ) -> None:
         """Add the routes to an app.
+
+        Nothing is changed where an error is raised.
 
         Args:
             app: The app.
             store: Where its tokens are kept.
             oauth: The flow; by default one that the app's configuration describes.
+            client: An `httpx.Client` of your own for that flow, for a proxy or certificates. It
+                sends every request: exchange, refresh, revocation, and who the user is.
             url_prefix: Where the routes are mounted.
 
         Raises:
-            ConfigurationError: A setting is missing, or can't be right.
+            ConfigurationError: A setting is missing, or can't be right; or the app has the name or
+                the routes already.
         """
-        oauth = _configured(app) if oauth is None else argument("oauth", oauth, PipedriveOAuth)
+        if oauth is None:
+            oauth = _configured(app, client)
+        elif client is not None:
+            raise ConfigurationError("Pass client to the PipedriveOAuth that you pass as oauth.")
+        argument("oauth", oauth, PipedriveOAuth)
         redirect_uri = oauth.credentials.redirect_uri
         prefix = argument("url_prefix", url_prefix, str).rstrip("/")
         checked_paths(prefix + self.start_path, prefix + self.callback_path, redirect_uri)
-        runner = StepRunner(oauth, checked_store("store", store), self.api_client)
-        app.extensions[_EXTENSION] = _Extension(WebCore(oauth, self, _keys(app)), runner)
+        api_client = identification_client(self.api_client, oauth.own_client)
+        runner = StepRunner(oauth, checked_store("store", store), api_client)
+        extension = _Extension(self, WebCore(oauth, self, _keys(app)), runner)
+        self._require_free(app, prefix)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
+        app.extensions.setdefault(_EXTENSION, {})[self.name] = extension
 
     def auth_for(self, account: str) -> PipedriveAuth:
         """Give what sends a valid token of an account with every request.
@@ -124,7 +153,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         Raises:
             ConfigurationError: `account` can't be a name, or the app does not have the extension.
         """
-        runner = _extension().runner
+        runner = self._extension().runner
         return PipedriveAuth(runner.oauth, runner.store, account)
 
     def disconnect(self, account: str) -> None:
@@ -141,18 +170,37 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         Source:
             RFC 7009, section 2.
         """
-        runner = _extension().runner
+        runner = self._extension().runner
         disconnect(runner.oauth, runner.store, account)
+
+    def _require_free(self, app: Flask, prefix: str) -> None:
+        if self.name in app.blueprints:
+            raise ConfigurationError(
+                f"The Flask app has a blueprint {self.name!r} already. For a second Pipedrive app,"
+                " create a second PipedriveWeb with another name."
+            )
+        taken = {rule.rule for rule in app.url_map.iter_rules()}
+        for path in (prefix + self.start_path, prefix + self.callback_path):
+            if path in taken:
+                raise ConfigurationError(
+                    f"The Flask app has a route {path} already. Pass another url_prefix."
+                )
+
+    def _extension(self) -> _Extension:
+        found = current_app.extensions.get(_EXTENSION, {}).get(self.name)
+        if not isinstance(found, _Extension) or found.web is not self:
+            raise ConfigurationError("Call init_app of PipedriveWeb with this app first.")
+        return found
 
     def _view(self, plan: Callable[[WebCore, WebRequest], Plan]) -> Callable[[], Response]:
         def view() -> Response:
-            ready = _extension()
+            ready = self._extension()
             incoming = WebRequest(
                 method=request.method,
                 query=request.query_string.decode("latin-1"),
                 cookies=request.cookies,
                 header=request.headers.getlist,
-                start=url_for("pipedrive.connect"),
+                start=url_for(f"{self.name}.connect"),
                 root=request.script_root,
                 native=request,
                 read_body=_read_body,
@@ -165,14 +213,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         return view
 
 
-def _extension() -> _Extension:
-    found = current_app.extensions.get(_EXTENSION)
-    if not isinstance(found, _Extension):
-        raise ConfigurationError("Call init_app of PipedriveWeb with this app first.")
-    return found
-
-
-def _configured(app: Flask) -> PipedriveOAuth:
+def _configured(app: Flask, client: httpx.Client | None) -> PipedriveOAuth:
     config = cast("dict[str, Any]", app.config)
     settings = {name: value for name, value in config.items() if isinstance(value, str)}
     base_url = settings.get("PIPEDRIVE_BASE_URL", DEFAULT_BASE_URL)
@@ -180,7 +221,7 @@ def _configured(app: Flask) -> PipedriveOAuth:
         credentials = AppCredentials.from_env(settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"In the configuration of the Flask app: {error}") from error
-    return PipedriveOAuth(credentials, base_url=base_url)
+    return PipedriveOAuth(credentials, base_url=base_url, client=client)
 
 
 def _keys(app: Flask) -> list[str | bytes | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -19,7 +19,12 @@ from attrs import field, frozen
 from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.users import fetch_current_user, fetch_current_user_async
+from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.users import (
+    PipedriveUser,
+    fetch_current_user,
+    fetch_current_user_async,
+)
 from pipedrive_oauth_client.web.messages import WebResponse
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "Plan",
     "Step",
     "StepRunner",
+    "identification_client",
     "is_asynchronous",
     "run_plan",
     "run_plan_async",
@@ -45,6 +51,23 @@ class Step:
 
 
 Plan: TypeAlias = Generator[Step, Any, WebResponse]
+
+
+_ClientT = TypeVar("_ClientT", bound=httpx.Client | httpx.AsyncClient)
+
+
+def identification_client(
+    api_client: _ClientT | None, own_client: _ClientT | None
+) -> _ClientT | None:
+    """Choose what fetches the token's user: `api_client`, else the flow's own client."""
+    if api_client is not None or own_client is None:
+        return api_client
+    if str(own_client.base_url):
+        raise ConfigurationError(
+            "The flow's client has a base_url, so it can't fetch the token's user, whose API is at"
+            " another address. Pass a client without base_url, or another one as api_client."
+        )
+    return own_client
 
 
 @frozen
@@ -76,20 +99,21 @@ class StepRunner:
 
 @frozen
 class AsyncStepRunner:
-    """Takes steps without blocking the event loop."""
+    """Takes steps without blocking the event loop: what blocks runs in a worker thread."""
 
-    oauth: AsyncPipedriveOAuth
+    oauth: AsyncPipedriveOAuth | PipedriveOAuth
     store: TokenStore
-    api_client: httpx.AsyncClient | None
+    api_client: httpx.AsyncClient | httpx.Client | None
     call_in_thread: Callable[..., Awaitable[Any]] = anyio.to_thread.run_sync
 
     async def run_step(self, step: Step) -> Any:
         """Take a step."""
         if step.name == "exchange":
+            if isinstance(self.oauth, PipedriveOAuth):
+                return await anyio.to_thread.run_sync(self.oauth.exchange, *step.arguments)
             return await self.oauth.exchange(*step.arguments)
         if step.name == "identify":
-            (token,) = step.arguments
-            return await fetch_current_user_async(token, self.api_client, self.oauth.clock)
+            return await self._identify(*step.arguments)
         if step.name in ("save", "delete"):
             work = getattr(self.store, step.name)
             return await anyio.to_thread.run_sync(work, *step.arguments)
@@ -98,6 +122,12 @@ class AsyncStepRunner:
             return await function(*arguments)
         found = await self.call_in_thread(function, *arguments)
         return await found if inspect.isawaitable(found) else found
+
+    async def _identify(self, token: Token) -> PipedriveUser:
+        client, clock = self.api_client, self.oauth.clock
+        if isinstance(client, httpx.Client):
+            return await anyio.to_thread.run_sync(fetch_current_user, token, client, clock)
+        return await fetch_current_user_async(token, client, clock)
 
 
 def run_plan(plan: Plan, runner: StepRunner) -> WebResponse:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
-from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError
+from pipedrive_oauth_client._origins import is_loopback
+from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError, ProcessBound
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.tokens import Token
@@ -60,7 +62,7 @@ def _default_account_of(notice: UninstallNotice) -> str | None:
 
 
 @define(kw_only=True, eq=False)
-class WebSettings(Generic[RequestT, ResponseT]):
+class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     """An app's settings for connecting accounts.
 
     Functions of the app may be asynchronous where the framework is. What they raise is theirs: it
@@ -149,8 +151,10 @@ class WebCore:
         oauth: PipedriveOAuth | AsyncPipedriveOAuth,
         settings: WebSettings[Any, Any],
         default_keys: Iterable[str | bytes | None] = (),
+        *,
+        is_async: bool | None = None,
     ) -> None:
-        if isinstance(oauth, PipedriveOAuth):
+        if not (isinstance(oauth, AsyncPipedriveOAuth) if is_async is None else is_async):
             for name in HOOKS:
                 if is_asynchronous(getattr(settings, name)):
                     raise ConfigurationError(f"{name} must not be asynchronous here.")
@@ -167,7 +171,7 @@ class WebCore:
             lifetime=settings.lifetime,
             clock=oauth.clock,
             # Not what the request looks like: behind a proxy it may look like http.
-            is_secure=oauth.credentials.redirect_uri.lower().startswith("https:"),
+            is_secure=_is_https(oauth.credentials.redirect_uri),
         )
         self.first_use: Final[Callable[[str, timedelta], Any]] = settings.first_use or ReplayGuard(
             oauth.clock
@@ -182,6 +186,19 @@ class WebCore:
         return self.redirect_targets.allowed(address) or (
             root + default if default[0] == "/" else default
         )
+
+
+def _is_https(redirect_uri: str) -> bool:
+    parts = urlsplit(redirect_uri)
+    if parts.scheme == "https":
+        return True
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return False
+    raise ConfigurationError(
+        "The redirect_uri must begin with https://, since codes and cookies travel there. Change it"
+        " here and in the Developer Hub. Plain http:// is accepted for this machine only"
+        " (localhost, 127.0.0.1, [::1])."
+    )
 
 
 def _checked_keys(given: Iterable[str | bytes | None]) -> list[str]:

@@ -14,12 +14,23 @@ from starlette.routing import BaseRoute, Route, Router
 
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.web.connect import METHODS, checked_paths, plan_callback, plan_start
+from pipedrive_oauth_client.web.connect import (
+    METHODS,
+    checked_name,
+    checked_paths,
+    plan_callback,
+    plan_start,
+)
 from pipedrive_oauth_client.web.disconnecting import disconnect
 from pipedrive_oauth_client.web.messages import WebRequest
-from pipedrive_oauth_client.web.runner import AsyncStepRunner, Plan, run_plan_async
+from pipedrive_oauth_client.web.runner import (
+    AsyncStepRunner,
+    Plan,
+    identification_client,
+    run_plan_async,
+)
 from pipedrive_oauth_client.web.settings import WebCore, WebSettings
 
 __all__ = ["PipedriveWeb"]
@@ -33,10 +44,16 @@ class PipedriveWeb(WebSettings[Request, Response]):
         app = Starlette(routes=[Mount("/pipedrive", routes=pipedrive.routes)])
         app = FastAPI(); app.mount("/pipedrive", pipedrive.router)
 
+    For a proxy or certificates, pass `PipedriveOAuth(..., client=httpx.Client(...))`: that client
+    sends every request. An `AsyncPipedriveOAuth` with a client of its own can't refresh, which is
+    done in a thread of its own, and is rejected.
+
     Attributes:
-        oauth: The flow.
+        oauth: The flow. What blocks in a `PipedriveOAuth` runs in worker threads.
         store: Where tokens are kept; it is called in worker threads.
-        api_client: The client that asks the API for the token's user; by default one is created.
+        name: What the names of the routes begin with; another one for a second Pipedrive app.
+        api_client: The client that asks the API for the token's user; by default the flow's own
+            client, or a new one.
         start_path: Where connecting begins, below the place where the routes are mounted.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
 
@@ -46,30 +63,37 @@ class PipedriveWeb(WebSettings[Request, Response]):
         ConfigurationError: A setting can't be right.
     """
 
-    oauth: AsyncPipedriveOAuth
+    oauth: AsyncPipedriveOAuth | PipedriveOAuth
     store: TokenStore
-    api_client: httpx.AsyncClient | None = field(default=None, kw_only=True)
+    name: str = field(default="pipedrive", kw_only=True)
+    api_client: httpx.AsyncClient | httpx.Client | None = field(default=None, kw_only=True)
     start_path: str = field(default="/connect", kw_only=True)
     callback_path: str = field(default="/callback", kw_only=True)
     _core: WebCore = field(init=False, repr=False)
+    _runner: AsyncStepRunner = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        argument("oauth", self.oauth, AsyncPipedriveOAuth)
+        argument("oauth", self.oauth, AsyncPipedriveOAuth | PipedriveOAuth)
+        if isinstance(self.oauth, AsyncPipedriveOAuth):
+            self.oauth.blocking()  # refresh and disconnect need it: an error belongs here
         checked_store("store", self.store)
-        argument("api_client", self.api_client, httpx.AsyncClient | None)
+        checked_name(self.name)
+        argument("api_client", self.api_client, httpx.AsyncClient | httpx.Client | None)
         redirect_uri = self.oauth.credentials.redirect_uri
         checked_paths(self.start_path, self.callback_path, redirect_uri)
-        self._core = WebCore(self.oauth, self)
+        self._core = WebCore(self.oauth, self, is_async=True)
+        api_client = identification_client(self.api_client, self.oauth.own_client)
+        self._runner = AsyncStepRunner(self.oauth, self.store, api_client)
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The two routes, `pipedrive_connect` and `pipedrive_callback`, to be mounted."""
+        """The two routes, `{name}_connect` and `{name}_callback`, to be mounted."""
         start = partial(self._answer, plan_start, self.start_path)
         callback = partial(self._answer, plan_callback, self.callback_path)
         return [
-            Route(self.start_path, start, methods=METHODS, name="pipedrive_connect"),
-            Route(self.callback_path, callback, methods=METHODS, name="pipedrive_callback"),
+            Route(self.start_path, start, methods=METHODS, name=f"{self.name}_connect"),
+            Route(self.callback_path, callback, methods=METHODS, name=f"{self.name}_callback"),
         ]
 
     @property
@@ -110,6 +134,9 @@ class PipedriveWeb(WebSettings[Request, Response]):
         """
 
         def work() -> None:
+            if isinstance(self.oauth, PipedriveOAuth):
+                disconnect(self.oauth, self.store, account)
+                return
             with self.oauth.blocking() as oauth:
                 disconnect(oauth, self.store, account)
 
@@ -128,8 +155,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
             native=request,
             read_body=_body_of(request),
         )
-        runner = AsyncStepRunner(self.oauth, self.store, self.api_client)
-        response = await run_plan_async(plan(self._core, incoming), runner)
+        response = await run_plan_async(plan(self._core, incoming), self._runner)
         return response.apply_to(
             response.native_as(Response) or Response(response.body, response.status)
         )

@@ -158,7 +158,7 @@ class BrowserUser:
     Attributes:
         box: The sandbox.
         approve: Whether to approve the app.
-        before: Called with the callback before it is visited.
+        before: Called with the callback before it is visited; False for not to visit it.
         pages: The pages that the callbacks returned.
     """
 
@@ -179,7 +179,8 @@ class BrowserUser:
     def _browse(self, url: str) -> None:
         callback = self.box.visit(url, approve=self.approve)
         self.callbacks.append(callback)
-        self.before(callback)
+        if self.before(callback) is False:
+            return
         with httpx.Client(verify=UNTRUSTING, trust_env=False, timeout=20) as client:
             self.pages.append(client.get(callback))
 

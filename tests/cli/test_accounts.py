@@ -124,6 +124,9 @@ def test_unreachable_service(run: Run, store: FileTokenStore, granted: Grant, co
     yes = ["--yes"] if command == "revoke" else []
     ran = run(command, *yes, PIPEDRIVE_OAUTH_BASE_URL="http://127.0.0.1:1")
     assert (ran.code, ran.out) == (8, "")
+    assert ran.err.startswith(
+        "Error: Cannot connect to http://127.0.0.1:1: connection refused. Nothing was sent"
+    )
     assert store.load("acme") == token
 
 
@@ -145,6 +148,28 @@ def test_refresh_of_a_valid_token(run: Run, store: FileTokenStore, granted: Gran
     assert ran.out.startswith("Refreshed acme; the access token expires in 59 minutes.")
     assert store.load("acme") not in (None, token)
     assert json.loads(run("refresh", "acme", "--json").out)["state"] == "valid"
+
+
+def test_refresh_with_an_odd_response(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer
+) -> None:
+    """`refresh` keeps what can be used of a response, and says what can't; no grant is lost."""
+    token = granted()
+    store.save("acme", token)
+    box.faults.add("/oauth/token/", Fault.override({"scope": None, "api_domain": ""}))
+    assert run("refresh").code == 0
+    odd = store.load("acme")
+    assert odd is not None
+    assert (odd.scope, odd.api_domain) == (token.scope, token.api_domain)
+    box.faults.add("/oauth/token/", Fault.override({"access_token": None}))
+    ran = run("refresh")
+    assert ran.code == 8, ran.err
+    assert "field 'access_token' can't be used" in " ".join(ran.err.split())
+    last = store.load("acme")
+    assert last is not None
+    assert str(last.refresh_token) not in ran.out + ran.err
+    assert run("token").code == 0
+    assert store.load("acme") not in (None, token, odd, last)
 
 
 def test_refresh_all_names_what_failed(

@@ -5,20 +5,26 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Generator
+from contextlib import ExitStack
 
 import pytest
 
-from pipedrive_oauth_client import StateMismatchError
+from pipedrive_oauth_client import CallbackError
 from pipedrive_oauth_client.cli import callback_server
 from pipedrive_oauth_client.cli.callback_server import CallbackServer, Loopback, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError
 from tests.cli.conftest import free_port
 
 
+def is_expected(callback: str) -> bool:
+    """Tell whether the state of a callback is `right`."""
+    return "state=right" in callback
+
+
 def read(callback: str) -> str:
-    """Read a callback whose state is `right`."""
-    if "state=right" not in callback:
-        raise StateMismatchError("wrong")
+    """Read the code of a callback."""
+    if "code=" not in callback:
+        raise CallbackError("no code")
     return callback.partition("code=")[2].partition("&")[0]
 
 
@@ -26,7 +32,7 @@ def read(callback: str) -> str:
 def server() -> Generator[tuple[CallbackServer, int]]:
     """A server, and its port."""
     port = free_port()
-    with CallbackServer(Loopback("127.0.0.1", port, "/callback"), read) as started:
+    with CallbackServer(Loopback("127.0.0.1", port, "/callback"), is_expected, read) as started:
         yield started, port
 
 
@@ -107,17 +113,56 @@ def test_lost_connection_is_silent(
     assert capfd.readouterr() == ("", "")
 
 
-def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One connection more than the limit is closed at once."""
+def test_oldest_silent_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection more than the limit ends the oldest silent one, and not the newest."""
     monkeypatch.setattr(callback_server, "_MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(callback_server, "_CONNECTION_SECONDS", 60)
     port = free_port()
-    with CallbackServer(Loopback("127.0.0.1", port, "/"), read):
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3)]
-        try:
-            assert silent[2].recv(1) == b""
-        finally:
-            for each in silent:
-                each.close()
+    with ExitStack() as closing:
+        closing.enter_context(CallbackServer(Loopback("127.0.0.1", port, "/"), is_expected, read))
+        silent = [
+            closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in range(3)
+        ]
+        assert silent[0].recv(1) == b""
+        for each in silent[1:]:
+            each.sendall(b"GET /none HTTP/1.1\r\n\r\n")
+            assert each.recv(9) == b"HTTP/1.0 "
+
+
+def test_callback_among_silent_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More silent connections than are served at a time do not keep the callback out."""
+    monkeypatch.setattr(callback_server, "_CONNECTION_SECONDS", 60)
+    port = free_port()
+    with ExitStack() as closing:
+        server = CallbackServer(Loopback("127.0.0.1", port, "/callback"), is_expected, read)
+        closing.enter_context(server)
+        for _ in range(callback_server._MAX_CONNECTIONS + 8):
+            closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        callback = closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        callback.sendall(b"GET /callback?code=abc&state=right HTTP/1.1\r\n\r\n")
+        assert server.code(20) == "abc"
+        # While it waits for its page it is no silent connection: none of these ends it.
+        for _ in range(callback_server._MAX_CONNECTIONS + 8):
+            closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        server.finish(Page(200, "Done", "Done."))
+        assert callback.makefile("rb").read().startswith(b"HTTP/1.0 200 ")
+
+
+def test_limit_of_connections_that_wait_for_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no connection is silent, one more than the limit is closed."""
+    monkeypatch.setattr(callback_server, "_MAX_CONNECTIONS", 1)
+    port = free_port()
+    with ExitStack() as closing:
+        server = CallbackServer(Loopback("127.0.0.1", port, "/"), is_expected, read)
+        closing.enter_context(server)
+        callback = closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        callback.sendall(b"GET /?code=abc&state=right HTTP/1.1\r\n\r\n")
+        assert server.code(20) == "abc"
+        other = closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        assert other.recv(1) == b""
+        server.finish(Page(200, "Done", "Done."))
+        assert callback.makefile("rb").read().startswith(b"HTTP/1.0 200 ")
 
 
 def test_dripping_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +171,7 @@ def test_dripping_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callback_server, "_CONNECTION_SECONDS", 0.5)
     port = free_port()
     with (
-        CallbackServer(Loopback("127.0.0.1", port, "/"), read),
+        CallbackServer(Loopback("127.0.0.1", port, "/"), is_expected, read),
         socket.create_connection(("127.0.0.1", port), timeout=0.1) as dripping,
     ):
         for _ in range(200):
@@ -167,7 +212,7 @@ def test_localhost_listens_on_both_addresses() -> None:
     assert address is not None
     assert address.path == "/"
     assert address.addresses == ["127.0.0.1", "::1"]  # of those, what this machine has
-    with CallbackServer(address, str) as server:
+    with CallbackServer(address, is_expected, read) as server:
         hosts = {str(each.server_address[0]) for each in server.listeners}
     assert hosts >= {"127.0.0.1"}
     assert hosts <= {"127.0.0.1", "::1"}

@@ -21,7 +21,7 @@ from tests.cli.conftest import Ran
 
 Run = Callable[..., Ran]
 GROUP: Any = typer.main.get_command(app)
-COMMANDS = ["login", "status", "token", "header", "refresh", "revoke", "sandbox"]
+COMMANDS = ["check", "login", "status", "token", "header", "refresh", "revoke", "sandbox"]
 EXPENSIVE = {
     "httpx",
     "sqlalchemy",
@@ -72,7 +72,7 @@ def test_expensive_imports_are_detected() -> None:
 
 
 def test_commands() -> None:
-    """There are seven commands, and each of them is tested below."""
+    """There are eight commands, and each of them is tested below."""
     assert list(GROUP.commands) == COMMANDS
 
 
@@ -230,6 +230,39 @@ def test_shell_completion(
     url = folder.as_uri()
     assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == ["acme", "apex"]
     assert completed(f"pipedrive-oauth token --store {url} g") == ["globex"]
+
+
+def test_completion_offers_only_safe_names(
+    folder: Path, store: FileTokenStore, granted: Callable[[], Token]
+) -> None:
+    """A name that a shell could expand or run is not offered; the others are."""
+    token = granted()
+    safe = ["1:11", "a-b", "a.b_c", "acme", "user@acme+1"]
+    odd = [
+        r"acme\$(command)",
+        "acme$(command)",
+        "acme`command`",
+        "a;b",
+        "a b",
+        "a'b",
+        'a"b',
+        "a&b",
+        "a|b",
+        "a>b",
+        "a*",
+        "a\\b",
+        "~acme",
+        "=acme",
+        "-acme",
+        "société",
+        "a(b",
+        "a!b",
+        "a#b",
+    ]
+    for name in (*safe, *odd):
+        store.save(name, token)
+    found = completed("pipedrive-oauth token ", PIPEDRIVE_OAUTH_STORE=folder.as_uri())
+    assert found == safe
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "nonsense", "file://{}/none"])

@@ -143,6 +143,55 @@ def test_stray_requests_end_nothing(
     assert store.load("1:11") is not None
 
 
+UNREADABLE = {
+    "not UTF-8": "%FF",
+    "a question mark in a name": "?a?b=1",
+    "101 fields": "&".join(f"a{number}=1" for number in range(101)),
+    "20,000 characters": "a=" + 20_000 * "x",
+    "half a character in the state": "state=%ED%A0%80",
+    "two states": "state=a&state=b",
+    "an error without a state": "error=access_denied",
+}
+
+
+def test_unreadable_callbacks_end_nothing(
+    run: Run, browser_user: BrowserUser, store: FileTokenStore
+) -> None:
+    """Callbacks that cannot be read get the page for strangers, and the login continues."""
+    pages: dict[str, tuple[int, bool]] = {}
+
+    def stray(callback: str) -> None:
+        address = urlsplit(callback)
+        for name, query in UNREADABLE.items():
+            with socket.create_connection((address.hostname, address.port), timeout=20) as sent:
+                sent.sendall(f"GET {address.path}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                page = sent.makefile("rb").read()
+            pages[name] = (int(page.split()[1]), b"The login in the terminal is still" in page)
+
+    browser_user.before = stray
+    ran = run("login")
+    assert ran.code == 0, ran.err
+    assert pages == dict.fromkeys(UNREADABLE, (400, True))
+    assert store.load("1:11") is not None
+
+
+def test_error_with_the_right_state_ends_the_login(run: Run, browser_user: BrowserUser) -> None:
+    """A callback with the right state and no usable code ends the login, and the page says so."""
+
+    def spoil(callback: str) -> bool:
+        state = parse_qs(urlsplit(callback).query)["state"][0]
+        with httpx.Client(verify=UNTRUSTING, trust_env=False, timeout=20) as client:
+            url = httpx.URL(callback).copy_with(params={"state": state})
+            browser_user.pages.append(client.get(url))
+        return False
+
+    browser_user.before = spoil
+    ran = run("login")
+    assert ran.code == 7
+    assert "carries no code" in ran.err
+    assert "The login failed" in browser_user.pages[0].text
+
+
 @pytest.mark.usefixtures("store")
 def test_silent_connections_do_not_block_the_browser(run: Run, browser_user: BrowserUser) -> None:
     """Open, half-closed and reset connections, and garbage, do not delay the browser."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -183,3 +184,28 @@ def test_page_fits_a_phone_and_can_be_read(page: Browser, name: str, scheme: str
         "  each.style.display = 'none'"
     )
     assert page.low_contrasts() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["quick-start", "design"])
+def test_diagrams_are_drawn(page: Browser, name: str, scheme: str) -> None:
+    """A page that was opened from a folder draws its diagrams, without another server."""
+    page.looks(width=1200, scheme=scheme)
+    page.open((SITE / f"{name}.html").as_uri())
+    heights = "return [...document.querySelectorAll('div.mermaid')].map((e) => e.offsetHeight)"
+    assert page.wait(lambda: page.run("return !document.querySelector('pre.mermaid')"))
+    drawn = page.run(heights)
+    assert isinstance(drawn, list)
+    assert drawn
+    assert min(drawn) > 150
+
+
+def test_guides_are_there_as_plain_markdown() -> None:
+    """llms.txt lists the guides, each with a summary, and each is there as Markdown."""
+    text = (SITE / "llms.txt").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[(.+?)\]\((\S+)\): (.+)$", text, re.MULTILINE)
+    assert "quick-start.md" in {page for _title, page, _summary in listed}
+    for title, name, summary in listed:
+        page = (SITE / name).read_text(encoding="utf-8")
+        assert f"# {title}" in page.replace("`", "")
+        assert len(summary) > 10, name

@@ -12,7 +12,8 @@ import pipedrive_oauth_client
 from pipedrive_oauth_client import fleet, sandbox, stores
 from tools.environments import SetupError
 from tools.site import staging
-from tools.site.staging import moved, public_errors, with_error_facts
+from tools.site.plain_text import summary_of, title_of
+from tools.site.staging import moved, public_errors, with_diagrams, with_error_facts
 
 ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
@@ -138,3 +139,21 @@ def test_plots_of_the_benchmarks_are_on_the_site(tmp_path: Path) -> None:
     assert sorted(shown) == staging.plots_of(ROOT)
     staging.stage(ROOT, tmp_path)
     assert all((tmp_path / "pages" / name).is_file() for name in shown)
+
+
+def test_diagram_becomes_what_the_theme_draws() -> None:
+    """A page with a diagram gets it as text that a script draws; other pages load no script."""
+    page = PurePosixPath("python/auth.md")
+    text = "# T\n\n```mermaid\nflowchart\n  a --> b\n```\n"
+    assert with_diagrams(text, page) == (
+        '# T\n\n<pre class="mermaid"><code>flowchart\n  a --&gt; b\n</code></pre>\n\n'
+        '<script src="../assets/mermaid.min.js"></script>\n'
+    )
+    assert with_diagrams("# T\n", page) == "# T\n"
+
+
+def test_summary_is_the_first_sentence() -> None:
+    """A page's line in llms.txt is its first sentence, without links, emphasis and code."""
+    text = "# `T`\n\n```sh\nmake. it\n```\n\n| a |\n\nSee **how** [a](b.md) v1.2 works. More.\n"
+    assert title_of(text) == "T"
+    assert summary_of(text) == "See how a v1.2 works."

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import os
 import tracemalloc
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from redis.crc import key_slot
 
 from pipedrive_oauth_client import ConfigurationError
@@ -26,6 +22,7 @@ from pipedrive_oauth_client.stores import RedisTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -33,10 +30,11 @@ from tests.support.backends import redis_client, redis_url, throwaway_prefix
 from tests.support.forks import in_child
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.sweep import found, visible
+from tests.support.tls import Files, self_signed
 from tests.support.untyped import untyped
 
 
-class TestFromURL(TokenStoreConformance, LeaseConformance):
+class TestFromURL(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, each handle with connections of its own."""
 
     @pytest.fixture
@@ -58,7 +56,7 @@ class TestFromURL(TokenStoreConformance, LeaseConformance):
     ],
     ids=["decoding", "decoding latin-1", "RESP3"],
 )
-class TestFromClient(TokenStoreConformance, LeaseConformance):
+class TestFromClient(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, all handles with one client of the app, of several kinds."""
 
     @pytest.fixture
@@ -219,43 +217,6 @@ def test_database_that_is_a_number_is_taken(url: str) -> None:
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
-class Files(NamedTuple):
-    """A self-signed certificate and its key."""
-
-    certificate: Path
-    key: Path
-
-
-def self_signed(folder: Path, host: str) -> Files:
-    """Make a certificate for an IP address."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "redis of a test")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = Files(folder / f"{host}.crt", folder / f"{host}.key")
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
-
-
 def tls_server(folder: Path, files: Files) -> RedisServer:
     """Give a server that speaks nothing but TLS."""
     server = RedisServer(
@@ -313,7 +274,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[redis.RedisCl
             yield client
 
 
-class TestCluster(TokenStoreConformance, LeaseConformance):
+class TestCluster(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests with the client for a cluster."""
 
     @pytest.fixture
@@ -356,6 +317,29 @@ def test_many_accounts_are_read_page_by_page() -> None:
             tracemalloc.stop()
             assert total == count * (count - 1) // 2
             assert peak < 2 * 1024 * 1024
+
+
+def test_overview_of_odd_tokens() -> None:
+    """What was cut off or has no expiry may be damaged; what is gone is left out."""
+    url = redis_url()
+    with (
+        throwaway_prefix(url) as prefix,
+        RedisTokenStore(url, prefix=prefix) as store,
+        redis_client(url) as behind,
+    ):
+        for name in ("a", "b", "c", "d", "e"):
+            store.save(name, a_token())
+        behind.hdel(f"{prefix}:token:b", "due")
+        behind.hset(f"{prefix}:token:c", "token", '{"access_token": "cut o')
+        behind.hset(f"{prefix}:token:d", "token", "")
+        behind.delete(f"{prefix}:token:e")
+        assert [tuple(each) for each in store.overview()] == [
+            ("a", START, False, False),
+            ("b", None, False, True),
+            ("c", START, False, True),
+            ("d", START, False, True),
+        ]
+        assert list(store.ended()) == []
 
 
 def test_listing_goes_on_while_tokens_change() -> None:

@@ -180,6 +180,7 @@ class _Parts:
     store: TokenStore
     path: str
     settings: dict[str, Any]
+    own_client: httpx.Client | None
 
 
 @contextmanager
@@ -190,6 +191,7 @@ def made(
     store: TokenStore,
     *,
     root: str = "",
+    own_client: httpx.Client | None = None,
     **settings: Any,
 ) -> Generator[Site]:
     """Make an app of a framework.
@@ -200,6 +202,7 @@ def made(
         client: The app at the service.
         store: Where it keeps tokens.
         root: The path that the whole app is mounted at.
+        own_client: Sends the requests of the app.
         settings: Those of `WebSettings`.
     """
     path = urlsplit(client.redirect_uri).path.removesuffix("/callback")
@@ -209,6 +212,7 @@ def made(
         store,
         path.removeprefix(root),
         {"secret_keys": [KEY], **settings},
+        own_client,
     )
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner()) if kind in ASYNC_KINDS else None
@@ -231,14 +235,20 @@ def _collect_bodies() -> None:
         gc.collect(0)
 
 
+def _flow(parts: _Parts) -> AsyncPipedriveOAuth | PipedriveOAuth:
+    if parts.own_client is None:
+        return AsyncPipedriveOAuth(parts.credentials, **parts.flow)
+    return PipedriveOAuth(parts.credentials, client=parts.own_client, **parts.flow)
+
+
 def _starlette(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
-    oauth = AsyncPipedriveOAuth(parts.credentials, **parts.flow)
+    oauth = _flow(parts)
     web = web_starlette.PipedriveWeb(oauth, parts.store, **parts.settings)
     return web, Starlette(routes=[Mount(parts.path, routes=web.routes)])
 
 
 def _fastapi(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
-    oauth = AsyncPipedriveOAuth(parts.credentials, **parts.flow)
+    oauth = _flow(parts)
     web = web_starlette.PipedriveWeb(oauth, parts.store, **parts.settings)
     app = FastAPI()
     app.mount(parts.path, web.router)
@@ -246,7 +256,8 @@ def _fastapi(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
 
 
 def _flask(parts: _Parts, stack: ExitStack) -> tuple[Any, Any]:
-    oauth = stack.enter_context(PipedriveOAuth(parts.credentials, **parts.flow))
+    flow = PipedriveOAuth(parts.credentials, client=parts.own_client, **parts.flow)
+    oauth = stack.enter_context(flow)
     web = web_flask.PipedriveWeb(**parts.settings)
     app = Flask("tests.web")
     app.config["PROPAGATE_EXCEPTIONS"] = True
@@ -263,6 +274,7 @@ def _django(parts: _Parts, stack: ExitStack, kind: str = "") -> tuple[Any, Any]:
         "CLOCK": parts.flow["clock"],
         "RETRY": None,
         "STORE": parts.store,
+        "CLIENT": parts.own_client,
     }
     setting |= {name.upper(): value for name, value in parts.settings.items()}
     urls = f"tests.web.django_{kind}urls"

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import AuthorizationDeniedError, ServerError
-from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
+from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
 from pipedrive_oauth_client.web import Connection
 from tests.web.conftest import CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT
 from tests.web.sites import ASYNC_KINDS, ONE_OF_EACH, Build, Site
@@ -43,6 +43,17 @@ def test_connecting(site: Site) -> None:
     token = site.store.load(DEFAULT_USER.account)
     assert token is not None
     assert token.api_domain == site.box.base_url
+
+
+def test_connecting_with_an_odd_response(site: Site) -> None:
+    """A person is connected although the service's response is not quite what its spec says."""
+    fields: dict[str, object] = {"scope": None, "expires_in": None, "refresh_token": "", "more": {}}
+    fault = Fault.override(fields, without=["token_type"])
+    site.box.faults.add("/oauth/token", fault, grant_type="authorization_code")
+    assert site.browser().connect().status_code == 303
+    token = site.store.load(DEFAULT_USER.account)
+    assert token is not None
+    assert (token.scope, token.refresh_token, token.token_type) == ("", None, "Bearer")
 
 
 def test_redirect_uri_is_the_registered_one(site: Site) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from pipedrive_oauth_client import PipedriveOAuth, StoreError, Token
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault
-from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.stores import MemoryTokenStore, SQLTokenStore
 from tests.support.auths import WatchedStore
 from tests.web.conftest import NARROW_CLIENT
 from tests.web.sites import ONE_OF_EACH, Build, Site
@@ -62,6 +63,44 @@ def test_service_fails(site: Site, path: str, fault: Fault, status: int, words: 
     assert 'href="/pipedrive/connect?next=/deals"' in response.text
     assert list(site.store.accounts()) == []
     assert browser.connect().status_code == 303
+
+
+LEVELS: dict[str, tuple[str, Fault, str]] = {
+    "wrong secret": (TOKEN, Fault.refusal("client_invalid"), "ERROR"),
+    "redirect URI": (TOKEN, Fault.refusal("redirect_uri_invalid"), "ERROR"),
+    "missing scope": (ME, Fault.status(403), "ERROR"),
+    "code too old": (TOKEN, Fault.refusal("authorization_code_expired"), "WARNING"),
+    "unavailable": (TOKEN, Fault.status(503), "WARNING"),
+    "no answer": (ME, Fault.reset(), "WARNING"),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_OF_EACH, indirect=True)
+@pytest.mark.parametrize(("path", "fault", "level"), LEVELS.values(), ids=LEVELS)
+def test_level_of_the_record(
+    site: Site, path: str, fault: Fault, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an operator has to fix is an ERROR; what passes, or the user can repeat, a WARNING."""
+    browser = site.browser()
+    callback = browser.consent(browser.begin())
+    site.box.faults.add(path, fault)
+    browser.get(callback)
+    records = [each for each in caplog.records if each.name == "pipedrive_oauth_client"]
+    assert [each.levelname for each in records] == [level]
+
+
+@pytest.mark.parametrize("kind", ONE_OF_EACH, indirect=True)
+def test_database_that_others_can_read(
+    build: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that is set up wrongly is an ERROR record with the file and the reason."""
+    file = tmp_path / "tokens.db"
+    file.touch(0o644)
+    with SQLTokenStore(f"sqlite:///{file}") as store:
+        assert build(store=store).browser().connect().status_code == 503
+    (record,) = (each for each in caplog.records if each.levelname == "ERROR")
+    assert str(file) in record.getMessage()
+    assert "chmod" in record.getMessage()
 
 
 def test_app_may_not_ask_whose_token_it_is(build: Build) -> None:

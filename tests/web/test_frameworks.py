@@ -18,9 +18,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import override_settings
 from flask import Flask, request, url_for
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from pipedrive_oauth_client import (
     AppCredentials,
+    AsyncPipedriveOAuth,
     ConfigurationError,
     PipedriveAuth,
     PipedriveOAuth,
@@ -31,6 +34,7 @@ from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.web import django as web_django
 from pipedrive_oauth_client.web import flask as web_flask
+from pipedrive_oauth_client.web import starlette as web_starlette
 from pipedrive_oauth_client.web.django import configuration
 from tests.web.conftest import CLIENT, PREFIXED_CLIENT
 from tests.web.sites import HOST, KEY, OTHER_KEY, Build, Site, made
@@ -95,7 +99,34 @@ def test_disconnecting_while_the_service_is_down(site: Site) -> None:
     assert site.store.load(ACCOUNT) is not None
 
 
+def test_one_client_for_every_request(kind: str, box: PipedriveSandbox) -> None:
+    """The client that the app is given sends all requests: a proxy or certificates are its own."""
+    sent: list[str] = []
+    with (
+        httpx.Client(
+            event_hooks={"request": [lambda request: sent.append(request.url.path)]}
+        ) as own,
+        made(kind, box, CLIENT, MemoryTokenStore(), own_client=own) as site,
+    ):
+        assert site.browser().connect().status_code == 303
+        box.clock.advance(timedelta(hours=2))
+        auth_of(site).token()
+        disconnect(site)
+        assert not own.is_closed
+    assert sent == ["/oauth/token", "/api/v1/users/me", "/oauth/token/", "/oauth/revoke"]
+
+
 # --- Starlette and FastAPI ---
+
+
+def test_names_of_routes() -> None:
+    """Two Pipedrive apps in one app have routes of different names."""
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    oauth = AsyncPipedriveOAuth(credentials)
+    web = web_starlette.PipedriveWeb(oauth, MemoryTokenStore(), secret_keys=[KEY], name="eu")
+    app = Starlette(routes=[Mount("/eu", routes=web.routes)])
+    assert app.url_path_for("eu_connect") == "/eu/connect"
+    assert app.url_path_for("eu_callback") == "/eu/callback"
 
 
 @pytest.mark.parametrize("kind", ["starlette", "fastapi"], indirect=True)
@@ -198,6 +229,60 @@ def test_one_extension_in_two_apps(flask_app: Flask) -> None:
         for app, client_id in ((flask_app, CLIENT.client_id), (other, "other")):
             location = app.test_client().get("/pipedrive/connect").location
             assert httpx.URL(location).params["client_id"] == client_id
+
+
+def test_two_pipedrive_apps_in_one_flask_app(flask_app: Flask) -> None:
+    """Each has routes, credentials and a store of its own, and answers for no other."""
+    webs: dict[str, web_flask.PipedriveWeb] = {}
+    for name in ("one", "two"):
+        credentials = AppCredentials(name, "secret", f"{HOST}/{name}/callback")
+        webs[name] = web_flask.PipedriveWeb(name=name)
+        oauth = PipedriveOAuth(credentials)
+        webs[name].init_app(flask_app, store=MemoryTokenStore(), oauth=oauth, url_prefix=f"/{name}")
+    for name, web in webs.items():
+        with flask_app.test_request_context():
+            assert url_for(f"{name}.connect") == f"/{name}/connect"
+            assert web.auth_for("1:11").token_source._store is web._extension().runner.store
+        location = flask_app.test_client().get(f"/{name}/connect").location
+        assert httpx.URL(location).params["client_id"] == name
+        page = flask_app.test_client().get(f"/{name}/callback").text
+        assert f'href="/{name}/connect"' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "words"),
+    [("pipedrive", "/other/pipedrive", "'pipedrive'"), ("second", "/pipedrive", "/pipedrive/conn")],
+)
+def test_second_flask_extension_that_collides(
+    flask_app: Flask, name: str, prefix: str, words: str
+) -> None:
+    """A name or routes that are taken are refused, and the first extension goes on as it was."""
+    first, second = web_flask.PipedriveWeb(), web_flask.PipedriveWeb(name=name)
+    first.init_app(flask_app, store=MemoryTokenStore())
+    before = (dict(flask_app.extensions["pipedrive_oauth_client"]), dict(flask_app.blueprints))
+    credentials = AppCredentials("other", "secret", f"{HOST}{prefix}/callback")
+    with PipedriveOAuth(credentials) as oauth:
+        for again in (second, first):
+            with pytest.raises(ConfigurationError, match=words):
+                again.init_app(flask_app, store=MemoryTokenStore(), oauth=oauth, url_prefix=prefix)
+            words = "'pipedrive'"
+    assert before == (flask_app.extensions["pipedrive_oauth_client"], flask_app.blueprints)
+    with flask_app.app_context(), pytest.raises(ConfigurationError, match="init_app"):
+        second.auth_for("1:11")
+
+
+def test_flask_client(flask_app: Flask) -> None:
+    """A client belongs to the flow that the configuration makes, or in the one that is passed."""
+    web = web_flask.PipedriveWeb()
+    with (
+        httpx.Client() as own,
+        PipedriveOAuth(AppCredentials("a", "b", f"{HOST}/callback")) as flow,
+    ):
+        with pytest.raises(ConfigurationError, match="Pass client to the PipedriveOAuth"):
+            web.init_app(flask_app, store=MemoryTokenStore(), oauth=flow, client=own)
+        web.init_app(flask_app, store=MemoryTokenStore(), client=own)
+        with flask_app.app_context():
+            assert web._extension().runner.oauth.own_client is own
 
 
 @pytest.mark.parametrize("prefix", ["/crm", "/pipedrive/callback"])

@@ -107,7 +107,7 @@ def test_whole_app(environment: PipedriveSandbox, page: str) -> None:
         assert browser.get("/deals").status_code == 303
         if "oauth" in names:
             runner.run(names["oauth"].aclose())
-    extension = app.extensions["pipedrive_oauth_client"].runner if is_flask else None
+    extension = app.extensions["pipedrive_oauth_client"]["pipedrive"].runner if is_flask else None
     if extension is not None:
         extension.oauth.close()
     store = names["store"] if extension is None else extension.store

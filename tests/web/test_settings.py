@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from django.test import override_settings
 from flask import Flask
@@ -21,7 +23,7 @@ from pipedrive_oauth_client.web.flask import PipedriveWeb as FlaskWeb
 from pipedrive_oauth_client.web.starlette import PipedriveWeb
 from tests.support.untyped import untyped
 from tests.web.conftest import CLIENT
-from tests.web.sites import KEY, Build, made
+from tests.web.sites import KEY, KINDS, Build, made
 
 
 async def asynchronous(*_arguments: Any) -> None:
@@ -142,7 +144,9 @@ ELSEWHERE = AppCredentials("id", "secret", "https://app.example.com/oauth/return
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"oauth": PipedriveOAuth(ELSEWHERE)}, "oauth"),
+        ({"oauth": ELSEWHERE}, "oauth"),
+        ({"name": "pipe.drive"}, "name"),
+        ({"name": ""}, "name"),
         ({"store": MemoryTokenStore}, "store"),
         ({"api_client": "httpx"}, "api_client"),
         ({"start_path": "connect"}, "start_path"),
@@ -155,6 +159,48 @@ def test_wrong_argument(changes: dict[str, Any], name: str) -> None:
     """What the routes are made of is checked, and that the redirect URI leads to them."""
     with pytest.raises(ConfigurationError, match=name):
         starlette(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "redirect_uri"),
+    [
+        *((kind, "http://app.example.com/pipedrive/callback") for kind in KINDS),
+        ("starlette", "HTTP://localhost.example.com/pipedrive/callback"),
+        ("starlette", "http://127.0.0.1.example.com/pipedrive/callback"),
+        ("starlette", "myapp://localhost/pipedrive/callback"),
+    ],
+    indirect=["kind"],
+)
+def test_redirect_uri_without_encryption(build: Build, redirect_uri: str) -> None:
+    """Codes and cookies that would travel unencrypted are refused when the app is made."""
+    client = SimpleNamespace(client_id="id", client_secret="secret", redirect_uri=redirect_uri)
+    with pytest.raises(ConfigurationError, match="redirect_uri must begin with https://"):
+        build(client)
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.9", "[::1]:8123"])
+def test_redirect_uri_of_this_machine(host: str) -> None:
+    """On this machine nothing has to be encrypted."""
+    credentials = AppCredentials("id", "secret", f"http://{host}/callback")
+    assert starlette(oauth=AsyncPipedriveOAuth(credentials)).routes
+
+
+def test_client_for_coroutines_alone() -> None:
+    """A client that refreshes can't be made from is refused with the flow, not at first use."""
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    own = httpx.AsyncClient()
+    with pytest.raises(ConfigurationError, match=r"PipedriveOAuth with an httpx\.Client"):
+        starlette(oauth=AsyncPipedriveOAuth(credentials, client=own))
+
+
+def test_client_with_a_base_url(box: PipedriveSandbox, kind: str) -> None:
+    """A client that can't reach the API of the token's user is refused, too."""
+    with (
+        httpx.Client(base_url=box.base_url) as own,
+        pytest.raises(ConfigurationError, match="base_url"),
+        made(kind, box, CLIENT, MemoryTokenStore(), own_client=own),
+    ):
+        pass
 
 
 def test_other_paths() -> None:

@@ -51,8 +51,8 @@ LINE_LENGTH = 100
 
 # Files that are the same for every spec: copied from the folder `runtime` of the templates.
 RUNTIME = (
-    "body.py", "client.py", "decode.py", "encode.py", "errors.py", "settings.py",
-    "response.py", "types.py",
+    "body.py", "client.py", "decode.py", "encode.py", "errors.py", "network_errors.py",
+    "response.py", "settings.py", "types.py",
 )  # fmt: skip
 
 # The settings of openapi-python-client that this project's templates honor.

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.environments import ROOT, SetupError, clean_environ, exit_code, held, tool_python
+from tools.npm import install
 from tools.site.fetched import faults
-from tools.site.staging import stage
+from tools.site.plain_text import write_plain_text
+from tools.site.staging import DIAGRAMS_SCRIPT, stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +47,7 @@ def build(site: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="site-") as name:
         folder = Path(name).resolve()
         stage(ROOT, folder)
+        add_diagrams_script(folder)
         fresh = folder / "site"
         done = subprocess.run(
             [str(python), "-I", "-m", "mkdocs", "build", "--site-dir", str(fresh)],
@@ -61,6 +64,7 @@ def build(site: Path) -> None:
             reasons = WORTH_READING.findall(done.stdout) or done.stdout.splitlines()[-20:]
             print(*reasons, sep="\n", file=sys.stderr)
             raise SetupError("the site was not built; see the lines above")
+        write_plain_text(folder, fresh)
         found = list(faults(fresh))
         if found:
             print(*found, sep="\n", file=sys.stderr)
@@ -73,12 +77,20 @@ def build(site: Path) -> None:
     print(f"{pages} pages in {site.name}/; open {site.name}/index.html")
 
 
+def add_diagrams_script(folder: Path) -> None:
+    """Put what draws the diagrams where the pages load it from."""
+    script = "mermaid/dist/mermaid.min.js"
+    _node, modules = install(Path(__file__).parent, usable=script)
+    shutil.copyfile(modules / script, folder / "pages" / DIAGRAMS_SCRIPT)
+
+
 def serve(arguments: list[str]) -> None:
     """Show the site while it is being written; Ctrl-C ends it."""
     python = tool_python(ROOT / ".venv-site", Path(__file__).parent / "requirements.lock")
     with tempfile.TemporaryDirectory(prefix="site-") as name:
         folder = Path(name).resolve()
         stage(ROOT, folder)
+        add_diagrams_script(folder)
         threading.Thread(target=follow, args=(folder,), daemon=True).start()
         command = [str(python), "-I", "-m", "mkdocs", "serve", "--no-strict", "--livereload"]
         subprocess.run([*command, *arguments], env=variables(), cwd=folder, check=False)

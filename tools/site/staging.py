@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from html import escape
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -38,6 +39,9 @@ FILES = (
 )
 LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# Draws the diagrams of a page in the reader's browser. Pages without one don't load it.
+DIAGRAMS_SCRIPT = "assets/mermaid.min.js"
 ERROR_HEADING = re.compile(r"^#{2,4} `?(\w+)`?$", re.MULTILINE)
 
 
@@ -95,7 +99,7 @@ def written_pages(root: Path, places: Mapping[str, str]) -> Iterator[tuple[str, 
         text = page.read_text(encoding="utf-8")
         if path.name == "errors.md":
             text = with_error_facts(text)
-        yield str(path), moved(text, source, path, places)
+        yield str(path), with_diagrams(moved(text, source, path, places), path)
     for name in ("CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"):
         text = (root / name).read_text(encoding="utf-8")
         path = PurePosixPath(DOCUMENTS[name])
@@ -138,6 +142,17 @@ def moved(text: str, source: PurePosixPath, page: PurePosixPath, places: Mapping
         pieces += [LINK.sub(put, text[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*pieces, LINK.sub(put, text[end:])])
+
+
+def with_diagrams(text: str, page: PurePosixPath) -> str:
+    """Return a page's text with each diagram as the theme expects it, and what draws it."""
+    if DIAGRAM.search(text) is None:
+        return text
+    script = os.path.relpath(DIAGRAMS_SCRIPT, page.parent)
+    drawn = DIAGRAM.sub(
+        lambda found: f'<pre class="mermaid"><code>{escape(found[1])}</code></pre>', text
+    )
+    return f'{drawn}\n<script src="{script}"></script>\n'
 
 
 def public_errors() -> dict[str, type[PipedriveOAuthError]]:

@@ -1,8 +1,9 @@
 """The setting `PIPEDRIVE_OAUTH`, read when it is first needed.
 
 Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
-`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `RETRY`, `CLOCK` and `STORE`. Functions
-and the store may be given by their dotted names, and the store as a function that makes it.
+`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `CLIENT`, `RETRY`, `CLOCK` and `STORE`.
+Functions, the store and `CLIENT` may be given by their dotted names, and the last two as functions
+that make them. `CLIENT` is an `httpx.Client` that sends every request, for a proxy or certificates.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final, cast
 
+import httpx
 from asgiref.sync import sync_to_async
 from attrs import frozen
 from django.conf import settings
@@ -28,12 +30,13 @@ from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
+from pipedrive_oauth_client.web.runner import identification_client
 from pipedrive_oauth_client.web.settings import HOOKS, WebCore, WebSettings
 
 __all__ = ["Site", "adisconnect", "auth_for", "blocking_core", "clear_caches", "disconnect", "site"]
 
 _CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
-_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLOCK", "RETRY", "STORE")
+_OWN: Final = (*_CREDENTIALS, "BASE_URL", "CLIENT", "CLOCK", "RETRY", "STORE")
 _SHARED: Final = (
     *HOOKS,
     "after_connect",
@@ -49,9 +52,10 @@ class Site:
     """What the setting comes to."""
 
     oauth: PipedriveOAuth
-    async_oauth: AsyncPipedriveOAuth
+    async_oauth: AsyncPipedriveOAuth | PipedriveOAuth
     store: TokenStore
     core: WebCore
+    api_client: httpx.Client | None
 
 
 @cache
@@ -70,12 +74,16 @@ def site() -> Site:
         "retry": given.get("RETRY", "default"),
         "clock": _found("CLOCK", given.get("CLOCK", utc_now)),
     }
-    async_oauth = AsyncPipedriveOAuth(credentials, **flow)
+    client = _made(_found("CLIENT", given.get("CLIENT")), "send")
+    oauth = PipedriveOAuth(credentials, client=client, **flow)
+    # A client of the project's own is a synchronous one, which serves coroutines in threads.
+    async_oauth = oauth if client is not None else AsyncPipedriveOAuth(credentials, **flow)
     return Site(
-        oauth=PipedriveOAuth(credentials, **flow),
+        oauth=oauth,
         async_oauth=async_oauth,
         store=_store(given),
-        core=WebCore(async_oauth, _web_settings(given), _keys()),
+        core=WebCore(async_oauth, _web_settings(given), _keys(), is_async=True),
+        api_client=identification_client(None, oauth.own_client),
     )
 
 
@@ -164,9 +172,14 @@ def _store(given: Mapping[str, Any]) -> TokenStore:
     found = _found("STORE", given.get("STORE"))
     if found is None:
         raise ConfigurationError("PIPEDRIVE_OAUTH needs STORE: where tokens are kept.")
-    if isinstance(found, type) or (callable(found) and not hasattr(found, "load")):
-        found = found()
-    return checked_store("STORE", found)
+    return checked_store("STORE", _made(found, "load"))
+
+
+def _made(found: Any, method: str) -> Any:
+    # A class or a function makes the object, which has the method.
+    if isinstance(found, type) or (callable(found) and not hasattr(found, method)):
+        return found()
+    return found
 
 
 def _found(name: str, value: Any) -> Any:

@@ -23,7 +23,7 @@ __all__ = ["acallback", "aconnect", "callback", "connect"]
 def connect(request: HttpRequest) -> HttpResponseBase:
     """Send a browser to Pipedrive's consent page; see `journey.start`."""
     plan = plan_start(blocking_core(), _web_request(request))
-    return _response(run_plan(plan, StepRunner(site().oauth, site().store, None)))
+    return _response(run_plan(plan, _runner()))
 
 
 @csrf_exempt
@@ -34,7 +34,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     app's credentials instead.
     """
     plan = plan_callback(blocking_core(), _web_request(request))
-    return _response(run_plan(plan, StepRunner(site().oauth, site().store, None)))
+    return _response(run_plan(plan, _runner()))
 
 
 @non_atomic_requests
@@ -52,12 +52,16 @@ async def acallback(request: HttpRequest) -> HttpResponseBase:
     return _response(await run_plan_async(plan, _async_runner()))
 
 
+def _runner() -> StepRunner:
+    return StepRunner(site().oauth, site().store, site().api_client)
+
+
 def _async_runner() -> AsyncStepRunner:
     # In the thread that Django's own database connections belong to.
     async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         return await sync_to_async(function)(*arguments)
 
-    return AsyncStepRunner(site().async_oauth, site().store, None, call_in_thread)
+    return AsyncStepRunner(site().async_oauth, site().store, site().api_client, call_in_thread)
 
 
 def _web_request(request: HttpRequest) -> WebRequest:

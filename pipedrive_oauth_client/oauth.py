@@ -114,6 +114,14 @@ class _BaseOAuth(ProcessBound):
         return self._client.base_url
 
     @property
+    def allows_any_api_domain(self) -> bool:
+        """Whether a token's `api_domain` need not be under pipedrive.com: the service is another.
+
+        A sandbox or a gateway names hosts of its own.
+        """
+        return self._any_api_domain
+
+    @property
     def clock(self) -> Callable[[], datetime]:
         """Gives this flow the current time as an aware datetime."""
         return self._clock

@@ -59,6 +59,7 @@ PIECES = {
     "web-app.md": 4,
     # What tests/web/test_guides.py runs:
     "web-django.md": 3,
+    "web-extensions.md": 3,
     "web-fastapi.md": 1,
     "web-flask.md": 1,
     "worker-fleet.md": 2,

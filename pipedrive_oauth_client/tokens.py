@@ -17,8 +17,8 @@ from pipedrive_oauth_client.errors import (
     InvalidResponseError,
     UnusableAccessTokenError,
 )
+from pipedrive_oauth_client.generated import models
 from pipedrive_oauth_client.generated.encode import argument, has_surrogates
-from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 
 __all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "token_from_fields"]
@@ -179,7 +179,7 @@ class Token(FrozenEquality):
     @classmethod
     def from_response(
         cls,
-        response: GetTokensResponse,
+        response: models.GetTokensResponse,
         now: datetime,
         *,
         previous: Token | str | None = None,
@@ -205,7 +205,7 @@ class Token(FrozenEquality):
         Source:
             RFC 6749, sections 5.1, 6 and 7.1.
         """
-        argument("response", response, GetTokensResponse)
+        argument("response", response, models.GetTokensResponse)
         sent_at = _aware_utc(now, "now")
         if response.token_type.lower() != "bearer":
             raise InvalidResponseError(
@@ -412,7 +412,7 @@ def _stored_grant_end(data: Mapping[str, Any]) -> GrantEnd | None:
 
 # --- Responses with status 200 that are not what the spec describes ---
 
-_WHOLE_SECONDS: Final = re.compile(r"([0-9]{1,18})(?:\.0{1,18})?", re.ASCII)
+_WHOLE_SECONDS: Final = r"([0-9]{1,18})(?:\.0{1,18})?"
 
 
 def token_from_fields(
@@ -520,7 +520,7 @@ def _is_bearer(token_type: str) -> bool:
 def _expiry(seconds: object, sent_at: datetime) -> datetime | None:
     """Add a lifetime in seconds: a whole number, also as 3599.0, or in a string."""
     if isinstance(seconds, str):
-        written = _WHOLE_SECONDS.fullmatch(seconds)
+        written = re.fullmatch(_WHOLE_SECONDS, seconds)
         seconds = None if written is None else int(written[1])
     if isinstance(seconds, float) and seconds.is_integer():
         seconds = int(seconds)

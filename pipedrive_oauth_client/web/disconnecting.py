@@ -19,7 +19,6 @@ from pipedrive_oauth_client.web.messages import PRIVATE, WebRequest, WebResponse
 from pipedrive_oauth_client.web.notices import (
     MOST_BYTES,
     NoticeError,
-    is_from_service,
     read_notice,
 )
 from pipedrive_oauth_client.web.runner import Plan, Step
@@ -32,15 +31,15 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 def uninstall(core: WebCore, request: WebRequest) -> Plan:
     """Handle an uninstall notice: authenticate it, delete the token, call the app."""
-    settings, credentials = core.settings, core.oauth.credentials
-    if not is_from_service(request.header("Authorization"), credentials):
+    settings = core.settings
+    if not core.is_from_service(request.header("Authorization")):
         _LOGGER.warning("A request that claims to be an uninstall notice has wrong credentials.")
         return _answer(401, **{"WWW-Authenticate": 'Basic realm="uninstall", charset="UTF-8"'})
     body = yield Step("body", (request.read_body, MOST_BYTES))
     if body is None:
         return _answer(413)
     try:
-        notice = read_notice(body, credentials.client_id)
+        notice = read_notice(body, core.oauth.credentials.client_id)
     except NoticeError as error:
         _LOGGER.warning("An uninstall notice was rejected: %s", error)
         return _answer(400)

@@ -45,6 +45,7 @@ _SHARED: Final = (
     "lifetime",
     "secret_keys",
     "extension_secrets",
+    "former_client_secrets",
 )
 
 

@@ -80,6 +80,7 @@ _SHARED: Final = (
     "lifetime",
     "secret_keys",
     "extension_secrets",
+    "former_client_secrets",
 )
 
 

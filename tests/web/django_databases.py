@@ -18,7 +18,14 @@ from tests.support.backends import admin_engine, mariadb_url, postgres_url
 
 pymysql.install_as_MySQLdb()
 
-__all__ = ["database", "migrated"]
+__all__ = ["database", "declare", "migrated"]
+
+
+def declare(alias: str, settings: dict[str, Any]) -> None:
+    """Put a database into `DATABASES`."""
+    # Django fills the gaps in; it requires that there is a default.
+    filled = connections.configure_settings({"default": {}, alias: settings})
+    connections.settings[alias] = filled[alias]
 
 
 @contextmanager
@@ -69,10 +76,8 @@ def database(
 def migrated(settings: dict[str, Any], *, alias: str = "", **options: Any) -> Generator[str]:
     """Give the alias of a database that has all tables: a new one, or `default`."""
     alias = alias or f"tokens_{token_hex(6)}"
-    # Django fills the gaps in; it requires that there is a default.
-    filled = connections.configure_settings({"default": {}, alias: settings})
     before = connections.settings.get(alias)
-    connections.settings[alias] = filled[alias]
+    declare(alias, settings)
     if before is not None:
         del connections[alias]
     try:

@@ -179,9 +179,7 @@ def disconnect(account: str) -> None:
     Source:
         RFC 7009, section 2.
     """
-    is_stored = site().store.load(account) is not None
-    disconnecting.disconnect(site().oauth, site().store, account)
-    if is_stored:
+    if disconnecting.disconnect(site().oauth, site().store, account):
         signals.account_disconnected.send(_sender(), account=account, notice=None)
 
 

@@ -344,7 +344,9 @@ def _reporter(own: Any) -> Callable[[Event], None]:
 
     def report(event: Event) -> None:
         # A renewal has a thread of its own, whose connections no request closes.
-        open_before = [each for each in connections.all() if each.connection is not None]
+        open_before = [
+            each for each in connections.all(initialized_only=True) if each.connection is not None
+        ]
         try:
             if own is not None:
                 own(event)

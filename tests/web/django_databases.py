@@ -13,9 +13,10 @@ from django.core.management import call_command
 from django.db import connections
 from sqlalchemy import make_url, text
 
-import tests.web.sites  # noqa: F401 - which sets Django up
 from tests.support.backends import admin_engine, mariadb_url, postgres_url
+from tests.web.sites import KINDS as _KINDS  # the module sets Django up
 
+assert "django" in _KINDS
 pymysql.install_as_MySQLdb()
 
 __all__ = ["database", "declare", "migrated"]

@@ -47,7 +47,7 @@ def alias(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[str]:
     """Give a database for all tests of a class."""
-    kind: type[_Conformance] = request.cls
+    kind: Any = request.cls
     folder = tmp_path_factory.mktemp("django")
     with (
         database(kind.kind, folder, CONN_MAX_AGE=kind.max_age) as settings,

@@ -198,7 +198,9 @@ async def adisconnect(account: str) -> None:
 def database() -> str:
     """Give the alias of the database that holds the table of tokens."""
     given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    return _database(given) if isinstance(given, Mapping) else DEFAULT_DB_ALIAS
+    if not isinstance(given, Mapping):
+        return DEFAULT_DB_ALIAS
+    return _database(cast("Mapping[str, Any]", given))
 
 
 def table_store() -> DjangoTokenStore | None:

@@ -53,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve a local stand-in for Pipedrive's OAuth service until Ctrl-C.",
     )
     for name, option in OPTIONS.items():
-        settings = {"help": f"{option.help} [{option.variable}]"}
+        text = f"{option.help} [{option.variable}]"
         if name == "allowed_host":
-            parser.add_argument(option.flag, action="append", default=[], **settings)
+            parser.add_argument(option.flag, action="append", default=[], help=text)
         else:
             # A string, so that a value of the environment is parsed as one of the command line is.
             default = os.environ.get(option.variable) or option.default
             kind = int if name == "port" else str
-            parser.add_argument(option.flag, type=kind, default=default, **settings)
+            parser.add_argument(option.flag, type=kind, default=default, help=text)
     parser.add_argument("--json", action="store_true", help="Print the variables as JSON.")
     return parser
 

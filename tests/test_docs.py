@@ -55,19 +55,28 @@ PIECES = {
     "python/diagnostics.md": 1,
     "keeping-tokens.md": 4,
     "quick-start.md": 3,
+    # What tests/test_operations_guide.py runs:
+    "operations.md": 3,
     "testing-your-app.md": 1,
-    "web-app.md": 4,
+    "web-apps.md": 4,
     # What tests/web/test_guides.py runs:
     "web-django.md": 3,
     "web-extensions.md": 3,
-    "web-fastapi.md": 1,
-    "web-flask.md": 1,
+    "web-fastapi.md": 2,
+    "web-flask.md": 2,
+    # What tests/browser/test_guides.py runs:
+    "web-databases.md": 3,
     "worker-fleet.md": 2,
 }
 
 
 # What a page shows without running it: excerpts of a diff, and what a tool has printed.
-SHOWN = {"changing-the-api.md": {"diff", "text"}}
+SHOWN = {
+    "changing-the-api.md": {"diff", "text"},
+    # Checked by tests/test_operations_guide.py and tests/sandbox/test_in_containers.py.
+    "operations.md": {"ini", "text", "yaml"},
+    "testing-your-app.md": {"yaml"},
+}
 
 
 def test_every_piece_of_code_is_tested() -> None:
@@ -142,7 +151,7 @@ def test_the_quick_start_awaited(pipedrive_sandbox: PipedriveSandbox, runner: An
     assert store.load("acme:ada") is not None
 
 
-WEB = blocks("web-app.md")
+WEB = blocks("web-apps.md")
 
 
 @pytest.mark.parametrize("block", WEB, ids=range(len(WEB)))
@@ -307,7 +316,7 @@ def test_every_name_of_the_fixture_exists(pipedrive_sandbox: PipedriveSandbox) -
     """The table of the fixture and the list of faults name what there is."""
     text = (DOCS / "testing-your-app.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)", text, re.MULTILINE)
-    assert len(names) == 7
+    assert len(names) == 8
     assert all(hasattr(pipedrive_sandbox, name) for name in names)
     faults = re.findall(r"`Fault\.(\w+)", text)
     assert len(faults) > 6

@@ -85,9 +85,9 @@ FAILURES = {
         {"PIPEDRIVE_REDIRECT_URI": "https://app.example.com/cb"},
         ["redirect_uri"],
     ),
-    "service is down": ({"PIPEDRIVE_OAUTH_BASE_URL": "http://127.0.0.1:1"}, ["service"]),
-    "not a URL": ({"PIPEDRIVE_OAUTH_BASE_URL": "nonsense"}, ["service"]),
-    "plain http": ({"PIPEDRIVE_OAUTH_BASE_URL": "http://oauth.example"}, ["service"]),
+    "service is down": ({"PIPEDRIVE_BASE_URL": "http://127.0.0.1:1"}, ["service"]),
+    "not a URL": ({"PIPEDRIVE_BASE_URL": "nonsense"}, ["service"]),
+    "plain http": ({"PIPEDRIVE_BASE_URL": "http://oauth.example"}, ["service"]),
     "not a store": ({"PIPEDRIVE_OAUTH_STORE": "planted"}, ["store"]),
     "a store that is down": (
         {"PIPEDRIVE_OAUTH_STORE": "redis://:planted@127.0.0.1:1/0"},
@@ -133,7 +133,7 @@ def test_folder_of_others(run: Run, store: FileTokenStore, folder: Path) -> None
     folder.chmod(0o777)
     ran = run("check")
     assert ran.code == 12
-    assert f"chmod 700 '{folder}'" in ran.out
+    assert f"chmod go-w '{folder}'" in ran.out
 
 
 def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,9 @@ from typing import Final
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = ["is_vschar", "read_clock", "require_vschar", "utc_now"]
 
 _VSCHAR: Final = re.compile(r"[\x20-\x7e]+")

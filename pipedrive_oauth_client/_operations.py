@@ -29,6 +29,9 @@ from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, read_retry_after
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = [
     "Call",
     "Operation",

@@ -50,6 +50,9 @@ from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token, token_from_fields
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
 

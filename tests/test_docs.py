@@ -59,8 +59,10 @@ PIECES = {
     "operations.md": 3,
     "testing-your-app.md": 1,
     "web-apps.md": 4,
+    # What tests/browser/test_django_guide.py runs:
+    "web-django.md": 4,
+    "web-django-more.md": 3,
     # What tests/web/test_guides.py runs:
-    "web-django.md": 3,
     "web-extensions.md": 3,
     "web-fastapi.md": 2,
     "web-flask.md": 2,

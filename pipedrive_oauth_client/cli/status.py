@@ -329,6 +329,8 @@ def _table(statuses: Sequence[AccountStatus]) -> Table:
 def _paragraph(each: AccountStatus) -> Group:
     state = Text(each.state.value, style=_STYLES[each.state]).append(f" ({each.state.advice})")
     table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")  # a domain may be wider than the terminal
     for label, value in (
         ("state", state),
         ("company", Text(each.company or "-")),
@@ -340,5 +342,5 @@ def _paragraph(each: AccountStatus) -> Group:
     parts: list[RenderableType] = [Text(each.account, style="bold"), Padding(table, (0, 0, 0, 2))]
     if each.reconnect:
         why = f"{each.why_it_ended[0].upper()}{each.why_it_ended[1:]}. Connect it again:"
-        parts.append(Padding(Text(f"{why}\n{each.reconnect}"), (0, 0, 0, 2)))
+        parts.append(Padding(Text(f"{why}\n{each.reconnect}", overflow="fold"), (0, 0, 0, 2)))
     return Group(*parts, "")

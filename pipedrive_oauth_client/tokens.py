@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
@@ -386,8 +386,10 @@ def _with_own_names(data: Mapping[str, Any]) -> dict[str, Any]:
         path = _API_PATH.search(base_path)
         fields["api_domain"] = base_path[: path.start()] if path else base_path
     scope = fields.get("scope")
-    if isinstance(scope, list | tuple) and all(isinstance(each, str) for each in scope):
-        fields["scope"] = ",".join(scope)
+    if isinstance(scope, list | tuple):
+        names = cast("Sequence[object]", scope)
+        if all(isinstance(each, str) for each in names):
+            fields["scope"] = ",".join(map(str, names))
     return fields
 
 

@@ -115,23 +115,20 @@ def _invoke(arguments: list[str], output: OutputOptions) -> ExitCode:
 
 def _narrow_help(group: Any, columns: int) -> None:
     """Let the help fit a terminal that is narrower than Typer's least width."""
-    formatter: Any = group.context_class.formatter_class
+    base: Any = group.context_class.formatter_class
 
-    class Formatter(formatter):  # type: ignore[misc] # a class that is known at run time
-        def __init__(self, **_: Any) -> None:
-            super().__init__(width=columns - 1)
+    def init(self: Any, **_: Any) -> None:
+        base.__init__(self, width=columns - 1)
 
-        def write_dl(self, rows: Any, **_: Any) -> None:
-            # An option has a line of its own, and its help the whole width below.
-            is_short = all(len(first) < columns // 4 for first, _help in rows)
-            super().write_dl(rows, col_max=columns // 4 if is_short else 4, col_spacing=2)
+    def write_dl(self: Any, rows: Any, **_: Any) -> None:
+        # An option has a line of its own, and its help the whole width below.
+        is_short = all(len(first) < columns // 4 for first, _help in rows)
+        base.write_dl(self, rows, col_max=columns // 4 if is_short else 4, col_spacing=2)
 
+    formatter = type("Formatter", (base,), {"__init__": init, "write_dl": write_dl})
     for command in (group, *group.commands.values()):
-
-        class Context(command.context_class):  # type: ignore[name-defined,misc] # likewise
-            formatter_class = Formatter
-
-        command.context_class = Context
+        members = {"formatter_class": formatter}
+        command.context_class = type("Context", (command.context_class,), members)
 
 
 def _without_values(message: str) -> str:

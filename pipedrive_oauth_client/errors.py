@@ -201,6 +201,23 @@ class ServerError(TokenRequestError):
     """The service, or the network in front of it, has failed; try again later."""
 
 
+class MissingScopesError(PipedriveOAuthError):
+    """The token lacks scopes that the program requires; nothing was sent.
+
+    A refresh brings no new scopes: the person has to authorize the app again.
+
+    Attributes:
+        missing: The scopes that the token lacks, for example `deals:full`.
+
+    Source:
+        RFC 6749, section 6.
+    """
+
+    def __init__(self, message: str, *, missing: Iterable[str]) -> None:
+        self.missing = frozenset(missing)
+        super().__init__(message)
+
+
 class _HiddenText(str):
     """A secret that a list of an error's attributes does not show."""
 
@@ -258,23 +275,6 @@ class UnusableAccessTokenError(InvalidResponseError):
     def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
         restore, (kind, args, state) = super().__reduce__()
         return restore, (kind, args, {**state, "token": None, "refresh_token": None})
-
-
-class MissingScopesError(PipedriveOAuthError):
-    """The token lacks scopes that the program requires; nothing was sent.
-
-    A refresh brings no new scopes: the person has to authorize the app again.
-
-    Attributes:
-        missing: The scopes that the token lacks, for example `deals:full`.
-
-    Source:
-        RFC 6749, section 6.
-    """
-
-    def __init__(self, message: str, *, missing: Iterable[str]) -> None:
-        self.missing = frozenset(missing)
-        super().__init__(message)
 
 
 class StoreError(PipedriveOAuthError):

@@ -53,6 +53,7 @@ FLEET = blocks("worker-fleet.md")
 PIECES = {
     "errors.md": 1,
     "keeping-tokens.md": 3,
+    "python/diagnostics.md": 1,
     "quick-start.md": 3,
     "testing-your-app.md": 1,
     "web-app.md": 4,
@@ -76,6 +77,14 @@ def test_every_piece_of_code_is_tested() -> None:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
+
+
+def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    """The health endpoint of the diagnostics page says that its store works."""
+    names = run(blocks("python/diagnostics.md")[0])
+    assert capsys.readouterr().out == "200\n"
+    status, body = names["health"]()
+    assert (status, body["ok"]) == (200, True)
 
 
 def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from pipedrive_oauth_client.stores.file import FileTokenStore
     from pipedrive_oauth_client.stores.leased import DEFAULT_LEASE, Lease, LeasedStore
     from pipedrive_oauth_client.stores.memory import MemoryTokenStore
-    from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
+    from pipedrive_oauth_client.stores.protocol import (
+        AccountOverview,
+        TokenStore,
+        accounts_with_prefix,
+        checked_account,
+    )
     from pipedrive_oauth_client.stores.redis import RedisTokenStore
     from pipedrive_oauth_client.stores.sql import SQLTokenStore
 
 __all__ = [
     "DEFAULT_LEASE",
+    "AccountOverview",
     "EncryptedTokenStore",
     "FileTokenStore",
     "Lease",
@@ -30,6 +36,7 @@ __all__ = [
     "RedisTokenStore",
     "SQLTokenStore",
     "TokenStore",
+    "accounts_with_prefix",
     "checked_account",
 ]
 
@@ -39,7 +46,7 @@ _NAMES = {
     "file": ["FileTokenStore"],
     "leased": ["DEFAULT_LEASE", "Lease", "LeasedStore"],
     "memory": ["MemoryTokenStore"],
-    "protocol": ["TokenStore", "checked_account"],
+    "protocol": ["AccountOverview", "TokenStore", "accounts_with_prefix", "checked_account"],
     "redis": ["RedisTokenStore"],
     "sql": ["SQLTokenStore"],
 }

@@ -2,7 +2,8 @@
 
     from pipedrive_oauth_client.stores.conformance import LeaseConformance, TokenStoreConformance
 
-    class TestMyStore(TokenStoreConformance):  # and LeaseConformance, if its locks can be lost
+    class TestMyStore(TokenStoreConformance):  # and LeaseConformance, if its locks can be lost;
+                                               # ListingConformance, if it has those methods
         @pytest.fixture
         def open_store(self, tmp_path):
             return lambda **settings: MyStore(tmp_path / "tokens", **settings)
@@ -22,10 +23,18 @@ from typing import Any, Final
 import pytest
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError, StoreLockTimeoutError
-from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.stores.protocol import AccountOverview, TokenStore
+from pipedrive_oauth_client.tokens import GrantEnd, Token
 
-__all__ = ["NAMES", "NO_NAMES", "START", "LeaseConformance", "TokenStoreConformance", "a_token"]
+__all__ = [
+    "NAMES",
+    "NO_NAMES",
+    "START",
+    "LeaseConformance",
+    "ListingConformance",
+    "TokenStoreConformance",
+    "a_token",
+]
 
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _SHORT: Final = timedelta(milliseconds=100)
@@ -356,3 +365,67 @@ class LeaseConformance(_Conformance):
             due = list(store.due(START + timedelta(seconds=110)))
         assert sorted(due) == sorted(f"account {number}" for number in range(110) if number != 3)
         assert list(store.due(START - timedelta(days=1))) == []
+
+
+class ListingConformance(_Conformance):
+    """What a store has to do that has `ended`, `overview`, and a prefix of `accounts`."""
+
+    def test_prefix_is_compared_character_by_character(
+        self, open_store: Callable[..., TokenStore]
+    ) -> None:
+        """Each prefix of a name finds the names that begin with it, and no other."""
+        store: Any = open_store()
+        names = [*NAMES, "company", "company:1", "company:2", "Company:3", "company;", "\ud7fbx"]
+        for name in names:
+            store.save(name, a_token())
+        parts = {name[:length] for name in names for length in (*range(9), 100, len(name))}
+        for prefix in sorted({*parts, "%", "_", "*", "company:1x"}):
+            expected = sorted(name for name in names if name.startswith(prefix))
+            assert sorted(store.accounts(prefix=prefix)) == expected, ascii(prefix)
+
+    def test_prefix_of_many_accounts(self, store: Any) -> None:
+        """However many there are, each account with the prefix is listed once."""
+        for number in range(230):
+            store.save(f"{number % 2}:{number}", a_token())
+        found = list(store.accounts("1:"))
+        assert sorted(found) == sorted(f"1:{number}" for number in range(1, 230, 2))
+
+    @pytest.mark.parametrize("prefix", [5, None, b"a", " a", "a\n", "\0", "\ud800", "x" * 201])
+    def test_invalid_prefix_is_rejected(self, store: Any, prefix: Any) -> None:
+        """What no name can begin with is an error at once."""
+        with pytest.raises(PipedriveOAuthError):
+            store.accounts(prefix)
+
+    def test_ended_grants_are_found(self, open_store: Callable[..., TokenStore]) -> None:
+        """`ended` returns the accounts whose token has a `grant_end`, until it is replaced."""
+        store: Any = open_store()
+        end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
+        for number in range(230):
+            store.save(f"account {number}", a_token(grant_end=end if number % 3 == 0 else None))
+        store.save("account 3", a_token(refresh_token=None))
+        store.delete("account 6")
+        with store.lock("locked, without a token"):
+            found = list(open_store().ended())  # type: ignore[attr-defined] # not in the protocol
+        assert sorted(found) == sorted(f"account {n}" for n in range(0, 230, 3) if n not in (3, 6))
+        assert store.load("account 9") == a_token(grant_end=end)
+
+    def test_overview_says_what_the_tokens_say(self, open_store: Callable[..., TokenStore]) -> None:
+        """`overview` returns each account once, with the expiry and whether the grant has ended."""
+        store: Any = open_store()
+        end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
+        tokens = {
+            f"account {number}": a_token(number, grant_end=end if number % 7 == 0 else None)
+            for number in range(230)
+        }
+        tokens["long ago"] = a_token(expires_at=datetime(1969, 12, 31, tzinfo=UTC))
+        tokens["never"] = a_token(expires_at=datetime.max.replace(tzinfo=UTC))
+        for account, token in tokens.items():
+            store.save(account, token)
+        store.delete("account 5")
+        del tokens["account 5"]
+        with store.lock("locked, without a token"):
+            found: list[AccountOverview] = list(store.overview())
+        assert sorted(found) == sorted(
+            AccountOverview(account, token.expires_at, token.grant_end is not None, False)
+            for account, token in tokens.items()
+        )

@@ -18,7 +18,13 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError, StoreError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
+from pipedrive_oauth_client.stores.protocol import (
+    AccountOverview,
+    TokenStore,
+    accounts_with_prefix,
+    checked_account,
+    checked_store,
+)
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = ["EncryptedTokenStore"]
@@ -68,6 +74,18 @@ class EncryptedTokenStore:
     def due(self) -> Callable[[datetime], Iterator[str]]:
         """The method `due` of the inner store; missing where the inner store has none."""
         own: Callable[[datetime], Iterator[str]] = getattr(self._inner, "due")  # noqa: B009 - not in the protocol
+        return own
+
+    @property
+    def ended(self) -> Callable[[], Iterator[str]]:
+        """The method `ended` of the inner store, which needs no key; missing where it has none."""
+        own: Callable[[], Iterator[str]] = getattr(self._inner, "ended")  # noqa: B009 - not in the protocol
+        return own
+
+    @property
+    def overview(self) -> Callable[[], Iterator[AccountOverview]]:
+        """The method `overview` of the inner store; missing where the inner store has none."""
+        own: Callable[[], Iterator[AccountOverview]] = getattr(self._inner, "overview")  # noqa: B009 - not in the protocol
         return own
 
     def load(self, account: str) -> Token | None:
@@ -140,16 +158,20 @@ class EncryptedTokenStore:
         """
         return self._inner.lock(checked_account(account))
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
 
         Returns:
             The accounts, one by one, whether or not their tokens can be decrypted.
 
         Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
             StoreError: The inner store is unavailable or failed.
         """
-        return self._inner.accounts()
+        return accounts_with_prefix(self._inner, prefix)
 
     def rotate(self, account: str, *, seal_clear: bool = False) -> bool:
         """Encrypt the stored token of an account with the first key.

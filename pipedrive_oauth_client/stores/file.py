@@ -38,10 +38,16 @@ from pipedrive_oauth_client.stores.leased import (
     LockAttempt,
     StoredToken,
     aware,
+    overview_of,
     seconds_since_boot,
     token_from_json,
 )
-from pipedrive_oauth_client.stores.protocol import checked_account
+from pipedrive_oauth_client.stores.protocol import (
+    AccountOverview,
+    checked_account,
+    checked_prefix,
+)
+from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
     "BOOT_ID",
@@ -51,6 +57,7 @@ __all__ = [
     "is_token_file",
     "lease_file",
     "lock_file",
+    "may_be_token_file_of",
     "token_file",
 ]
 
@@ -106,19 +113,47 @@ class FileTokenStore(LeasedStore):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._folder)!r})"
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
 
         Returns:
             The accounts, one by one.
 
         Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
             StoreError: The folder can't be read.
         """
+        return self._accounts(checked_prefix(prefix))
+
+    def _accounts(self, prefix: str) -> Iterator[str]:
         for name in self._token_files():
+            if not may_be_token_file_of(prefix, name):
+                continue
             account = account_from_file_name(name) or self._account_from_content(name)
-            if account is not None:
+            if account is not None and account.startswith(prefix):
                 yield account
+
+    def overview(self) -> Iterator[AccountOverview]:
+        """Return what the files say of each account.
+
+        Returns:
+            The accounts, one by one; a file that can't be read may be damaged.
+
+        Raises:
+            StoreError: The folder can't be read.
+        """
+        for account in self.accounts():
+            try:
+                token = self._load(account)
+            except StoreError:
+                private_files.check_folder(self._folder)
+                yield overview_of(account, None)
+            else:
+                if token is not None:  # else it was deleted meanwhile
+                    yield overview_of(account, token)
 
     def due(self, before: datetime) -> Iterator[str]:
         """Return the accounts whose access token expires before a time.
@@ -254,10 +289,14 @@ class FileTokenStore(LeasedStore):
             case _:
                 return None, 0.0
 
+    def _load(self, account: str) -> Token | None:
+        stored = self._read(account)
+        return None if stored is None else token_from_json(stored.text, account)
+
     def _is_due(self, account: str, before: datetime) -> bool:
         try:
-            stored = self._read(account)
-            return stored is not None and token_from_json(stored.text, account).expires_at < before
+            token = self._load(account)
+            return token is not None and token.expires_at < before
         except StoreError:
             private_files.check_folder(self._folder)
             return True
@@ -323,10 +362,20 @@ def account_from_file_name(name: str) -> str | None:
     return account if token_file(account) == name else None
 
 
+def may_be_token_file_of(prefix: str, name: str) -> bool:
+    """Return whether a token's file can be that of an account that begins with the prefix."""
+    escaped, stem = _escaped(prefix), name.removeprefix("token-")
+    if "~" in stem:  # a shortened name tells the beginning only
+        return stem.startswith(escaped[:_SHORTENED_LENGTH])
+    return stem.startswith(escaped)
+
+
+def _escaped(text: str) -> str:
+    return "".join(chr(byte) if byte in _UNESCAPED else f"={byte:02x}" for byte in text.encode())
+
+
 def _stem(account: str) -> str:
-    escaped = "".join(
-        chr(byte) if byte in _UNESCAPED else f"={byte:02x}" for byte in account.encode()
-    )
+    escaped = _escaped(account)
     if len(escaped) <= _MAX_ESCAPED_LENGTH:
         return escaped
     return f"{escaped[:_SHORTENED_LENGTH]}~{_digest(account)}"

@@ -34,19 +34,22 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import checked_account
+from pipedrive_oauth_client.stores.protocol import AccountOverview, checked_account
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
     "ANY_VERSION",
     "DEFAULT_LEASE",
+    "GRANT_ENDED_START",
     "ExpectedVersion",
     "Lease",
     "LeasedStore",
     "LockAttempt",
     "StoredToken",
     "aware",
+    "from_microseconds",
     "microseconds",
+    "overview_of",
     "seconds_since_boot",
     "token_from_json",
     "token_to_json",
@@ -54,6 +57,9 @@ __all__ = [
 
 DEFAULT_LEASE: Final = timedelta(minutes=2)
 """Longer than a renewal takes: a minute of attempts, plus the full length of the last one."""
+
+GRANT_ENDED_START: Final = '{"grant_ended_at":'
+"""What the text of a token begins with if its `grant_end` is set."""
 
 _MAX_DURATION: Final = timedelta(days=1)
 _WAIT_MARGIN: Final = timedelta(seconds=15)
@@ -272,6 +278,38 @@ class LeasedStore(ABC):
             StoreError: The store is unavailable or failed.
         """
 
+    def ended(self) -> Iterator[str]:
+        """Return the accounts whose token seems to have a `grant_end`.
+
+        Load the tokens to make sure.
+
+        Returns:
+            The accounts, one by one.
+
+        Raises:
+            StoreError: The store is unavailable or failed.
+        """
+        return (each.account for each in self.overview() if each.may_have_ended)
+
+    def overview(self) -> Iterator[AccountOverview]:
+        """Return what the store knows of each account.
+
+        Returns:
+            The accounts, one by one. Here their tokens are read; a database does better.
+
+        Raises:
+            StoreError: The store is unavailable or failed.
+        """
+        for account in self.accounts():
+            try:
+                stored = self._read(account)
+                token = None if stored is None else token_from_json(stored.text, account)
+            except CorruptTokenError:
+                yield overview_of(account, None)
+            else:
+                if token is not None:  # else it was deleted meanwhile
+                    yield overview_of(account, token)
+
     @abstractmethod
     def _read(self, account: str) -> StoredToken | None:
         """Return what is stored, or None."""
@@ -348,6 +386,14 @@ def token_from_json(text: str | bytes, account: str) -> Token:
     )
 
 
+def overview_of(account: str, token: Token | None) -> AccountOverview:
+    """Return the overview of an account whose token was loaded; None if it can't be read."""
+    if token is None:
+        return AccountOverview(account, None, may_have_ended=False, may_be_damaged=True)
+    has_ended = token.grant_end is not None
+    return AccountOverview(account, token.expires_at, has_ended, may_be_damaged=False)
+
+
 def aware(name: str, when: datetime) -> datetime:
     """Check that the argument called `name` is a datetime with a time zone."""
     if argument(name, when, datetime).utcoffset() is None:
@@ -358,6 +404,14 @@ def aware(name: str, when: datetime) -> datetime:
 def microseconds(name: str, when: datetime) -> int:
     """Return the microseconds from 1970-01-01 00:00 UTC to an aware time; negative before."""
     return (aware(name, when) - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(time: int) -> datetime | None:
+    """Return the time that `microseconds` was called with; None if no datetime can be it."""
+    try:
+        return _EPOCH + time * _MICROSECOND
+    except OverflowError:
+        return None
 
 
 def _checked_duration(name: str, value: timedelta) -> timedelta:

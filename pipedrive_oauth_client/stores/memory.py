@@ -19,6 +19,7 @@ from pipedrive_oauth_client.stores.leased import (
     StoredToken,
     aware,
 )
+from pipedrive_oauth_client.stores.protocol import checked_prefix
 
 __all__ = ["MemoryTokenStore"]
 
@@ -66,14 +67,21 @@ class MemoryTokenStore(LeasedStore):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(<{len(self._memory.tokens)} accounts>)"
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
 
         Returns:
             The accounts at the time of the call.
+
+        Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
         """
+        checked_prefix(prefix)
         with self._memory.guard:
-            return iter(list(self._memory.tokens))
+            return iter([name for name in self._memory.tokens if name.startswith(prefix)])
 
     def due(self, before: datetime) -> Iterator[str]:
         """Return the accounts whose access token expires before a time.

@@ -1,19 +1,45 @@
-"""What a token store has to do: `TokenStore`."""
+"""What a token store has to do, `TokenStore`, and what it may do besides to list its accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol, runtime_checkable
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.tokens import Token
 
-__all__ = ["MAX_ACCOUNT_LENGTH", "TokenStore", "checked_account", "checked_store"]
+__all__ = [
+    "MAX_ACCOUNT_LENGTH",
+    "AccountOverview",
+    "TokenStore",
+    "accounts_with_prefix",
+    "checked_account",
+    "checked_prefix",
+    "checked_store",
+]
 
 # Every database can index a name of this length.
 MAX_ACCOUNT_LENGTH: Final = 200
+
+
+class AccountOverview(NamedTuple):
+    """What a store knows of an account without loading its token.
+
+    Attributes:
+        account: The account.
+        expires_at: When the access token expires, aware; None if the store does not know it.
+        may_have_ended: Whether the token seems to have a `grant_end`. Load it to make sure.
+        may_be_damaged: Whether the token seems unreadable. Load it to make sure.
+    """
+
+    account: str
+    expires_at: datetime | None
+    may_have_ended: bool
+    may_be_damaged: bool
 
 
 @runtime_checkable
@@ -28,6 +54,10 @@ class TokenStore(Protocol):
     one thread. Where a lock can be lost because its holder was stopped for too long, `save` must
     raise `StoreLockTimeoutError` if another caller has saved or deleted the account's token since.
     `stores.conformance` has the tests that a store of your own should pass.
+
+    The stores of this package have more, which no store needs to have, since callers do without:
+    `accounts` takes a prefix, `due` finds what expires before a time, `ended` the grants that have
+    ended, and `overview` returns an `AccountOverview` of each account.
     """
 
     def load(self, account: str) -> Token | None:
@@ -126,6 +156,49 @@ def checked_account(account: str) -> str:
         f"account must be 1 to {MAX_ACCOUNT_LENGTH} printable characters without a blank at either"
         " end, for example '123456:789' for a company and a user."
     )
+
+
+def checked_prefix(prefix: str) -> str:
+    """Check what the name of an account may begin with; see `checked_account`."""
+    if argument("prefix", prefix, str) and (
+        len(prefix) > MAX_ACCOUNT_LENGTH or not prefix.isprintable() or prefix[0] == " "
+    ):
+        raise ConfigurationError(
+            f"prefix must be the beginning of an account's name: at most {MAX_ACCOUNT_LENGTH}"
+            " printable characters, the first of which is not a blank, for example '123456:'."
+        )
+    return prefix
+
+
+def accounts_with_prefix(store: TokenStore, prefix: str) -> Iterator[str]:
+    """Return the accounts of a store whose names begin with a prefix.
+
+    The stores of this package look only at those accounts; another one's are all listed and
+    compared.
+
+    Args:
+        store: The store.
+        prefix: The beginning of the names, for example `123456:` for a company.
+
+    Returns:
+        The accounts, one by one.
+
+    Raises:
+        ConfigurationError: No name of an account can begin with `prefix`.
+        StoreError: The store is unavailable or failed.
+    """
+    checked_prefix(prefix)
+    listing: Callable[..., Iterator[str]] = store.accounts
+    if prefix and _takes_prefix(listing):
+        return listing(prefix=prefix)
+    return (account for account in listing() if account.startswith(prefix))
+
+
+def _takes_prefix(method: Callable[..., object]) -> bool:
+    try:
+        return "prefix" in inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        return False  # of a class that Python can't look into
 
 
 def checked_store(name: str, store: Any) -> TokenStore:

@@ -27,12 +27,15 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.leased import (
     ANY_VERSION,
     DEFAULT_LEASE,
+    GRANT_ENDED_START,
     ExpectedVersion,
     LeasedStore,
     LockAttempt,
     StoredToken,
+    from_microseconds,
     microseconds,
 )
+from pipedrive_oauth_client.stores.protocol import AccountOverview, checked_prefix
 
 __all__ = ["RedisClient", "RedisTokenStore"]
 
@@ -97,6 +100,7 @@ class RedisTokenStore(LeasedStore):
         self._remove_script = register(_REMOVE)
         self._take_script = register(_TAKE)
         self._release_script = register(_RELEASE)
+        self._overview_script = register(_OVERVIEW)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(prefix={self._prefix!r})"
@@ -116,8 +120,27 @@ class RedisTokenStore(LeasedStore):
             self._client.close()
             self._client.connection_pool.disconnect()
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
+
+        Returns:
+            The accounts, one by one, in the order of their bytes.
+
+        Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
+            StoreError: Redis is unavailable or failed.
+        """
+        start, end = b"-", b"+"
+        if checked_prefix(prefix):
+            # No UTF-8 has the byte 255.
+            start, end = b"[" + prefix.encode(), b"(" + prefix.encode() + b"\xff"
+        return (_text(name) for page in self._pages("names", start, end) for name in page)
+
+    def overview(self) -> Iterator[AccountOverview]:
+        """Return what Redis knows of each account, without transferring its token.
 
         Returns:
             The accounts, one by one, in the order of their bytes.
@@ -125,8 +148,13 @@ class RedisTokenStore(LeasedStore):
         Raises:
             StoreError: Redis is unavailable or failed.
         """
-        for member in self._members("names", b"+"):
-            yield _text(member)
+        for page in self._pages("names", b"-", b"+"):
+            names = [_text(name) for name in page]
+            keys = [self._key("token", name) for name in names]
+            states = iter(self._run(self._overview_script, keys, [GRANT_ENDED_START]))
+            for name, state, due in zip(names, states, states, strict=True):
+                if state:  # else it was deleted meanwhile
+                    yield _overview(name, int(state), _text(due))
 
     def due(self, before: datetime) -> Iterator[str]:
         """Return the accounts whose access token expires before a time.
@@ -142,12 +170,13 @@ class RedisTokenStore(LeasedStore):
             StoreError: Redis is unavailable or failed.
         """
         end = b"(" + _sortable(microseconds("before", before))
-        return (_text(member.partition(b":")[2]) for member in self._members("expiries", end))
+        pages = self._pages("expiries", b"-", end)
+        return (_text(member.partition(b":")[2]) for page in pages for member in page)
 
-    def _members(self, which: str, end: bytes) -> Iterator[bytes]:
-        key, start = self._key(which), b"-"
+    def _pages(self, which: str, start: bytes, end: bytes) -> Iterator[list[bytes]]:
+        key = self._key(which)
         while page := self._command("ZRANGEBYLEX", key, start, end, "LIMIT", 0, _PAGE_SIZE):
-            yield from page
+            yield page
             start = b"(" + page[-1]
 
     def _read(self, account: str) -> StoredToken | None:
@@ -233,6 +262,13 @@ class RedisTokenStore(LeasedStore):
 
 def _sortable(time: int) -> bytes:
     return b"%019d" % (time + _TIME_SHIFT)
+
+
+def _overview(account: str, state: int, due: str) -> AccountOverview:
+    digits = due.partition(":")[0]
+    time = from_microseconds(int(digits) - _TIME_SHIFT) if digits.isdecimal() else None
+    is_damaged = state == _DAMAGED or time is None
+    return AccountOverview(account, time, state == _ENDED, is_damaged)
 
 
 def _text(value: str | bytes) -> str:
@@ -354,6 +390,26 @@ return {false, version}
 _RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
+"""
+
+# Keys: tokens. Argument: the beginning of a token whose grant has ended. Returns a state and the
+# member of the expiries for each token; 0 where there is none. Any text between two braces counts
+# as readable.
+_VALID, _ENDED, _DAMAGED = 1, 2, 3
+_OVERVIEW: Final = f"""
+local found = {{}}
+for index, key in ipairs(KEYS) do
+  local stored = redis.call('HMGET', key, 'token', 'due')
+  local text, state = stored[1], 0
+  if text then
+    if string.sub(text, 1, 1) ~= '{{' or string.sub(text, -1) ~= '}}' then state = {_DAMAGED}
+    elseif string.sub(text, 1, #ARGV[1]) == ARGV[1] then state = {_ENDED}
+    else state = {_VALID} end
+  end
+  found[2 * index - 1] = state
+  found[2 * index] = stored[2] or ''
+end
+return found
 """
 
 _BACKEND_ERRORS: Final = (exc.RedisError, OSError, UnicodeError)

@@ -28,13 +28,16 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
     Text,
     case,
     cast,
+    collate,
     delete,
     func,
+    literal,
     null,
     or_,
     select,
@@ -65,13 +68,19 @@ from pipedrive_oauth_client.stores._sql_engine import (
 from pipedrive_oauth_client.stores.leased import (
     ANY_VERSION,
     DEFAULT_LEASE,
+    GRANT_ENDED_START,
     ExpectedVersion,
     LeasedStore,
     LockAttempt,
     StoredToken,
+    from_microseconds,
     microseconds,
 )
-from pipedrive_oauth_client.stores.protocol import MAX_ACCOUNT_LENGTH
+from pipedrive_oauth_client.stores.protocol import (
+    MAX_ACCOUNT_LENGTH,
+    AccountOverview,
+    checked_prefix,
+)
 
 __all__ = ["DEFAULT_TABLE", "SQLTokenStore", "token_table"]
 
@@ -82,6 +91,12 @@ DEFAULT_TABLE: Final = "pipedrive_tokens"
 _TABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII)
 _NAMING_CONVENTION: Final = {"pk": "pk_%(table_name)s"}
 _PAGE_SIZE: Final = 500
+_BINARY_COLLATIONS: Final = {
+    "sqlite": "BINARY",
+    "postgresql": "C",
+    "mysql": "utf8mb4_bin",
+    "mariadb": "utf8mb4_bin",
+}
 _T = TypeVar("_T")
 
 
@@ -160,8 +175,30 @@ class SQLTokenStore(LeasedStore):
         if self._owns_engine:
             self._engine.dispose()
 
-    def accounts(self) -> Iterator[str]:
-        """Return all accounts that have a token; see `TokenStore.accounts`.
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
+
+        Returns:
+            The accounts, one by one, in the order of the database.
+
+        Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
+            StoreError: The database is unavailable or failed.
+        """
+        return self._accounts(checked_prefix(prefix))
+
+    def _accounts(self, prefix: str) -> Iterator[str]:
+        last: str | None = None
+        while page := self._run(self._steps.accounts, prefix, last):
+            # The database may compare blanks at the end of a name in a way of its own.
+            yield from (account for account in page if account.startswith(prefix))
+            last = page[-1]
+
+    def overview(self) -> Iterator[AccountOverview]:
+        """Return what the table says of each account, without loading its token.
 
         Returns:
             The accounts, one by one, in the order of the database.
@@ -170,9 +207,9 @@ class SQLTokenStore(LeasedStore):
             StoreError: The database is unavailable or failed.
         """
         last: str | None = None
-        while page := self._run(self._steps.accounts, last):
+        while page := self._run(self._steps.overview, last):
             yield from page
-            last = page[-1]
+            last = page[-1].account
 
     def due(self, before: datetime) -> Iterator[str]:
         """Return the accounts whose access token expires before a time.
@@ -389,15 +426,41 @@ class _Steps:
         )
         self._delete_if_empty(connection, account)
 
-    def accounts(self, connection: Connection, after: str | None) -> list[str]:
-        """Return the next page of accounts, in the order of their names."""
+    def accounts(self, connection: Connection, prefix: str, after: str | None) -> list[str]:
+        """Return the next page of accounts with a prefix, in the order of their names."""
         at = self._table.c
-        page = (
-            select(at.account).where(at.token.is_not(None)).order_by(at.account).limit(_PAGE_SIZE)
-        )
+        page = select(at.account)
+        if prefix:
+            # A range of the primary key. Should a table that was made by hand have the rules of a
+            # language for its names, this is slow there, and right all the same.
+            collation = _BINARY_COLLATIONS[connection.dialect.name]
+            end = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # a printable character is not the last
+            page = page.where(
+                at.account >= collate(literal(prefix), collation),
+                at.account < collate(literal(end), collation),
+            )
+        return list(connection.execute(self._page(page, after)).scalars())
+
+    def overview(self, connection: Connection, after: str | None) -> list[AccountOverview]:
+        """Return the next page of what the rows say, in the order of the accounts' names."""
+        at = self._table.c
+        has_ended = at.token.startswith(GRANT_ENDED_START, autoescape=True)
+        page = self._page(select(at.account, at.expires_at, has_ended, at.token.like("{%}")), after)
+        return [
+            AccountOverview(
+                account,
+                None if expiry is None else from_microseconds(expiry),
+                may_have_ended=bool(ended),
+                may_be_damaged=expiry is None or not is_object,
+            )
+            for account, expiry, ended, is_object in connection.execute(page)
+        ]
+
+    def _page(self, query: Select[Any], after: str | None) -> Select[Any]:
+        at = self._table.c
         if after is not None:
-            page = page.where(at.account > after)
-        return list(connection.execute(page).scalars())
+            query = query.where(at.account > after)
+        return query.where(at.token.is_not(None)).order_by(at.account).limit(_PAGE_SIZE)
 
     def due(
         self, connection: Connection, before: int, after: tuple[int, str] | None

@@ -23,10 +23,16 @@ from pipedrive_oauth_client.errors import (
     StoreError,
     StoreLockTimeoutError,
 )
-from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore, MemoryTokenStore
+from pipedrive_oauth_client.stores import (
+    EncryptedTokenStore,
+    FileTokenStore,
+    MemoryTokenStore,
+    accounts_with_prefix,
+)
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -66,7 +72,7 @@ class DictStore:
 KEY = Fernet.generate_key()
 
 
-class TestAroundMemory(TokenStoreConformance, LeaseConformance):
+class TestAroundMemory(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, on handles that share a memory."""
 
     @pytest.fixture
@@ -82,7 +88,7 @@ class TestAroundMemory(TokenStoreConformance, LeaseConformance):
         return open_again
 
 
-class TestAroundFiles(TokenStoreConformance, LeaseConformance):
+class TestAroundFiles(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, on a folder."""
 
     @pytest.fixture
@@ -111,6 +117,7 @@ TOKEN = a_token(
     api_domain="https://x",
 )
 SECRETS = [ACCESS_TOKEN, REFRESH_TOKEN, KEY.decode(), OTHER_KEY.decode()]
+END = GrantEnd(at=START, error="invalid_grant", tried_at=START)
 LATER = datetime(2031, 1, 1, tzinfo=UTC)
 
 
@@ -159,14 +166,13 @@ def test_end_of_a_grant_is_readable_outside_and_counts_inside(
     inner: DictStore, store: EncryptedTokenStore
 ) -> None:
     """`ended` needs no key; a mark that is changed in the clear changes nothing of the token."""
-    end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
-    marked = evolve(TOKEN, grant_end=end)
+    marked = evolve(TOKEN, grant_end=END)
     store.save("acme", marked)
-    assert inner.kept["acme"].grant_end == end
+    assert inner.kept["acme"].grant_end == END
     inner.kept["acme"] = evolve(inner.kept["acme"], grant_end=None)
     assert store.load("acme") == marked
     store.save("acme", TOKEN)
-    inner.kept["acme"] = evolve(inner.kept["acme"], grant_end=end)
+    inner.kept["acme"] = evolve(inner.kept["acme"], grant_end=END)
     assert store.load("acme") == TOKEN
 
 
@@ -341,6 +347,50 @@ def test_due_is_that_of_the_store_inside(inner: DictStore, store: EncryptedToken
     assert list(able.due(LATER)) == ["acme"]
     assert list(able.due(TOKEN.expires_at)) == []
     assert not hasattr(EncryptedTokenStore(EncryptedTokenStore(inner, KEY), KEY), "due")
+
+
+def test_listings_are_those_of_the_store_inside(store: EncryptedTokenStore) -> None:
+    """`ended` and `overview` are missing where they are missing inside; a prefix always works."""
+    assert not hasattr(store, "ended")
+    assert not hasattr(store, "overview")
+    store.save("umbrella", TOKEN)
+    assert list(store.accounts(prefix="um")) == ["umbrella"]
+    assert list(EncryptedTokenStore(store, KEY).accounts("a")) == ["acme"]
+    with pytest.raises(ConfigurationError, match="prefix"):
+        store.accounts(" a")
+    able = EncryptedTokenStore(MemoryTokenStore(), KEY)
+    able.save("acme", evolve(TOKEN, grant_end=END))
+    able.save("umbrella", TOKEN)
+    blind = EncryptedTokenStore(able._inner, OTHER_KEY)
+    assert list(blind.ended()) == ["acme"]
+    assert [tuple(each)[1:] for each in blind.overview()] == [
+        (TOKEN.expires_at, True, False),
+        (TOKEN.expires_at, False, False),
+    ]
+
+
+def test_prefix_of_a_store_of_another_kind() -> None:
+    """A prefix is passed on only to a store whose `accounts` has a parameter of that name."""
+    asked: list[str] = []
+
+    class Quick(DictStore):
+        def accounts(self, prefix: str = "") -> Iterator[str]:
+            asked.append(prefix)
+            return (name for name in self.kept if name.startswith(prefix))
+
+    class Passing(DictStore):
+        def accounts(self, *given: Any, **named: Any) -> Iterator[str]:
+            assert not given
+            assert not named
+            return iter(self.kept)
+
+    for kind in (DictStore, Quick, Passing):
+        plain = kind()
+        for name in ("acme:1", "acme:2", "umbrella"):
+            plain.save(name, TOKEN)
+        assert list(accounts_with_prefix(plain, "acme:")) == ["acme:1", "acme:2"]
+        assert len(list(accounts_with_prefix(plain, ""))) == 3
+    assert asked == ["acme:", ""]
 
 
 def test_error_of_the_store_inside_comes_out(store: EncryptedTokenStore, tmp_path: Path) -> None:

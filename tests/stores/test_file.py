@@ -30,6 +30,7 @@ from pipedrive_oauth_client.stores.conformance import (
     NAMES,
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -46,7 +47,7 @@ from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 
 
-class TestConformance(TokenStoreConformance, LeaseConformance):
+class TestConformance(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, on a folder that is opened several times."""
 
     @pytest.fixture
@@ -575,6 +576,40 @@ def test_damage_of_a_long_account_is_logged(
     file.chmod(0o644)
     assert len(list(store.accounts())) == 2
     assert "chmod 600" in caplog.text
+
+
+def test_prefix_opens_no_other_file(
+    folder: Path, store: FileTokenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The names of the files tell which accounts it can be, short or shortened."""
+    near, far = "x" * 150 + "near", "x" * 150 + "far"
+    for name in (near, far, "y" * 200, "Acme", "acme:1"):
+        store.save(name, a_token())
+    (folder / token_file("y" * 200)).write_bytes(b"damage")
+    assert list(store.accounts("x" * 150 + "n")) == [near]
+    assert sorted(store.accounts("x" * 40)) == [far, near]
+    assert sorted(store.accounts("acme")) == ["acme", "acme:1"]
+    assert list(store.accounts("A")) == ["Acme"]
+    assert caplog.records == []
+    assert list(store.accounts("y")) == []
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_overview_of_damaged_files(folder: Path, store: FileTokenStore) -> None:
+    """A file that can't be read, or must not be, may be damaged; the others are seen."""
+    store.save("umbrella", a_token(1))
+    for damage in (b"damage", written(token={}), None):
+        file = folder / token_file("acme")
+        if damage is None:
+            file.write_bytes(written())
+            file.chmod(0o644)
+        else:
+            file.write_bytes(damage)
+        assert sorted(store.overview()) == [
+            ("acme", None, False, True),
+            ("umbrella", a_token(1).expires_at, False, False),
+        ]
+        assert list(store.ended()) == []
 
 
 def test_other_peoples_files_are_left_alone(folder: Path, store: FileTokenStore) -> None:

@@ -21,10 +21,11 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.stores import FileTokenStore, LeasedStore
-from pipedrive_oauth_client.stores.conformance import a_token
+from pipedrive_oauth_client.stores.conformance import START, a_token
 from pipedrive_oauth_client.stores.leased import (
     ANY_VERSION,
     DEFAULT_LEASE,
+    GRANT_ENDED_START,
     ExpectedVersion,
     Lease,
     LockAttempt,
@@ -32,6 +33,7 @@ from pipedrive_oauth_client.stores.leased import (
     token_from_json,
     token_to_json,
 )
+from pipedrive_oauth_client.tokens import GrantEnd
 from tests.support.fake_time import FakeTime
 from tests.support.samples import ACCESS_TOKEN
 from tests.support.sweep import found, visible
@@ -99,6 +101,28 @@ def store() -> Steps:
     store = Steps()
     store.kept = StoredToken(token_to_json(a_token()), "stored")
     return store
+
+
+def test_text_of_an_ended_grant_begins_with_its_mark() -> None:
+    """Databases tell it by the beginning, which no other token has."""
+    end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
+    assert token_to_json(a_token(grant_end=end)).startswith(GRANT_ENDED_START)
+    assert not token_to_json(a_token()).startswith(GRANT_ENDED_START)
+
+
+def test_store_of_five_steps_has_an_overview(store: Steps) -> None:
+    """A subclass that lists its accounts need do no more; damaged content is told apart."""
+    end = GrantEnd(at=START, error="invalid_grant", tried_at=START)
+    store.accounts = lambda: iter(["acme"])  # type: ignore[method-assign]
+    assert list(store.overview()) == [("acme", START, False, False)]
+    assert list(store.ended()) == []
+    store.kept = StoredToken(token_to_json(a_token(grant_end=end)), "stored")
+    assert list(store.overview()) == [("acme", START, True, False)]
+    assert list(store.ended()) == ["acme"]
+    store.kept = StoredToken("damage", "stored")
+    assert list(store.overview()) == [("acme", None, False, True)]
+    store.kept = None
+    assert list(store.overview()) == []
 
 
 @pytest.mark.parametrize("name", ["lease", "wait"])

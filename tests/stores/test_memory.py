@@ -17,6 +17,7 @@ from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -25,7 +26,7 @@ from tests.support.sweep import found
 from tests.support.time_limits import ended_child
 
 
-class TestConformance(TokenStoreConformance, LeaseConformance):
+class TestConformance(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests; what another process would open are handles on the same memory here."""
 
     @pytest.fixture

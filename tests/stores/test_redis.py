@@ -22,6 +22,7 @@ from pipedrive_oauth_client.stores import RedisTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -33,7 +34,7 @@ from tests.support.tls import Files, self_signed
 from tests.support.untyped import untyped
 
 
-class TestFromURL(TokenStoreConformance, LeaseConformance):
+class TestFromURL(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, each handle with connections of its own."""
 
     @pytest.fixture
@@ -55,7 +56,7 @@ class TestFromURL(TokenStoreConformance, LeaseConformance):
     ],
     ids=["decoding", "decoding latin-1", "RESP3"],
 )
-class TestFromClient(TokenStoreConformance, LeaseConformance):
+class TestFromClient(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, all handles with one client of the app, of several kinds."""
 
     @pytest.fixture
@@ -273,7 +274,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[redis.RedisCl
             yield client
 
 
-class TestCluster(TokenStoreConformance, LeaseConformance):
+class TestCluster(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests with the client for a cluster."""
 
     @pytest.fixture
@@ -316,6 +317,29 @@ def test_many_accounts_are_read_page_by_page() -> None:
             tracemalloc.stop()
             assert total == count * (count - 1) // 2
             assert peak < 2 * 1024 * 1024
+
+
+def test_overview_of_odd_tokens() -> None:
+    """What was cut off or has no expiry may be damaged; what is gone is left out."""
+    url = redis_url()
+    with (
+        throwaway_prefix(url) as prefix,
+        RedisTokenStore(url, prefix=prefix) as store,
+        redis_client(url) as behind,
+    ):
+        for name in ("a", "b", "c", "d", "e"):
+            store.save(name, a_token())
+        behind.hdel(f"{prefix}:token:b", "due")
+        behind.hset(f"{prefix}:token:c", "token", '{"access_token": "cut o')
+        behind.hset(f"{prefix}:token:d", "token", "")
+        behind.delete(f"{prefix}:token:e")
+        assert [tuple(each) for each in store.overview()] == [
+            ("a", START, False, False),
+            ("b", None, False, True),
+            ("c", START, False, True),
+            ("d", START, False, True),
+        ]
+        assert list(store.ended()) == []
 
 
 def test_listing_goes_on_while_tokens_change() -> None:

@@ -33,6 +33,7 @@ STEPS: dict[str, Callable[[RedisTokenStore], object]] = {
     "lock": lambda store: store.lock("acme").__enter__(),
     "accounts": lambda store: list(store.accounts()),
     "due": lambda store: list(store.due(datetime.max.replace(tzinfo=UTC))),
+    "overview": lambda store: list(store.overview()),
 }
 WRITES = ("save", "lock")
 

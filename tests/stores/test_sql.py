@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tracemalloc
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -15,7 +16,17 @@ import pytest
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
-from sqlalchemy import Engine, MetaData, Table, create_engine, insert, inspect, make_url, update
+from sqlalchemy import (
+    Engine,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    update,
+)
 from sqlalchemy.dialects import registry
 from sqlalchemy.pool import AssertionPool, NullPool, Pool, SingletonThreadPool, StaticPool
 from sqlalchemy.schema import CreateTable
@@ -26,6 +37,7 @@ from pipedrive_oauth_client.stores import SQLTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -39,7 +51,7 @@ from tests.support.sweep import found, visible
 from tests.support.untyped import untyped
 
 
-class _Conformance(TokenStoreConformance, LeaseConformance):
+class _Conformance(TokenStoreConformance, LeaseConformance, ListingConformance):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         raise NotImplementedError
@@ -503,6 +515,7 @@ def test_many_accounts_are_read_page_by_page(engine: Engine, table: str) -> None
     listings: tuple[Callable[[], Any], ...] = (
         store.accounts,
         lambda: store.due(START + timedelta(microseconds=1)),
+        lambda: (each.account for each in store.overview()),
     )
     for listing in listings:
         list(zip(range(501), listing(), strict=False))  # what is kept once is kept by now
@@ -513,6 +526,82 @@ def test_many_accounts_are_read_page_by_page(engine: Engine, table: str) -> None
         assert total == count * (count - 1) // 2
         assert peak < 2 * 1024 * 1024
     assert list(store.due(START)) == []
+
+
+def test_prefix_is_a_range_of_the_primary_key(engine: Engine, table: str) -> None:
+    """The database looks only at the accounts that begin with it."""
+    store = SQLTokenStore(engine, table=table)
+    assert store.load("acme") is None
+    fill(engine, store._table, 1100)
+    said: list[str] = []
+    explain = {"sqlite": "EXPLAIN QUERY PLAN "}.get(engine.dialect.name, "EXPLAIN ")
+
+    def look(connection: Any, statement: str, parameters: Any) -> None:
+        if statement.startswith("SELECT") and "account" in statement and not said:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            said.append("explained")
+            said.extend(map(str, connection.exec_driver_sql(explain + statement, parameters)))
+
+    @event.listens_for(store._engine, "before_cursor_execute")
+    def _(connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        look(connection, statement, parameters)
+
+    assert len(list(store.accounts("account 10"))) == 111
+    plan = "\n".join(said)
+    expected = {
+        "sqlite": r"SEARCH .*\(account>\? AND account<\?\)",
+        "postgresql": r"Index Cond: \(\(\(?account\)?(::text)? >= .*account\)?(::text)? < ",
+        "mysql": r"'range', .*'PRIMARY'",
+        "mariadb": r"'range', .*'PRIMARY'",
+    }
+    assert re.search(expected[engine.dialect.name], plan), plan
+
+
+def test_overview_loads_no_token(engine: Engine, table: str) -> None:
+    """No row that the database returns holds a token, and each page is one query."""
+    store = SQLTokenStore(engine, table=table)
+    store.save("acme", a_token(7))
+    fill(engine, store._table, 700)
+    seen: list[str] = []
+
+    @event.listens_for(store._engine, "before_cursor_execute")
+    def _(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    assert len(list(store.overview())) == 701
+    queries = [statement for statement in seen if f"FROM {table}" in statement]
+    assert len(queries) == 3
+    for statement in queries:
+        columns = re.split(r",\s*", statement.partition("FROM")[0].removeprefix("SELECT "))
+        assert f"{table}.account" in columns
+        assert f"{table}.token" not in columns
+
+
+def test_overview_of_odd_rows(engine: Engine, table: str) -> None:
+    """What was put in by hand, cut off, or has no expiry may be damaged."""
+    store = SQLTokenStore(engine, table=table)
+    assert store.load("acme") is None
+    whole = token_to_json(a_token())
+    with engine.begin() as behind:
+        for name, written, expiry in (
+            ("a", whole, 0),
+            ("b", whole, None),
+            ("c", whole[:-1], 0),
+            ("d", "", 0),
+            ("e", whole, 10**18),
+        ):
+            row = {"account": name, "token": written, "expires_at": expiry}
+            behind.execute(insert(store._table).values(row))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert [tuple(each) for each in store.overview()] == [
+        ("a", epoch, False, False),
+        ("b", None, False, True),
+        ("c", epoch, False, True),
+        ("d", epoch, False, True),
+        ("e", None, False, False),
+    ]
+    assert list(store.ended()) == []
 
 
 def test_listing_goes_on_while_tokens_change(engine: Engine, table: str) -> None:

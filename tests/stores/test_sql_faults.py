@@ -47,6 +47,7 @@ STEPS: dict[str, Callable[[SQLTokenStore], object]] = {
     "lock": lambda store: store.lock("acme").__enter__(),
     "accounts": lambda store: list(store.accounts()),
     "due": lambda store: list(store.due(datetime.max.replace(tzinfo=UTC))),
+    "overview": lambda store: list(store.overview()),
 }
 
 

@@ -13,6 +13,7 @@ from pipedrive_oauth_client.errors import StoreError
 from pipedrive_oauth_client.stores import SQLTokenStore
 from pipedrive_oauth_client.stores.conformance import (
     LeaseConformance,
+    ListingConformance,
     TokenStoreConformance,
     a_token,
 )
@@ -51,7 +52,7 @@ def table() -> Generator[str]:
         yield name
 
 
-class TestThroughPgBouncer(TokenStoreConformance, LeaseConformance):
+class TestThroughPgBouncer(TokenStoreConformance, LeaseConformance, ListingConformance):
     """The shared tests, each handle with an engine of its own."""
 
     @pytest.fixture

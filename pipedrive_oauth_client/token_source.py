@@ -48,7 +48,7 @@ class Bearer:
         self.token = token
         self.header = f"Bearer {token.access_token}"
         self.stale_at = token.expires_at
-        if token.refresh_token is not None:
+        if token.refresh_token is not None and token.grant_end is None:
             left = token.expires_at - now
             # A token that lives for less than the leeway would be refreshed for every request.
             self.stale_at -= leeway if left > leeway else max(left / 2, _NO_TIME)

@@ -218,7 +218,7 @@ def test_keeping_dormant_accounts_alive(
     assert store.load("busy") == token
     printed = capsys.readouterr().out
     assert "1 refreshed, 1 failed" in printed
-    assert "gone InvalidGrantError" in printed
+    assert "gone GrantEndedError" in printed
 
 
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:

@@ -19,7 +19,13 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import console, one_line, say, write, write_json
 from pipedrive_oauth_client.cli.status import format_duration, status_of
-from pipedrive_oauth_client.errors import CorruptTokenError, StoreError, TokenNotFoundError
+from pipedrive_oauth_client.errors import (
+    CorruptTokenError,
+    GrantEndedError,
+    PipedriveOAuthError,
+    StoreError,
+    TokenNotFoundError,
+)
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, due, refresh_due
 from pipedrive_oauth_client.oauth import PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
@@ -92,7 +98,7 @@ def _refresh_due(
     """Refresh the accounts that are due, with a progress bar if standard error is a terminal."""
     before = datetime.now(UTC) - older_than
     with _progress_bar(store, before) as show:
-        total = _FleetTotal(show)
+        total = _FleetTotal(store, show)
 
         def run() -> FleetReport:
             return total.add(
@@ -106,25 +112,35 @@ def _refresh_due(
                 )
             )
 
-        return retry_save(run, lambda: pending_saves.has_any(store), say)
+        return retry_save(run, lambda: bool(pending_saves.accounts(store)), say)
 
 
 class _FleetTotal:
     """Adds up the runs of one command: after a failed save, another run does the rest."""
 
-    def __init__(self, show: Callable[[FleetProgress], object] | None) -> None:
+    def __init__(self, store: TokenStore, show: Callable[[FleetProgress], object] | None) -> None:
+        self._store = store
         self._show = show
-        self._renewed = self._already_done = 0  # by the runs before this one
+        self._renewed = self._already_done = 0  # to add to what this run counts
         self._latest = FleetProgress("", None, 0, 0, 0)
+        self._pending = set[str]()
+        self._ended: dict[str, PipedriveOAuthError] = {}
 
     def begin_run(self) -> Callable[[FleetProgress], object]:
         self._renewed += self._latest.renewed
         self._already_done += self._latest.already_done
         self._latest = FleetProgress("", None, 0, 0, 0)
+        self._pending = pending_saves.accounts(self._store)
         return self._note
 
     def _note(self, progress: FleetProgress) -> None:
         self._latest = progress
+        if isinstance(progress.error, GrantEndedError):
+            self._ended[progress.account] = progress.error
+        if progress.account in self._pending and progress.error is None:
+            # The run before has refreshed it, and this one has saved it.
+            self._renewed += 1
+            self._already_done -= 1
         if self._show is not None:
             self._show(
                 evolve(
@@ -135,11 +151,17 @@ class _FleetTotal:
             )
 
     def add(self, report: FleetReport) -> FleetReport:
-        """Give the report of all runs. The last one has tried again what failed before."""
+        """Give the report of all runs. The last one has tried again what failed before.
+
+        It has skipped the grants that have ended in one of the runs before.
+        """
+        skipped = self._ended.keys() - report.errors.keys()
         return evolve(
             report,
             renewed=self._renewed + report.renewed,
             already_done=self._already_done + report.already_done,
+            errors={**self._ended, **report.errors},
+            ended=report.ended - len(skipped),
         )
 
 
@@ -169,7 +191,7 @@ def _progress_bar(
         task = bar.add_task("", total=total, failed="")
 
         def update(progress: FleetProgress) -> None:
-            done = progress.renewed + progress.already_done + progress.failed
+            done = progress.renewed + progress.already_done + progress.failed + progress.ended
             failed = f"{progress.failed} failed" if progress.failed else ""
             bar.update(task, completed=done, failed=failed)
 
@@ -248,13 +270,18 @@ def refresh_many(
     report = _refresh_due(oauth, store, older_than, concurrency=concurrency, per_second=per_second)
     failed = {account: one_line(str(error)) for account, error in sorted(report.errors.items())}
     if in_json:
-        counts = {"renewed": report.renewed, "already_done": report.already_done}
+        counts = {
+            "renewed": report.renewed,
+            "already_done": report.already_done,
+            "ended": report.ended,
+        }
         write_json({**counts, "failed": failed})
     else:
         for account, reason in failed.items():
             say(one_line(f"{account}: {reason}"))
         others = f", {report.already_done} by other processes" if report.already_done else ""
-        write(f"{report.renewed} refreshed{others}, {len(failed)} failed.\n")
+        ended = f", {report.ended} skipped whose grant has ended" if report.ended else ""
+        write(f"{report.renewed} refreshed{others}, {len(failed)} failed{ended}.\n")
     if failed:
         raise CommandError(
             f"{len(failed)} of the due accounts were not refreshed: {_listed(list(failed))}.",

@@ -32,6 +32,7 @@ from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidResponseError,
+    ProcessBound,
     UnusableAccessTokenError,
 )
 from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
@@ -62,8 +63,10 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
-class _BaseOAuth:
+class _BaseOAuth(ProcessBound):
     """What both flows have in common: everything but the sending."""
+
+    _instead = "Read the `AppCredentials` in the other process, and make a new flow there."
 
     def __init__(
         self,
@@ -109,6 +112,14 @@ class _BaseOAuth:
     def base_url(self) -> str:
         """Root of the service, without a slash at the end."""
         return self._client.base_url
+
+    @property
+    def allows_any_api_domain(self) -> bool:
+        """Whether a token's `api_domain` need not be under pipedrive.com: the service is another.
+
+        A sandbox or a gateway names hosts of its own.
+        """
+        return self._any_api_domain
 
     @property
     def clock(self) -> Callable[[], datetime]:

@@ -52,13 +52,14 @@ FLEET = blocks("worker-fleet.md")
 # How many pieces of code each page has; a test below runs each.
 PIECES = {
     "errors.md": 1,
-    "keeping-tokens.md": 3,
     "python/diagnostics.md": 1,
+    "keeping-tokens.md": 4,
     "quick-start.md": 3,
     "testing-your-app.md": 1,
     "web-app.md": 4,
     # What tests/web/test_guides.py runs:
     "web-django.md": 3,
+    "web-extensions.md": 3,
     "web-fastapi.md": 1,
     "web-flask.md": 1,
     "worker-fleet.md": 2,
@@ -221,10 +222,44 @@ def test_keeping_dormant_accounts_alive(
     assert "gone GrantEndedError" in printed
 
 
+def test_workers_in_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipedrive_sandbox: PipedriveSandbox
+) -> None:
+    """The module of the page hands accounts to spawned workers, each with objects of its own."""
+    url = f"sqlite:///{tmp_path / 'tokens.db'}"
+    box = pipedrive_sandbox
+    with (
+        stores.SQLTokenStore(url) as store,
+        PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth,
+    ):
+        token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+        for account in ("acme", "umbrella"):
+            # The module names no base_url, and with Pipedrive's a token belongs to a host of its.
+            store.save(account, evolve(token, api_domain="https://acme.pipedrive.com"))
+    (tmp_path / "workers.py").write_text(KEEPING[1], encoding="utf-8")
+    main = "import sys, workers\nif __name__ == '__main__':\n"
+    main += "    print(*workers.scopes_of_all(sys.argv[1], sys.argv[2:]), sep='\\n')\n"
+    (tmp_path / "main.py").write_text(main, encoding="utf-8")
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_ID", box.credentials.client_id)
+    monkeypatch.setenv("PIPEDRIVE_CLIENT_SECRET", box.credentials.client_secret)
+    monkeypatch.setenv("PIPEDRIVE_REDIRECT_URI", box.credentials.redirect_uri)
+    monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))
+    done = subprocess.run(
+        [sys.executable, "main.py", url, "acme", "umbrella"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [" ".join(sorted(token.scopes))] * 2
+
+
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
     """The adapters of both libraries are used as shown."""
     box = pipedrive_sandbox
-    whoami = run(KEEPING[1])["whoami"]
+    whoami = run(KEEPING[2])["whoami"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
         store.save("acme", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
@@ -234,7 +269,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 def test_encryption() -> None:
     """The store of the page returns tokens, and the store underneath holds none in the clear."""
-    names = run(KEEPING[2])
+    names = run(KEEPING[3])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
     with sandbox.run() as server:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.errors import ProcessBound
 from pipedrive_oauth_client.generated.encode import argument
 
 try:
@@ -18,7 +19,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["PipedriveHttpx2Auth"]
 
 
-class PipedriveHttpx2Auth(httpx2.Auth):
+class PipedriveHttpx2Auth(ProcessBound, httpx2.Auth):
     """Sends a valid access token with every request of an httpx2 client, sync or async.
 
     Args:
@@ -27,6 +28,8 @@ class PipedriveHttpx2Auth(httpx2.Auth):
     Raises:
         ConfigurationError: `auth` is something else.
     """
+
+    _instead = "Pass the account, and make a new `PipedriveAuth` there."
 
     def __init__(self, auth: PipedriveAuth) -> None:
         self._auth = argument("auth", auth, PipedriveAuth)

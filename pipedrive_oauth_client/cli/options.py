@@ -15,6 +15,7 @@ __all__ = [
     "Account",
     "BaseURL",
     "ClientID",
+    "Company",
     "Debug",
     "EnvFile",
     "Json",
@@ -23,6 +24,7 @@ __all__ = [
     "Store",
     "StoreKeysFile",
     "StoreName",
+    "Yes",
 ]
 
 
@@ -141,8 +143,8 @@ StoreKeysFile: TypeAlias = Annotated[
     typer.Option(
         "--store-keys-file",
         help=(
-            "A file with Fernet keys to encrypt tokens with, the newest first; by default"
-            " PIPEDRIVE_OAUTH_STORE_KEYS."
+            "A file with Fernet keys to encrypt tokens with, the newest first, separated by commas,"
+            " spaces or line breaks; by default PIPEDRIVE_OAUTH_STORE_KEYS, in the same form."
         ),
         envvar="PIPEDRIVE_OAUTH_STORE_KEYS_FILE",
         show_default=False,
@@ -156,4 +158,18 @@ Account: TypeAlias = Annotated[
         autocompletion=complete_account,
         show_default=False,
     ),
+]
+Company: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--company",
+        help="All accounts of a company, by its ID, in place of one: those named 123:...",
+        envvar="PIPEDRIVE_OAUTH_COMPANY",
+        min=1,
+        show_default=False,
+    ),
+]
+Yes: TypeAlias = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask for confirmation.", envvar="PIPEDRIVE_OAUTH_YES"),
 ]

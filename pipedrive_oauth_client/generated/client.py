@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 from . import DEFAULT_BASE_URL
 from .body import ACCEPT_ENCODING, Body, unusable
 from .encode import argument, header
-from .errors import ConfigurationError, PipedriveOAuthError, TransportError
+from .errors import ConfigurationError, PipedriveOAuthError, ProcessBound, TransportError
 from .response import RawResponse
 from .settings import (
     checked_base_url,
@@ -42,7 +42,7 @@ T = TypeVar("T", httpx.Client, httpx.AsyncClient)
 
 
 @define(eq=False)
-class Client:
+class Client(ProcessBound):
     """Holds where requests go and how, and the `httpx` clients that carry them.
 
     The `httpx` clients are made at the first request: one for synchronous functions, and one for

@@ -9,7 +9,7 @@ header.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 if TYPE_CHECKING:
     import httpx
@@ -118,10 +118,29 @@ class UnexpectedStatus(PipedriveOAuthError):  # noqa: N818 - the generator's own
         )
 
 
+class ProcessBound:
+    """A base class of objects that no other process can use, which can't be pickled or copied.
+
+    They hold connections, locks or secrets. A subclass that defines `__reduce__` is pickled by it.
+    """
+
+    __slots__ = ()
+    # What to do instead, as a sentence for the error.
+    _instead: ClassVar[str] = "Pass what it is made of, and make a new one there."
+
+    def __reduce__(self) -> NoReturn:
+        # `pickle`, `copy` and `multiprocessing` call this.
+        raise ConfigurationError(
+            f"{type(self).__name__} can't be pickled or copied, nor passed to another process: it"
+            f" holds connections, locks or secrets of this one. {self._instead}"
+        )
+
+
 __all__ = [
     "ConfigurationError",
     "InvalidResponseError",
     "PipedriveOAuthError",
+    "ProcessBound",
     "TransportError",
     "UnexpectedStatus",
 ]

@@ -16,10 +16,9 @@ from pipedrive_oauth_client.generated.encode import argument
 
 __all__ = [
     "MAX_BYTES",
-    "check_database",
     "check_folder",
-    "make_database",
     "make_folder",
+    "prepare_database",
     "read",
     "translated_errors",
     "unlink",
@@ -35,6 +34,10 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 
 _CAREFUL: Final = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
+
+
+# What SQLite keeps beside a database, with parts of its content.
+_JOURNALS: Final = ("-journal", "-wal", "-shm")
 
 
 @contextmanager
@@ -82,7 +85,7 @@ def check_folder(folder: Path) -> None:
         )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StoreError(
-            f"Other users may write to the folder {folder}. Run: chmod 700 '{folder}', and check"
+            f"Other users may write to the folder {folder}. Run: chmod go-w '{folder}', and check"
             " that they have not put tokens there."
         )
 
@@ -142,37 +145,26 @@ def unlink(path: Path, *, durable: bool) -> None:
             _sync_folder(path.parent)
 
 
-def make_database(path: Path) -> bool:
-    """Make an empty file for SQLite, for this user alone; return whether it was missing.
+def prepare_database(path: Path) -> bool:
+    """Make an empty file for SQLite if there is none, and check it; return whether it was made.
 
-    SQLite gives its journals the rights of the database, so those are right as well.
+    Links are followed, since SQLite follows them, and puts its journals beside the file that they
+    lead to. New journals have the rights of the database.
     """
-    try:
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            return True
-    except OSError as error:
-        raise StoreError(
-            f"Failed to make the database {path}: {error.strerror}. Make sure that the folder"
-            " exists, and that this program may write to it."
-        ) from error
-    return False
-
-
-def check_database(path: Path) -> None:
-    """Reject a database file that other users can read or change, on POSIX systems."""
-    if sys.platform == "win32":
-        return
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return  # SQLite reports it better
-    except OSError as error:
-        raise StoreError(
-            f"Failed to look at the database {path}: {error.strerror}. Make sure that this program"
-            " may read its folder."
-        ) from error
-    _check_mode(path, mode)
+    file = Path(os.path.realpath(path))
+    for folder in dict.fromkeys((path.parent, file.parent)):
+        check_folder(folder)
+    made = False
+    with translated_errors(f"to make the database {file}"), suppress(FileExistsError):
+        os.close(os.open(file, _CREATE | _CAREFUL, 0o600))
+        made = True
+    with translated_errors(f"to look at the database {file}"):
+        _check_status(file, file.lstat())
+        for suffix in _JOURNALS:
+            journal = file.with_name(file.name + suffix)
+            with suppress(FileNotFoundError):
+                _check_status(journal, journal.lstat())
+    return made
 
 
 def _absolute(path: str | Path) -> Path:

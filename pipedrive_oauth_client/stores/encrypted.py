@@ -16,7 +16,12 @@ from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from pipedrive_oauth_client.errors import ConfigurationError, CorruptTokenError, StoreError
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    CorruptTokenError,
+    ProcessBound,
+    StoreError,
+)
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import (
     AccountOverview,
@@ -35,7 +40,7 @@ _RECOVERY: Final = "Restore it from a backup, or have the user authorize the app
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
-class EncryptedTokenStore:
+class EncryptedTokenStore(ProcessBound):
     """Encrypts what another store stores.
 
     The inner store can be any. It sees the account's name and when the access token expires, so
@@ -56,6 +61,8 @@ class EncryptedTokenStore:
     Source:
         The specification of Fernet: AES-128 in CBC mode, with HMAC-SHA256.
     """
+
+    _instead = "Pass what the inner store is made of, read the keys there, and make a new store."
 
     def __init__(self, inner: TokenStore, keys: str | bytes | Sequence[str | bytes]) -> None:
         self._inner = checked_store("inner", inner)

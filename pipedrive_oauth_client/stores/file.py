@@ -98,6 +98,8 @@ class FileTokenStore(LeasedStore):
         StoreError: The folder can't be made, or others may write to it; the error says what to do.
     """
 
+    _instead = "Pass the folder, and make a new store there."
+
     def __init__(
         self,
         path: str | Path,

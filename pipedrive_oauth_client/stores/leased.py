@@ -30,6 +30,7 @@ from attrs import define, field
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    ProcessBound,
     StoreError,
     StoreLockTimeoutError,
 )
@@ -142,7 +143,7 @@ class _HeldLeases(threading.local):
         self.by_account: dict[tuple[str, int], Lease] = {}
 
 
-class LeasedStore(ABC):
+class LeasedStore(ProcessBound, ABC):
     """A base class for stores whose locks expire, and whose late holders can do no harm.
 
     A subclass implements `accounts` and `due`, and five steps that its backend carries out

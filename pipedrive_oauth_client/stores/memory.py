@@ -59,6 +59,8 @@ class MemoryTokenStore(LeasedStore):
         ConfigurationError: A duration is not a timedelta, not above zero, or longer than a day.
     """
 
+    _instead = "Its tokens exist in this process alone: use another kind of store."
+
     def __init__(self, *, lease: timedelta = DEFAULT_LEASE, wait: timedelta | None = None) -> None:
         super().__init__(lease=lease, wait=wait)
         self._memory = _Memory()

@@ -74,6 +74,8 @@ class RedisTokenStore(LeasedStore):
             is not a timedelta, not above zero, or longer than a day.
     """
 
+    _instead = "Pass the URL, or what makes your client, and make a new store there."
+
     def __init__(
         self,
         url_or_client: str | RedisClient,

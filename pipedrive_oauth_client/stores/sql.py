@@ -53,7 +53,7 @@ from sqlalchemy.types import TypeDecorator
 
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores._private_files import check_database, make_database
+from pipedrive_oauth_client.stores._private_files import prepare_database
 from pipedrive_oauth_client.stores._sql_engine import (
     BACKEND_ERRORS,
     MAX_FAILURES,
@@ -109,7 +109,8 @@ class SQLTokenStore(LeasedStore):
     that a read-only server rejects, on a new connection: after a failover, the address may lead to
     another server. Locks expire by the clock of the database.
 
-    An SQLite file is made for this user alone, and rejected on POSIX systems if others can read it.
+    An SQLite file is made for this user alone, also for an engine of yours. On POSIX systems it is
+    rejected before each step if another user owns it or can read it, or may write to its folder.
     After a fork the child makes connections of its own.
 
     Args:
@@ -130,6 +131,8 @@ class SQLTokenStore(LeasedStore):
             name of the table is not a plain identifier, or a duration is not a timedelta, not above
             zero, or longer than a day.
     """
+
+    _instead = "Pass the URL, or what makes your engine, and make a new store there."
 
     def __init__(
         self,
@@ -253,10 +256,9 @@ class SQLTokenStore(LeasedStore):
         self._run(self._steps.release, account, owner)
 
     def _run(self, step: Callable[..., _T], *arguments: Any) -> _T:
-        if self._file is not None:
-            if self._owns_engine and make_database(self._file):
-                self._is_ready = False
-            check_database(self._file)
+        # Before anything is written, whoever made the engine.
+        if self._file is not None and prepare_database(self._file):
+            self._is_ready = False
         if self._creates_table and not self._is_ready:
             self._in_transaction(self._create_table, creates_table=True)
         result = self._in_transaction(lambda connection: step(connection, *arguments))

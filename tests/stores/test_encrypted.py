@@ -186,6 +186,16 @@ def test_nothing_readable_is_in_a_file(tmp_path: Path) -> None:
     assert not found(content, [*SECRETS, "deals", "https://x"])
 
 
+def test_earlier_ciphertext_of_the_same_account_opens(
+    inner: DictStore, store: EncryptedTokenStore
+) -> None:
+    """Putting back what was stored before is not noticed, as the guide says."""
+    before = inner.kept["acme"]
+    store.save("acme", a_token(9))
+    inner.kept["acme"] = before
+    assert store.load("acme") == TOKEN
+
+
 def test_same_token_looks_different_each_time(inner: DictStore, store: EncryptedTokenStore) -> None:
     """Two accounts, or two saves, with the same token have different ciphertexts."""
     first = inner.kept["acme"].access_token

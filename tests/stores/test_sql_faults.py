@@ -488,6 +488,148 @@ def test_file_of_the_apps_engine_is_looked_at(file: Path) -> None:
     engine.dispose()
 
 
+def rejected(store: SQLTokenStore, step: str) -> str:
+    """Give the error of a step that touches nothing since the file's rights are wrong."""
+    with pytest.raises(StoreError) as caught:
+        STEPS[step](store)
+    return str(caught.value)
+
+
+@POSIX
+@pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
+@pytest.mark.parametrize("create_table", [True, False])
+def test_new_file_of_the_apps_engine_is_private(
+    file: Path, umask: int, *, create_table: bool
+) -> None:
+    """A file that is not there yet is made for its owner alone before the engine opens it."""
+    before = os.umask(umask)
+    engine = create_engine(f"sqlite:///{file}")
+    try:
+        store = SQLTokenStore(engine, create_table=create_table)
+        if not create_table:
+            assert "no table" in str(refusal(store, "load"))
+            store.metadata.create_all(engine)
+        store.save("acme", TOKEN)
+    finally:
+        os.umask(before)
+        engine.dispose()
+    assert mode(file) == 0o600
+    assert store.load("acme") == TOKEN
+
+
+@POSIX
+def test_apps_own_database_is_refused_before_a_token_is_in_it(file: Path) -> None:
+    """A framework has made its database with the usual rights: the cure is in the error."""
+    before = os.umask(0o022)
+    engine = create_engine(f"sqlite:///{file}")
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE users (name TEXT)")
+    finally:
+        os.umask(before)
+    content = file.read_bytes()
+    store = SQLTokenStore(engine)
+    for step in STEPS:
+        assert f"chmod 600 '{file}'" in rejected(store, step)
+    assert file.read_bytes() == content
+    file.chmod(0o600)
+    store.save("acme", TOKEN)
+    assert store.load("acme") == TOKEN
+    engine.dispose()
+
+
+@POSIX
+@pytest.mark.parametrize("whose", ["the store's engine", "the app's engine"])
+def test_dangling_link_is_followed(tmp_path: Path, file: Path, whose: str) -> None:
+    """The file that it leads to is made for its owner alone."""
+    target = tmp_path / "elsewhere" / "real.db"
+    target.parent.mkdir(0o755)
+    file.symlink_to(target)
+    url = f"sqlite:///{file}"
+    engine = create_engine(url)
+    before = os.umask(0)
+    try:
+        with SQLTokenStore(engine if whose == "the app's engine" else url) as store:
+            store.save("acme", TOKEN)
+    finally:
+        os.umask(before)
+        engine.dispose()
+    assert mode(target) == 0o600
+    assert file.is_symlink()
+    target.chmod(0o644)
+    with SQLTokenStore(url) as store:
+        assert f"chmod 600 '{target}'" in rejected(store, "load")
+
+
+@POSIX
+@pytest.mark.parametrize("rights", [0o770, 0o775, 0o777, 0o1777, 0o702], ids=oct)
+@pytest.mark.parametrize("where", ["of the file", "of the link", "of the link's target"])
+def test_folder_that_others_may_write_to_is_refused(
+    tmp_path: Path, rights: int, where: str
+) -> None:
+    """They could put another file or another journal there; nothing is made in it."""
+    own, open_to_all = tmp_path / "own", tmp_path / "open"
+    own.mkdir(0o700)
+    open_to_all.mkdir()
+    open_to_all.chmod(rights)
+    if where == "of the link":
+        path = open_to_all / "tokens.db"
+        path.symlink_to(own / "tokens.db")
+    elif where == "of the link's target":
+        path = own / "tokens.db"
+        path.symlink_to(open_to_all / "tokens.db")
+    else:
+        path = open_to_all / "tokens.db"
+    with SQLTokenStore(f"sqlite:///{path}") as store:
+        for step in STEPS:
+            assert f"chmod go-w '{open_to_all}'" in rejected(store, step)
+        assert not path.exists()
+        open_to_all.chmod(0o755)
+        store.save("acme", TOKEN)
+        assert mode(path) == 0o600
+
+
+@POSIX
+def test_file_of_another_user_is_refused(
+    store: SQLTokenStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its rights are: that user can change them."""
+    store.save("acme", TOKEN)
+    whose = file.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr("pipedrive_oauth_client.stores._private_files.check_folder", lambda _: None)
+    text = rejected(store, "load")
+    assert f"belongs to another user ({whose})" in text
+    assert f"chown 12345 '{file}'" in text
+
+
+@POSIX
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_journal_that_others_can_read_is_refused(
+    store: SQLTokenStore, file: Path, suffix: str
+) -> None:
+    """It holds what the database holds; one is left of the time before its rights were changed."""
+    store.save("acme", TOKEN)
+    journal = file.with_name(file.name + suffix)
+    journal.touch()
+    journal.chmod(0o644)
+    assert f"chmod 600 '{journal}'" in rejected(store, "save")
+    journal.unlink()
+    assert store.load("acme") == TOKEN
+
+
+@POSIX
+def test_what_is_no_file_is_refused(tmp_path: Path, file: Path) -> None:
+    """Neither a pipe, which would block, nor a link that leads to itself, is opened."""
+    os.mkfifo(file, 0o600)
+    with SQLTokenStore(f"sqlite:///{file}") as store:
+        assert "not a regular file" in rejected(store, "load")
+    loop = tmp_path / "loop.db"
+    loop.symlink_to(loop)
+    with SQLTokenStore(f"sqlite:///{loop}") as store:
+        assert str(loop) in rejected(store, "load")
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_missing_folder(tmp_path: Path, step: str) -> None:
     """Where the folder is missing the error names it, and the store works when it is there."""

@@ -226,7 +226,8 @@ def _ended(
     store: TokenStore, marked: Callable[[], Iterable[str]], now: datetime
 ) -> Iterator[AccountHealth]:
     seen = set[str]()
-    for accounts in (marked(), due(store, now - _FROM_EXPIRY_TO_LAPSE)):
+    lapsed_before = now - _FROM_EXPIRY_TO_LAPSE + timedelta.resolution
+    for accounts in (marked(), due(store, lapsed_before)):
         for account in accounts:
             if account not in seen:
                 seen.add(account)

@@ -19,7 +19,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument, has_surrogates
 from pipedrive_oauth_client.generated.models import GetTokensResponse
-from pipedrive_oauth_client.generated.types import Unset
+from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 
 __all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "token_from_fields"]
 
@@ -89,8 +89,8 @@ class GrantEnd:
         argument("error", self.error, str)
 
 
-@frozen(kw_only=True)
-class Token:
+@frozen(kw_only=True, eq=False)
+class Token(FrozenEquality):
     """An access token with what belongs to it, as an app keeps it.
 
     Attributes:

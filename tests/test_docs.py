@@ -56,7 +56,7 @@ PIECES = {
     "keeping-tokens.md": 4,
     "quick-start.md": 3,
     "testing-your-app.md": 1,
-    "web-app.md": 4,
+    "web-apps.md": 4,
     # What tests/web/test_guides.py runs:
     "web-django.md": 3,
     "web-extensions.md": 3,
@@ -142,7 +142,7 @@ def test_the_quick_start_awaited(pipedrive_sandbox: PipedriveSandbox, runner: An
     assert store.load("acme:ada") is not None
 
 
-WEB = blocks("web-app.md")
+WEB = blocks("web-apps.md")
 
 
 @pytest.mark.parametrize("block", WEB, ids=range(len(WEB)))

@@ -45,7 +45,7 @@ __all__ = [
 _MIN_SECRET_LENGTH = 4
 
 
-@define
+@define(eq=False)
 class OutputOptions:
     """How a command reports; `secrets` are removed even from tracebacks."""
 

@@ -40,7 +40,7 @@ _PREFIX: Final = "PIPEDRIVE_"
 _UNUSED_REDIRECT_URI: Final = "http://127.0.0.1/not-sent"
 
 
-@frozen
+@frozen(eq=False)
 class AppSettings:
     """What is known about the app. `ask` is None where the command cannot prompt for the rest."""
 

@@ -207,10 +207,10 @@ class WebCore:
 
     def return_to(self, address: str | None, root: str) -> str:
         """Decide where a browser goes after connecting."""
-        default = self.settings.after_connect
-        return self.redirect_targets.allowed(address) or (
-            root + default if default[0] == "/" else default
-        )
+        allowed, default = self.redirect_targets.allowed, self.settings.after_connect
+        below_root = root + default if default.startswith("/") else default
+        # The root comes from the server, perhaps out of a proxy's header: it is checked as well.
+        return allowed(address) or allowed(below_root) or default
 
     def extension_user(
         self, query: str, authorization: Sequence[str]

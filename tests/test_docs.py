@@ -58,10 +58,13 @@ PIECES = {
     "testing-your-app.md": 1,
     "web-apps.md": 4,
     # What tests/web/test_guides.py runs:
+    "disconnected-accounts.md": 2,
     "web-django.md": 3,
     "web-extensions.md": 3,
-    "web-fastapi.md": 1,
-    "web-flask.md": 1,
+    "web-fastapi.md": 2,
+    "web-flask.md": 2,
+    # What tests/browser/test_guides.py runs:
+    "web-databases.md": 3,
     "worker-fleet.md": 3,
 }
 
@@ -322,7 +325,7 @@ def test_every_name_of_the_fixture_exists(pipedrive_sandbox: PipedriveSandbox) -
     """The table of the fixture and the list of faults name what there is."""
     text = (DOCS / "testing-your-app.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)", text, re.MULTILINE)
-    assert len(names) == 7
+    assert len(names) == 8
     assert all(hasattr(pipedrive_sandbox, name) for name in names)
     faults = re.findall(r"`Fault\.(\w+)", text)
     assert len(faults) > 6

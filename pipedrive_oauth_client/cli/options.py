@@ -113,7 +113,8 @@ BaseURL: TypeAlias = Annotated[
     typer.Option(
         "--base-url",
         help="The root URL of the OAuth service; change it for a sandbox.",
-        envvar="PIPEDRIVE_OAUTH_BASE_URL",
+        # The second is the name of before; the frameworks of `web` read the first as well.
+        envvar=["PIPEDRIVE_BASE_URL", "PIPEDRIVE_OAUTH_BASE_URL"],
     ),
 ]
 Store: TypeAlias = Annotated[

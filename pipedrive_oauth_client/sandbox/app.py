@@ -374,7 +374,9 @@ def create_app(
     )
     middleware = Middleware(
         app=endpoints,
-        faults=Faults(PATHS),
+        faults=Faults(
+            PATHS, {SLASHED_ISSUE_PATH: ISSUE_PATH} if slashed_token_path == "serve" else None
+        ),
         requests=requests,
         redactor=RequestRedactor(PATHS, all_apps),
         clock=clock,

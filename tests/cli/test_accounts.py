@@ -134,7 +134,7 @@ def test_unreachable_service(run: Run, store: FileTokenStore, granted: Grant, co
     token = ago(granted(), hours=2)
     store.save("acme", token)
     yes = ["--yes"] if command == "revoke" else []
-    ran = run(command, *yes, PIPEDRIVE_OAUTH_BASE_URL="http://127.0.0.1:1")
+    ran = run(command, *yes, PIPEDRIVE_BASE_URL="http://127.0.0.1:1")
     assert (ran.code, ran.out) == (8, "")
     assert ran.err.startswith(
         "Error: Cannot connect to http://127.0.0.1:1: connection refused. Nothing was sent"

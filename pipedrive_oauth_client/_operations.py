@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import datetime
-from logging import DEBUG, NullHandler, getLogger
+from logging import DEBUG, getLogger
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
@@ -42,8 +42,6 @@ __all__ = [
 T = TypeVar("T")
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
-# A program that configures no logging gets no warnings of this package on its terminal.
-_LOGGER.addHandler(NullHandler())
 
 
 class Endpoint(Protocol):

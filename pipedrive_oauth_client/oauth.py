@@ -138,6 +138,11 @@ class _BaseOAuth(ProcessBound):
         """Gives this flow the current time as an aware datetime."""
         return self._clock
 
+    @property
+    def has_on_event(self) -> bool:
+        """Whether events are reported at all."""
+        return self._on_event is not None
+
     def emit(self, event: Event) -> None:
         """Report an event to `on_event`. An exception in that function is logged, and is no error.
 
@@ -150,7 +155,7 @@ class _BaseOAuth(ProcessBound):
             return
         try:
             self._on_event(event)
-        except Exception:
+        except (Exception, SystemExit):
             _LOGGER.exception("on_event has failed for %s.", type(event).__name__)
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:

@@ -18,13 +18,13 @@ __all__ = ["PipedriveAuth", "is_replayable"]
 
 
 class _TokenNeeded(NamedTuple):
-    """What a request needs before it goes on: a token other than the rejected one.
+    """What a request needs before it goes on: a token, or another one than the rejected one.
 
     The response that rejected it is read first: it may hold the only connection.
     """
 
-    rejected: Token | None = None
-    response: httpx.Response | None = None
+    url: httpx.URL
+    rejected: tuple[Token, httpx.Response] | None = None
 
 
 _Step: TypeAlias = httpx.Request | _TokenNeeded
@@ -140,9 +140,11 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         while True:
             result: object
             if isinstance(step, _TokenNeeded):
-                if step.response is not None:
-                    step.response.read()
-                result = self.token_source.get(step.rejected)
+                if step.rejected is None:
+                    result = self.token_source.get_for(step.url)
+                else:
+                    step.rejected[1].read()
+                    result = self.token_source.get(step.rejected[0])
             else:
                 result = yield step
             try:
@@ -166,9 +168,11 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         while True:
             result: object
             if isinstance(step, _TokenNeeded):
-                if step.response is not None:
-                    await step.response.aread()
-                result = await self.token_source.aget(step.rejected)
+                if step.rejected is None:
+                    result = await self.token_source.aget_for(step.url)
+                else:
+                    await step.rejected[1].aread()
+                    result = await self.token_source.aget(step.rejected[0])
             else:
                 result = yield step
             try:
@@ -179,13 +183,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     def _steps(self, request: httpx.Request) -> Generator[_Step, Any]:
         source = self.token_source
         bearer = source.cached()
-        if bearer is None:
-            if source.is_elsewhere(request.url):
-                source.note_withheld(request.url)
-                yield request  # it needs no token, so none is refreshed for it
-                return
-            bearer = cast(Bearer, (yield _TokenNeeded()))
-        if not (bearer.may_go_to(request.url) or _moved(source, bearer, request)):
+        if bearer is None and not source.is_elsewhere(request.url):
+            bearer = cast("Bearer | None", (yield _TokenNeeded(request.url)))
+        if bearer is None or not (bearer.may_go_to(request.url) or _moved(source, bearer, request)):
             source.note_withheld(request.url)
             yield request
             return
@@ -198,7 +198,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             if not bearer.may_go_to(response.request.url):
                 source.note_withheld(response.request.url)  # a redirect has led there
             return
-        following: Bearer = yield _TokenNeeded(bearer.token, response)
+        following: Bearer = yield _TokenNeeded(request.url, (bearer.token, response))
         if not is_replayable(request, response):
             return
         if not (following.may_go_to(request.url) or _moved(source, following, request)):

@@ -42,7 +42,7 @@ of each command names it.
 
 \b
 Examples:
-  pipedrive-oauth sandbox                       (in another terminal; all its data is made up)
+  pipedrive-oauth sandbox                  (in another terminal, to try it)
   pipedrive-oauth login
   pipedrive-oauth status
   curl -H "Authorization: Bearer $(pipedrive-oauth token)" ...
@@ -382,14 +382,14 @@ def token(
     debug: Debug = False,
 ) -> None:
     """Print a valid access token."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, valid_token
+    from pipedrive_oauth_client.cli.accounts import readable_account, valid_token
     from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = chosen_account(token_store, account, store_url.redacted)
+        name = readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             access = valid_token(oauth, token_store, name)
     if json:
@@ -442,7 +442,7 @@ def refresh(
         str,
         typer.Option(
             "--older-than",
-            help="With --all: how long ago, such as 12h, 30d or 6w.",
+            help="With --all: how long ago, such as 12h, 30d or 6w; at least an hour.",
             envvar="PIPEDRIVE_OAUTH_OLDER_THAN",
         ),
     ] = "30d",
@@ -476,7 +476,11 @@ def refresh(
     debug: Debug = False,
 ) -> None:
     """Refresh tokens now."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, refresh_many, refresh_one
+    from pipedrive_oauth_client.cli.accounts import (
+        readable_account,
+        refresh_many,
+        refresh_one,
+    )
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
     from pipedrive_oauth_client.cli.status import parse_duration
 
@@ -484,13 +488,17 @@ def refresh(
         account = None  # an option takes precedence over the environment
     if all_accounts and account is not None:
         raise typer.BadParameter("Name an account or pass --all, not both.")
+    for option in ("older_than", "concurrency", "per_second"):
+        source = context.get_parameter_source(option)
+        if not all_accounts and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{option.replace('_', '-')} applies only with --all.")
     if not math.isfinite(per_second):
         raise typer.BadParameter("--per-second must be a finite number.")
     min_age = parse_duration(older_than)
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = None if all_accounts else chosen_account(token_store, account, store_url.redacted)
+        name = None if all_accounts else readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             if name is not None:
                 refresh_one(oauth, token_store, name, in_json=json)
@@ -613,13 +621,13 @@ def whoami(
     debug: Debug = False,
 ) -> None:
     """Show whose token it is."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, show_user
+    from pipedrive_oauth_client.cli.accounts import readable_account, show_user
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = chosen_account(token_store, account, store_url.redacted)
+        name = readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             show_user(oauth, token_store, name, in_json=json)
 

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from logging import NullHandler, getLogger
 from types import FrameType
 from typing import Any
 
@@ -44,6 +45,10 @@ class _TerminatedError(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run a command, and return its exit code."""
     replace_unencodable()
+    # The command says itself what has happened. Python would print warnings between its lines.
+    logger = getLogger("pipedrive_oauth_client")
+    if not logger.hasHandlers():
+        logger.addHandler(NullHandler())
     # The command line may turn out to be wrong before its options are read.
     output = OutputOptions(
         json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Generator
+from contextlib import suppress
 from logging import ERROR, WARNING, getLogger
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,7 @@ from pipedrive_oauth_client.errors import (
     StoreError,
     TokenRequestError,
 )
+from pipedrive_oauth_client.events import GrantRestored
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import checked_account
 from pipedrive_oauth_client.tokens import Token
@@ -159,7 +161,14 @@ def _connect(
     user: PipedriveUser = yield Step("identify", (token,))
     name = yield Step("call", (settings.account_for, request.native, token, user))
     account = checked_account(name)
+    had_ended = False
+    if core.oauth.has_on_event:
+        with suppress(StoreError):  # what can't be read is replaced
+            before: Token | None = yield Step("load", (account,))
+            had_ended = before is not None and before.grant_end is not None
     yield Step("save", (account, token))
+    if had_ended:
+        core.oauth.emit(GrantRestored(account=account))
     return Connection(
         account=account,
         user=user,

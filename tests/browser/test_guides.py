@@ -152,7 +152,8 @@ def database(kind: str, folder: Path) -> Generator[sqlalchemy.URL]:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         try:
-            yield url.set(database=name)
+            # A password with a character that Alembic's file of settings would interpret.
+            yield url.set(database=name, password=url.password or "50%")
         finally:
             with engine.connect() as connection:
                 connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_folder_of_others(run: Run, store: FileTokenStore, folder: Path) -> None
     folder.chmod(0o777)
     ran = run("check")
     assert ran.code == 12
-    assert f"chmod go-w '{folder}'" in ran.out
+    assert re.search(rf"chmod \S+ '{re.escape(str(folder))}'", ran.out)
 
 
 def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +145,5 @@ def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "can_ask", lambda: True)
     ran = run("check", PIPEDRIVE_CLIENT_ID="", PIPEDRIVE_CLIENT_SECRET="")
     assert ran.code == 12
-    assert "Set PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET in the environment" in ran.out
+    assert "Set PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET;" in ran.out
     assert SECRET not in ran.out + ran.err

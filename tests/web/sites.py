@@ -232,6 +232,7 @@ def made(
     root: str = "",
     own_client: httpx.Client | None = None,
     extension: Callable[[Any, Any], None] | None = None,
+    on_event: Callable[[Any], object] | None = None,
     **settings: Any,
 ) -> Generator[Site]:
     """Make an app of a framework.
@@ -244,12 +245,13 @@ def made(
         root: The path that the whole app is mounted at.
         own_client: Sends the requests of the app.
         extension: Adds the endpoints of an app extension, in place of those that are here.
+        on_event: What the flow calls with each event.
         settings: Those of `WebSettings`.
     """
     path = urlsplit(client.redirect_uri).path.removesuffix("/callback")
     parts = _Parts(
         AppCredentials(client.client_id, client.client_secret, client.redirect_uri),
-        {"base_url": box.base_url, "clock": box.clock, "retry": None},
+        {"base_url": box.base_url, "clock": box.clock, "retry": None, "on_event": on_event},
         store,
         path.removeprefix(root),
         {"secret_keys": [KEY], **settings},
@@ -358,7 +360,9 @@ def _django(parts: _Parts, stack: ExitStack, kind: str = "") -> tuple[Any, Any]:
     setting |= {name.upper(): value for name, value in parts.settings.items()}
     urls = f"tests.web.django_{kind}urls"
     stack.enter_context(override_settings(PIPEDRIVE_OAUTH=setting, ROOT_URLCONF=urls))
-    return configuration.site(), ASGIHandler() if kind else WSGIHandler()
+    site = configuration.site()
+    site.oauth._on_event = site.async_oauth._on_event = parts.flow["on_event"]
+    return site, ASGIHandler() if kind else WSGIHandler()
 
 
 def _django_async(parts: _Parts, stack: ExitStack) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, StoreError, Token
+from pipedrive_oauth_client.events import GrantEnded
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.stores.leased import Lease
@@ -72,6 +73,17 @@ def test_notice_of_the_service(build: Build) -> None:
     assert (said.company_id, said.user_id) == (1, 11)
     assert said.at == site.box.clock()
     assert said.at.tzinfo is UTC
+
+
+def test_a_notice_is_reported(build: Build) -> None:
+    """As the end of the grant, once."""
+    seen: list[object] = []
+    site = build(on_event=seen.append)
+    site.browser().connect()
+    for _ in range(2):
+        assert notify(site).status_code == 200
+    account, now = DEFAULT_USER.account, site.box.clock()
+    assert seen == [GrantEnded(account=account, at=now, error="uninstalled")]
 
 
 def test_repeated_notice(connected: Site) -> None:

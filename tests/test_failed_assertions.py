@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 import httpx
 
 from pipedrive_oauth_client import *
-from pipedrive_oauth_client.generated.response import Response
+from pipedrive_oauth_client.generated.response import RawResponse, Response
 from pipedrive_oauth_client.stores.leased import StoredToken
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web import Connection

@@ -26,6 +26,7 @@ from pipedrive_oauth_client.errors import (
     GrantEndedError,
     InvalidClientError,
     InvalidGrantError,
+    MissingScopesError,
     PipedriveOAuthError,
     StoreError,
     StoreLockTimeoutError,
@@ -298,7 +299,7 @@ def renew_and_report(
     except PipedriveOAuthError as error:
         # What nothing was tried for is no failed refresh: no token, or a grant known to have ended.
         is_known = isinstance(error, GrantEndedError) and error.__cause__ is None
-        if not (is_known or isinstance(error, TokenNotFoundError)):
+        if not (is_known or isinstance(error, TokenNotFoundError | MissingScopesError)):
             seconds = time.monotonic() - started
             now = read_clock(oauth.clock)
             is_valid = any(
@@ -410,14 +411,20 @@ class Requirement:
         clock: Gives the current time as an aware datetime.
         leeway: How long before its expiry a token is refreshed, if it can be.
         rejected: The access token that the API has rejected, or None.
+        check: Raises an error where a token is none for the caller at all, or None.
         latest: The token that was judged last, or None; it is a renewal's newest knowledge.
     """
 
-    __slots__ = ("_clock", "_leeway", "latest", "rejected")
+    __slots__ = ("_check", "_clock", "_leeway", "latest", "rejected")
 
     def __init__(
-        self, clock: Callable[[], datetime], leeway: timedelta, rejected: str | None = None
+        self,
+        clock: Callable[[], datetime],
+        leeway: timedelta,
+        rejected: str | None = None,
+        check: Callable[[Token], None] | None = None,
     ) -> None:
+        self._check = check
         self._clock = clock
         self._leeway = leeway
         self.rejected = rejected
@@ -430,6 +437,8 @@ class Requirement:
         live for less than the leeway, even the newest is within it.
         """
         self.latest = token
+        if self._check is not None:
+            self._check(token)
         if token.access_token == self.rejected:
             return False
         # A token that can't be refreshed is used until its expiry.

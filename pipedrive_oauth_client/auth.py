@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import httpx
 
-from pipedrive_oauth_client.errors import ProcessBound
+from pipedrive_oauth_client.errors import MissingScopesError, ProcessBound
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.token_source import Bearer, TokenSource
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
 
-__all__ = ["PipedriveAuth", "is_replayable"]
+__all__ = ["PipedriveAuth", "is_replayable", "raise_for_scope"]
 
 
 class _TokenNeeded(NamedTuple):
@@ -26,6 +27,11 @@ class _TokenNeeded(NamedTuple):
     url: httpx.URL
     rejected: tuple[Token, httpx.Response] | None = None
 
+
+# What Pipedrive's API says, and what RFC 6750 says.
+_SCOPE_MISMATCH: Final = "scope and url mismatch"
+_INSUFFICIENT: Final = re.compile(r'error="?insufficient_scope"?', re.IGNORECASE)
+_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x7e ]{1,500})"', re.IGNORECASE)
 
 _Step: TypeAlias = httpx.Request | _TokenNeeded
 
@@ -52,6 +58,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`: hosts, `api.acme.com`, or origins,
             `https://api.acme.com:8443`.
+        required_scopes: What the token has to be for, for example `{"deals:full"}`; see
+            `Token.missing_scopes`. Where it lacks one, a `MissingScopesError` is raised before
+            anything is sent, until the person has authorized the app again.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -70,9 +79,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         *,
         leeway: timedelta = DEFAULT_LEEWAY,
         hosts: Iterable[str] = (),
+        required_scopes: Iterable[str] = (),
     ) -> None:
         # Public for the adapters of other HTTP libraries.
-        self.token_source: Final = TokenSource(oauth, store, account, leeway=leeway, hosts=hosts)
+        self.token_source: Final = TokenSource(
+            oauth, store, account, leeway=leeway, hosts=hosts, required_scopes=required_scopes
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(account={self.account!r})"
@@ -100,6 +112,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         Raises:
             TokenNotFoundError: No token is stored for the account.
             InvalidGrantError: The grant has ended; the person has to authorize the app again.
+            MissingScopesError: The token lacks one of `required_scopes`; likewise.
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source
@@ -226,6 +239,45 @@ def _moved(source: TokenSource, bearer: Bearer, request: httpx.Request) -> bool:
 def _sent(response: httpx.Response) -> object:
     # A redirect may have removed the token, on its way to another host and back as well.
     return response.request.headers.get("Authorization")
+
+
+def raise_for_scope(response: Any) -> None:
+    """Raise an error if the API has rejected a request because the token lacks a scope.
+
+    Other responses, those with another reason for status 403 among them, pass.
+
+    Args:
+        response: A response of httpx, httpx2 or requests, whose body has been read.
+
+    Raises:
+        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The person
+            has to authorize the app again, since a refresh brings no new scopes; before that, the
+            app needs the scope in the Developer Hub. `missing` is what the response names, and
+            empty if it names none.
+
+    Source:
+        Pipedrive's page of OAuth status codes; RFC 6750, section 3.1.
+    """
+    if response.status_code != 403:
+        return
+    challenge = _INSUFFICIENT.search(response.headers.get("WWW-Authenticate") or "")
+    try:
+        body: Any = response.json()
+    except Exception:  # noqa: BLE001 - it is no JSON, or was not read; each library has its own errors
+        body = None
+    fields = body if isinstance(body, dict) else {}
+    texts = [text for text in (fields.get("error"), fields.get("message")) if isinstance(text, str)]
+    if challenge is None and not any(_SCOPE_MISMATCH in text.lower() for text in texts):
+        return
+    named = _SCOPE.search(response.headers.get("WWW-Authenticate") or "")
+    missing = named[1].replace(",", " ").split() if named is not None else []
+    shown = f" ({', '.join(sorted(missing))})" if missing else ""
+    raise MissingScopesError(
+        f"Pipedrive's API rejected the request since the token lacks a scope{shown}. A refresh"
+        " brings no new scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
+        " not there, and have the person authorize the app again.",
+        missing=missing,
+    )
 
 
 def is_replayable(request: httpx.Request, response: httpx.Response) -> bool:

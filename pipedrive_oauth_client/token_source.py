@@ -31,6 +31,7 @@ from pipedrive_oauth_client._renewal import (
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    MissingScopesError,
     PipedriveOAuthError,
     ProcessBound,
     StoreError,
@@ -40,7 +41,7 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import Token, checked_scopes
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
@@ -212,6 +213,7 @@ class TokenSource(ProcessBound):
         account: The account.
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`.
+        required_scopes: What the token has to be for.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -225,6 +227,7 @@ class TokenSource(ProcessBound):
         *,
         leeway: timedelta,
         hosts: Iterable[str],
+        required_scopes: Iterable[str] = (),
     ) -> None:
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
@@ -237,6 +240,8 @@ class TokenSource(ProcessBound):
             raise ConfigurationError("leeway must not be negative.")
         self._leeway = leeway
         self._hosts = parse_hosts(hosts)
+        self._required_scopes = checked_scopes("required_scopes", required_scopes)
+        self._check = self._check_scopes if self._required_scopes else None
         self.clock: Final = oauth.clock
         self.cooldown: Final = _RefreshCooldown()
         self._cache: Bearer | None = None
@@ -363,7 +368,7 @@ class TokenSource(ProcessBound):
     def _renew(self, search: _Search) -> Token:
         failure = self._early_failure(read_clock(self.clock))
         leeway = self._leeway if failure is None else _NO_TIME
-        requirement = Requirement(self.clock, leeway, search.rejected)
+        requirement = Requirement(self.clock, leeway, search.rejected, self._check)
         was_refreshed = False
         try:
             token, was_refreshed = renew_and_report(
@@ -385,6 +390,8 @@ class TokenSource(ProcessBound):
         else:
             if was_refreshed:
                 self._notes.forget_early_failure(self._store, self.account)
+                if self._check is not None:
+                    self._check(token)
         finally:
             if self._owns_oauth:
                 self._oauth.close()  # else its connection stays open for an hour, and unused
@@ -396,6 +403,16 @@ class TokenSource(ProcessBound):
         bearer.is_unused = was_refreshed or search.rejected is not None
         self._cache = bearer
         return token
+
+    def _check_scopes(self, token: Token) -> None:
+        missing = token.missing_scopes(self._required_scopes)
+        if missing:
+            raise MissingScopesError(
+                f"The token of {self.account!r} lacks the scopes {', '.join(sorted(missing))}. A"
+                " refresh brings no new scopes: the person has to authorize the app again. If it"
+                " lacks them still, add them to the app in Pipedrive's Developer Hub.",
+                missing=missing,
+            )
 
     def _remember_place(self, token: Token | None) -> None:
         # A token that could not be refreshed still says where its API is.
@@ -410,7 +427,7 @@ class TokenSource(ProcessBound):
 
     def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
         """Give the token that serves although it could not be refreshed; None if none does."""
-        if isinstance(error, TokenNotFoundError):
+        if isinstance(error, TokenNotFoundError | MissingScopesError):
             return None  # the account was deleted, perhaps since the person has disconnected it
         now = read_clock(self.clock)
         cached = None if self._cache is None else self._cache.token
@@ -447,7 +464,7 @@ class TokenSource(ProcessBound):
             # Another caller's, which may have asked for more. What is cached may serve this one.
             if (
                 cached is not None
-                and not isinstance(error, TokenNotFoundError)
+                and not isinstance(error, TokenNotFoundError | MissingScopesError)
                 and requirement.accepts(cached.token)
             ):
                 return cached
@@ -460,7 +477,7 @@ class TokenSource(ProcessBound):
             # What another caller of the flow, or of the fleet, was content with.
             failure = self._early_failure(read_clock(self.clock))
             leeway = self._leeway if failure is None else _NO_TIME
-            requirement = Requirement(self.clock, leeway, search.rejected)
+            requirement = Requirement(self.clock, leeway, search.rejected, self._check)
             if not requirement.accepts(token, is_new=token.access_token != search.known):
                 return None
         return self._newer_of(token, search)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any, Final
@@ -24,7 +24,7 @@ from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 # pytest shows the arguments of the last frame of an error, and here they are secrets.
 __tracebackhide__ = True
 
-__all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "token_from_fields"]
+__all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "checked_scopes", "token_from_fields"]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token is stale: time for a request to arrive."""
@@ -149,6 +149,35 @@ class Token(FrozenEquality):
     def scopes(self) -> frozenset[str]:
         """The scopes one by one. Pipedrive separates them by commas, RFC 6749 by spaces."""
         return frozenset(self.scope.replace(",", " ").split())
+
+    def missing_scopes(self, required: Iterable[str]) -> frozenset[str]:
+        """Tell which scopes the token lacks.
+
+        A scope `deals:full` covers `deals:read`: Pipedrive's list names the endpoints of the latter
+        under both. All else is compared as it is written. If the service did not say what the
+        token is for (`scope` is empty), none is known to be missing.
+
+        Args:
+            required: The scopes that are needed, for example `{"deals:full", "users:read"}`.
+
+        Returns:
+            Those that the token lacks. A refresh does not bring them: the person has to authorize
+            the app again.
+
+        Raises:
+            ConfigurationError: `required` is a string, or holds something else than strings.
+
+        Source:
+            https://pipedrive.readme.io/docs/marketplace-scopes-and-permissions-explanations
+        """
+        wanted = checked_scopes("required", required)
+        granted = self.scopes
+        if not granted:
+            return frozenset()
+        covered = {
+            f"{each.removesuffix(':full')}:read" for each in granted if each.endswith(":full")
+        }
+        return wanted - granted - covered
 
     def expires_in(self, now: datetime | None = None) -> timedelta:
         """Tell how long the access token is still valid.
@@ -370,6 +399,21 @@ def _counted_expiry(fields: Mapping[str, Any]) -> datetime:
     if expiry is None:
         raise ConfigurationError("expires_in is not a number of seconds.")
     return expiry if issued is not None else sent_at
+
+
+def checked_scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
+    """Check that the argument called `name` is a collection of scopes, and not one string."""
+    given: Any = scopes
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigurationError(
+            f"{name} must be a collection of scopes, such as {{'deals:full'}}."
+        )
+    found = frozenset(argument(name, each, str) for each in given)
+    if any(not each or " " in each or "," in each for each in found):
+        raise ConfigurationError(
+            f"{name} must hold one scope in each string, such as 'deals:full'."
+        )
+    return found
 
 
 def _former_api_domains(previous: Token | str | None, current: str | None) -> tuple[str, ...]:

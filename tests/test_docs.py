@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import evolve
+from attrs import asdict, evolve
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from pipedrive_oauth_client import (
     AppCredentials,
     AsyncPipedriveOAuth,
+    InvalidClientError,
     PipedriveAuth,
     PipedriveOAuth,
     ServerError,
@@ -60,7 +62,7 @@ PIECES = {
     "events.md": 3,
     "moving.md": 2,
     "python/diagnostics.md": 1,
-    "keeping-tokens.md": 4,
+    "keeping-tokens.md": 6,
     "quick-start.md": 3,
     # What tests/test_operations_guide.py runs:
     "operations.md": 3,
@@ -317,7 +319,7 @@ def test_workers_in_other_processes(
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
     """The adapters of both libraries are used as shown."""
     box = pipedrive_sandbox
-    whoami = run(KEEPING[2])["whoami"]
+    whoami = run(KEEPING[4])["whoami"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
         store.save("acme", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
@@ -327,7 +329,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 def test_encryption() -> None:
     """The store of the page returns tokens, and the store underneath holds none in the clear."""
-    names = run(KEEPING[3])
+    names = run(KEEPING[5])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
     with sandbox.run() as server:
@@ -453,3 +455,40 @@ def test_the_recipe_for_the_level_of_logs() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stderr.endswith("INFO pipedrive_oauth_client refreshed\n")
+
+
+def test_scopes(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the scope there are deals; without it, and after it was removed, it is asked for."""
+    first_deals = run(KEEPING[2])["first_deals"]
+    clock, store = sandbox.Clock(), MemoryTokenStore()
+    with sandbox.run(sandbox.create_app(clock=clock)) as server:
+        box = PipedriveSandbox(server, clock)
+        with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=clock) as oauth:
+            callback = box.authorize(state="s")
+            store.save("acme", oauth.exchange(oauth.read_callback(callback, "s")))
+            assert len(first_deals(oauth, store, "acme")) > 1
+            server.sandbox.change_scopes(["base"])
+            assert first_deals(oauth, store, "acme") == []
+            clock.advance(timedelta(hours=2))
+            assert first_deals(oauth, store, "acme") == []
+    printed = "Please connect Pipedrive again: deals:read\n"
+    assert capsys.readouterr().out == printed * 2
+
+
+def test_a_new_client_secret(tmp_path: Path) -> None:
+    """The flow of the page reads its credentials again when the app's secret has been reset."""
+    file = tmp_path / "app.json"
+    with sandbox.run() as server:
+        box = PipedriveSandbox(server, sandbox.Clock())
+
+        def write() -> None:
+            file.write_text(json.dumps(asdict(box.credentials)), encoding="utf-8")
+
+        write()
+        with run(KEEPING[3])["flow"](file, box.base_url) as oauth:
+            token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+            server.sandbox.reset_client_secret()
+            with pytest.raises(InvalidClientError):
+                oauth.refresh(token)
+            write()
+            assert oauth.refresh(token) != token

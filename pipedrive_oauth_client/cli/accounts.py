@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from pipedrive_oauth_client.cli.status import (
 )
 from pipedrive_oauth_client.errors import (
     CorruptTokenError,
+    GrantEndedError,
     InvalidResponseError,
     StoreError,
     TokenNotFoundError,
@@ -48,15 +50,18 @@ __all__ = [
     "chosen_accounts",
     "delete_tokens",
     "end_grants",
+    "ended_accounts",
     "readable_account",
     "refresh_many",
     "refresh_one",
     "refreshed_token",
+    "retry_ended_grants",
     "retry_save",
     "show_user",
     "valid_token",
 ]
 
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RETRY_SECONDS: Final = (1, 2, 4, 8, 15)
 # As long as a request can take.
 _FINISH_SECONDS: Final = 60
@@ -264,9 +269,36 @@ def end_grant(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
         raise TokenNotFoundError(f"No token is stored for '{account}'.")
 
 
+def retry_ended_grants(store: TokenStore, accounts: Iterable[str]) -> None:
+    """Let the next refresh of accounts ask the service, although their grants have ended."""
+    for account in accounts:
+        with store.lock(account):
+            try:
+                token = store.load(account)
+            except CorruptTokenError:
+                continue  # the refresh says so
+            if token is not None and token.grant_end is not None:
+                # When it has ended is still true, unless the service says otherwise.
+                end = evolve(token.grant_end, tried_at=_LONG_AGO)
+                store.save(account, evolve(token, grant_end=end))
+
+
+def ended_accounts(store: TokenStore) -> list[str]:
+    """Return the accounts whose grants may have ended."""
+    own: Callable[[], Iterable[str]] | None = getattr(store, "ended", None)
+    return list(store.accounts() if own is None else own())
+
+
 def refresh_one(oauth: PipedriveOAuth, store: TokenStore, account: str, *, in_json: bool) -> None:
     """Refresh one account, and report when its access token expires."""
-    refreshed_token(oauth, store, account)
+    try:
+        refreshed_token(oauth, store, account)
+    except GrantEndedError as error:
+        raise CommandError(
+            f"{error} Run: pipedrive-oauth login --account {shlex.quote(account)}. To ask Pipedrive"
+            " once more, pass --force.",
+            ExitCode.NO_GRANT,
+        ) from error
     status = status_of(store, account, utc_now())
     if in_json:
         write_json({} if status is None else status.to_dict())

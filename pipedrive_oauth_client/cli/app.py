@@ -104,7 +104,8 @@ _REFRESH = """\
 Refresh tokens now: of one account, or of all accounts that were not used for a while.
 
 A refresh token lapses when it is not used for 60 days. Run this regularly, from any number of
-machines: only one of them refreshes each account.
+machines: only one of them refreshes each account. Accounts whose grants have ended are skipped, and
+status names them; with --force Pipedrive is asked once more.
 
 \b
 Examples:
@@ -188,12 +189,10 @@ Examples:
   pipedrive-oauth check
   pipedrive-oauth check --json | jq -r '.checks[] | select(.status == "failed").message'
 """
-_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {code.meaning}" for code in ExitCode)
 
 # Plain help fits any terminal, and does not import Rich.
 app = typer.Typer(
     help=_HELP,
-    epilog=_CODES,
     invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -465,6 +464,14 @@ def refresh(
             min=0.01,
         ),
     ] = 10,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Ask Pipedrive also for grants that are known to have ended.",
+            envvar="PIPEDRIVE_OAUTH_FORCE",
+        ),
+    ] = False,
     client_id: ClientID = None,
     client_secret_file: SecretFile = None,
     base_url: BaseURL = _SERVICE,
@@ -477,9 +484,11 @@ def refresh(
 ) -> None:
     """Refresh tokens now."""
     from pipedrive_oauth_client.cli.accounts import (
+        ended_accounts,
         readable_account,
         refresh_many,
         refresh_one,
+        retry_ended_grants,
     )
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
     from pipedrive_oauth_client.cli.status import parse_duration
@@ -500,6 +509,9 @@ def refresh(
     with store_url.open() as token_store:
         name = None if all_accounts else readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
+            if force:
+                accounts = ended_accounts(token_store) if name is None else [name]
+                retry_ended_grants(token_store, accounts)
             if name is not None:
                 refresh_one(oauth, token_store, name, in_json=json)
             else:

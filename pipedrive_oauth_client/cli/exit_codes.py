@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from enum import IntEnum
 
 from pipedrive_oauth_client.errors import (
@@ -19,7 +20,7 @@ from pipedrive_oauth_client.errors import (
     TransportError,
 )
 
-__all__ = ["CommandError", "ExitCode", "OutputClosedError", "exit_code_of"]
+__all__ = ["CommandError", "ExitCode", "OutputClosedError", "exit_code_of", "exit_codes_help"]
 
 
 class ExitCode(IntEnum):
@@ -66,6 +67,15 @@ _MEANINGS = {
     ExitCode.OUTPUT_CLOSED: "The reader of the output closed it.",
     ExitCode.TERMINATED: "Stopped by SIGTERM.",
 }
+
+
+def exit_codes_help(columns: int) -> str:
+    """Return the list of exit codes for the help, broken at words."""
+    lines = [
+        textwrap.fill(f"  {code:<4} {code.meaning}", max(columns, 30), subsequent_indent=7 * " ")
+        for code in ExitCode
+    ]
+    return "\b\nExit codes:\n" + "\n".join(lines)
 
 
 class CommandError(PipedriveOAuthError):

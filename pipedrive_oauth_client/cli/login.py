@@ -20,7 +20,7 @@ from pipedrive_oauth_client.authorization import AuthorizationRequest, is_expect
 from pipedrive_oauth_client.cli.accounts import retry_save
 from pipedrive_oauth_client.cli.callback_server import CallbackServer, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
-from pipedrive_oauth_client.cli.output import ask_hidden, can_ask, one_line, say
+from pipedrive_oauth_client.cli.output import ask_hidden, can_ask, one_line, say, say_prose
 from pipedrive_oauth_client.errors import (
     AuthorizationDeniedError,
     CallbackError,
@@ -141,13 +141,14 @@ class _BrowserCallback:
     def code(self) -> str:
         remote = remote_reason()
         if self.opens and open_browser(self.request.url):
-            say("Waiting for your decision in the browser. If it shows no page, open:")
+            say_prose("Waiting for your decision in the browser. If it shows no page, open:")
         else:
-            say("Open this URL in a browser on this machine:")
+            say_prose("Open this URL in a browser on this machine:")
             remote = remote or "If your browser is on another machine"
         say(f"\n  {self.request.url}\n")
         if remote is not None:
-            say(f"{remote}, press Ctrl-C and run: pipedrive-oauth login --paste\n")
+            say_prose(f"{remote}, press Ctrl-C and run:")
+            say("\n  pipedrive-oauth login --paste\n")
         return self.server.code(self.timeout)
 
     def finish(self, page: Page) -> None:
@@ -164,7 +165,7 @@ class _PastedCallback:
 
     def code(self) -> str:
         say(f"Open this URL in any browser:\n\n  {self.request.url}\n")
-        say(
+        say_prose(
             f"After your decision the browser opens {self.redirect_uri}?..., which may show an"
             " error. Copy the whole URL from its address bar."
         )
@@ -188,7 +189,7 @@ class _PastedCallback:
                     self.read(pasted)
                 except CallbackError as error:
                     reason = str(error).partition(". ")[0]
-            say(f"{reason}. Paste the whole URL again, or press Ctrl-C to stop.")
+            say_prose(f"{reason}. Paste the whole URL again, or press Ctrl-C to stop.")
 
     def finish(self, page: Page) -> None:
         del page  # the browser is not connected to this command

@@ -31,7 +31,7 @@ from pipedrive_oauth_client.web.disconnecting import uninstall
 from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError, explain
 from pipedrive_oauth_client.web.login_state import LoginAttempt
 from pipedrive_oauth_client.web.messages import PRIVATE, CookieChange, WebRequest, WebResponse
-from pipedrive_oauth_client.web.notices import MOST_BYTES, is_from_service, read_sharing
+from pipedrive_oauth_client.web.notices import MOST_BYTES, read_sharing
 from pipedrive_oauth_client.web.runner import Plan, Step
 from pipedrive_oauth_client.web.settings import Connection, WebCore
 
@@ -90,7 +90,7 @@ def sharing(core: WebCore, request: WebRequest) -> Plan:
         body = yield Step("body", (request.read_body, MOST_BYTES))
         if body is None:
             return WebResponse(status=413, headers=PRIVATE)
-        known = is_from_service(request.header("Authorization"), core.oauth.credentials)
+        known = core.is_from_service(request.header("Authorization"))
         notice = read_sharing(body, is_authenticated=known)
         if notice is None:
             _LOGGER.info("A POST to the callback URL can't be read, and was ignored.")

@@ -19,7 +19,6 @@ from pipedrive_oauth_client.web.messages import PRIVATE, WebRequest, WebResponse
 from pipedrive_oauth_client.web.notices import (
     MOST_BYTES,
     NoticeError,
-    is_from_service,
     read_notice,
     what_is_missing,
 )
@@ -33,9 +32,9 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 def uninstall(core: WebCore, request: WebRequest) -> Plan:
     """Handle an uninstall notice: authenticate it, delete the token, call the app."""
-    settings, credentials = core.settings, core.oauth.credentials
+    settings = core.settings
     authorization = request.header("Authorization")
-    if not is_from_service(authorization, credentials):
+    if not core.is_from_service(authorization):
         reason = what_is_missing(authorization)
         _LOGGER.warning("A request that claims to be an uninstall notice %s.", reason)
         return _answer(401, **{"WWW-Authenticate": 'Basic realm="uninstall", charset="UTF-8"'})
@@ -43,7 +42,7 @@ def uninstall(core: WebCore, request: WebRequest) -> Plan:
     if body is None:
         return _answer(413)
     try:
-        notice = read_notice(body, credentials.client_id)
+        notice = read_notice(body, core.oauth.credentials.client_id)
     except NoticeError as error:
         _LOGGER.warning("An uninstall notice was rejected: %s", error)
         return _answer(400)

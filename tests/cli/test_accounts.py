@@ -15,7 +15,13 @@ import pytest
 from attrs import evolve
 from cryptography.fernet import Fernet
 
-from pipedrive_oauth_client import StoreError, StoreLockTimeoutError, Token
+from pipedrive_oauth_client import (
+    GrantEnd,
+    GrantEndedError,
+    StoreError,
+    StoreLockTimeoutError,
+    Token,
+)
 from pipedrive_oauth_client.cli import accounts, output
 from pipedrive_oauth_client.fleet import FleetProgress
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault, SandboxServer
@@ -620,3 +626,67 @@ def test_commands_outside_the_main_thread(
     with ThreadPoolExecutor(1) as pool:
         ran = pool.submit(lambda: run(*command)).result(60)
     assert ran.code == 0, ran.err
+
+
+# --- Ended grants ---
+
+
+def marked(token: Token) -> Token:
+    """Return a token whose grant the service has rejected just now."""
+    now = datetime.now(UTC)
+    end = GrantEnd(at=now - timedelta(days=3), error="invalid_grant", tried_at=now)
+    return evolve(token, grant_end=end)
+
+
+@pytest.mark.parametrize("arguments", [("acme",), ("--all",)], ids=" ".join)
+def test_force_asks_the_service_again(
+    run: Run, store: FileTokenStore, granted: Grant, arguments: tuple[str, ...]
+) -> None:
+    """With --force a grant that is marked as ended is refreshed, and is no longer marked."""
+    old = marked(ago(granted(), days=40))
+    store.save("acme", old)
+    ran = run("refresh", *arguments, "--force")
+    assert ran.code == 0, ran.err
+    new = store.load("acme")
+    assert new is not None
+    assert new.grant_end is None
+    assert new.access_token != old.access_token
+
+
+def test_force_keeps_when_a_grant_has_ended(store: FileTokenStore, folder: Path) -> None:
+    """Only the time of the last try is set back; damaged and other tokens stay as they are."""
+    token = Token(access_token="a", refresh_token="b", expires_at=datetime.now(UTC))
+    old = marked(token)
+    store.save("acme", old)
+    store.save("other", token)
+    store.save("broken", token)
+    broken = folder / "token-broken.json"
+    broken.write_bytes(b"{garbage")
+    accounts.retry_ended_grants(store, ["acme", "other", "broken", "none"])
+    new = store.load("acme")
+    assert new is not None
+    assert new.grant_end is not None
+    assert old.grant_end is not None
+    assert new.grant_end == evolve(old.grant_end, tried_at=new.grant_end.tried_at)
+    assert new.grant_end.tried_at < old.grant_end.tried_at - timedelta(days=2)
+    assert store.load("other") == token
+    assert broken.read_bytes() == b"{garbage"
+    assert list(store.accounts()).count("none") == 0
+
+
+def test_ended_grant_names_what_to_do(
+    run: Run, store: FileTokenStore, granted: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh of an ended grant is code 3, with the command that reconnects and --force."""
+    store.save("o'brien", granted())
+
+    def refuse(*_: object) -> Token:
+        raise GrantEndedError("It has ended.", account="o'brien", since=datetime.now(UTC))
+
+    monkeypatch.setattr(accounts, "refreshed_token", refuse)
+    ran = run("refresh")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        """Error: It has ended. Run: pipedrive-oauth login --account 'o'"'"'brien'. To ask"""
+        " Pipedrive once more, pass --force.\n"
+    )

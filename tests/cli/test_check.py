@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from cryptography.fernet import Fernet
+from rich.console import Console
 
 from pipedrive_oauth_client import Token
+from pipedrive_oauth_client.cli import check
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore
 from tests.cli.conftest import SECRET, Ran
@@ -147,3 +150,23 @@ def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran.code == 12
     assert "Set PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET;" in ran.out
     assert SECRET not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_check_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """In a terminal no line is wider than it, and nothing is cut."""
+
+    def make(stream: TextIO) -> Console:
+        return Console(
+            file=stream, width=columns, force_terminal=True, color_system=None, highlight=False
+        )
+
+    monkeypatch.setattr(check, "console", make)
+    ran = run("check", PIPEDRIVE_CLIENT_SECRET="planted-secret")
+    assert ran.code == 12
+    assert max(map(len, ran.out.splitlines())) <= columns
+    shown = " ".join(ran.out.split())
+    assert [name for name in NAMES if name not in shown] == []
+    assert "client: failed" in shown if columns == 40 else "failed client" in shown
+    assert "Developer Hub." in shown
+    assert "…" not in shown

@@ -667,7 +667,7 @@ def local(monkeypatch: pytest.MonkeyPatch) -> None:
     ("variables", "opens", "said"),
     [
         ({}, True, None),
-        ({}, False, "If your browser is on another machine, press Ctrl-C and run: "),
+        ({}, False, "If your browser is on another machine, press Ctrl-C and run:"),
         ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, False, "This is an SSH session; if your "),
         ({"SSH_TTY": "/dev/pts/1"}, True, "This is an SSH session; if your browser is on your own"),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False, "This is a container; if your browser"),
@@ -715,6 +715,7 @@ def test_typo_in_the_prompt(
         return answers[len(said) - 2] if len(said) < 6 else callback
 
     monkeypatch.setattr(login, "say", say)
+    monkeypatch.setattr(login, "say_prose", say)
     monkeypatch.setattr(login, "can_ask", lambda: True)
     monkeypatch.setattr(login, "ask_hidden", ask)
     ran = run("login", "--paste")

@@ -512,9 +512,9 @@ def test_new_file_of_the_apps_engine_is_private(
         store.save("acme", TOKEN)
     finally:
         os.umask(before)
-        engine.dispose()
     assert mode(file) == 0o600
     assert store.load("acme") == TOKEN
+    engine.dispose()
 
 
 @POSIX

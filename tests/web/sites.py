@@ -356,13 +356,12 @@ def _django(parts: _Parts, stack: ExitStack, kind: str = "") -> tuple[Any, Any]:
         "RETRY": None,
         "STORE": parts.store,
         "CLIENT": parts.own_client,
+        "ON_EVENT": parts.flow["on_event"],
     }
     setting |= {name.upper(): value for name, value in parts.settings.items()}
     urls = f"tests.web.django_{kind}urls"
     stack.enter_context(override_settings(PIPEDRIVE_OAUTH=setting, ROOT_URLCONF=urls))
-    site = configuration.site()
-    site.oauth._on_event = site.async_oauth._on_event = parts.flow["on_event"]
-    return site, ASGIHandler() if kind else WSGIHandler()
+    return configuration.site(), ASGIHandler() if kind else WSGIHandler()
 
 
 def _django_async(parts: _Parts, stack: ExitStack) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ import pytest
 
 import pipedrive_oauth_client
 from pipedrive_oauth_client import AppCredentials, GetTokensResponse, RetryPolicy, Token
-from pipedrive_oauth_client.generated.response import RawResponse, Response
+from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.stores.leased import StoredToken
 
 ROOT: Final = Path(__file__).parents[1]
@@ -287,11 +287,6 @@ def response(content: bytes) -> Response[None]:
             AppCredentials("a", "c", "https://a.example/"),
         ),
         (StoredToken("a", "b"), StoredToken("a", "b"), StoredToken("a", "c")),
-        (
-            RawResponse(200, httpx.Headers(), b"a"),
-            RawResponse(200, httpx.Headers(), b"a"),
-            RawResponse(200, httpx.Headers(), b"b"),
-        ),
     ],
     ids=lambda value: type(value).__name__,
 )

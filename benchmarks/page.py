@@ -27,10 +27,11 @@ What this package costs beside other clients, and beside plain httpx, on one mac
 All clients run on the same interpreter with the same httpx, against a server in a process of its
 own. All of it takes less than five minutes: a comparison begins no further round when its time is
 over. The clients are measured in turns, so that a slow moment of the machine hits all of them. A
-cell is the median of the rounds, with what nine rounds of ten lie within, and its ratio to the first row of
-the column, which is computed round by round; the cell of a storm has the number of token requests
-instead. Ratios carry over to another machine; the figures themselves don't. `httpx, once more`
-measures httpx a second time: what its ratio differs from 1 by is the noise of the measurement.
+cell is the median of the rounds, with what nine rounds of ten lie within, and its ratio to the
+first row of the column, which is computed round by round; the cell of a storm has the number of
+token requests instead. Ratios carry over to another machine; the figures themselves don't. `httpx,
+once more` measures httpx a second time: what its ratio differs from 1 by is the noise of the
+measurement.
 """
 
 PACKAGE = "this package"

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import datetime
-from logging import DEBUG, NullHandler, getLogger
+from logging import DEBUG, getLogger
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
@@ -31,6 +31,9 @@ from pipedrive_oauth_client.generated.types import Unset
 if TYPE_CHECKING:
     from pipedrive_oauth_client.retry import RetryPolicy
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = [
     "Call",
     "Operation",
@@ -44,8 +47,6 @@ __all__ = [
 T = TypeVar("T")
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
-# A program that configures no logging gets no warnings of this package on its terminal.
-_LOGGER.addHandler(NullHandler())
 
 
 class Endpoint(Protocol):

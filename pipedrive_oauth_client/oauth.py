@@ -32,6 +32,7 @@ from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidResponseError,
+    PipedriveOAuthError,
     ProcessBound,
     UnusableAccessTokenError,
 )
@@ -43,6 +44,9 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.tokens import Token, token_from_fields
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
@@ -66,12 +70,13 @@ def _policy(retry: RetryPolicy | Literal["default"]) -> RetryPolicy | None:
 
 
 class _HiddenHeader:
-    """The header of the credentials, which error trackers do not see in the flow's attributes."""
+    """The header of credentials, which error trackers do not see in the flow's attributes."""
 
-    __slots__ = ("value",)
+    __slots__ = ("credentials", "value")
 
-    def __init__(self, value: str) -> None:
-        self.value = value
+    def __init__(self, credentials: AppCredentials) -> None:
+        self.credentials = credentials
+        self.value = credentials.basic_auth_header
 
     def __repr__(self) -> str:
         return "<hidden>"
@@ -84,15 +89,17 @@ class _BaseOAuth(ProcessBound):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str,
         retry: RetryPolicy | Literal["default"] | None,
         clock: Callable[[], datetime],
         on_event: Callable[[Event], object] | None,
     ) -> None:
-        self._credentials = argument("credentials", credentials, AppCredentials)
-        self._header = _HiddenHeader(credentials.basic_auth_header)
+        self._credentials = _checked_credentials(credentials)
+        self._header: _HiddenHeader | None = None
+        if isinstance(credentials, AppCredentials):
+            self._header = _HiddenHeader(credentials)
         self._client = Client(base_url=base_url)
         require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
@@ -114,12 +121,15 @@ class _BaseOAuth(ProcessBound):
         self._on_event = on_event
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._credentials!r}, base_url={self.base_url!r})"
+        known = isinstance(self._credentials, AppCredentials)
+        shown = repr(self._credentials) if known else "credentials=<function>"
+        return f"{type(self).__name__}({shown}, base_url={self.base_url!r})"
 
     @property
     def credentials(self) -> AppCredentials:
-        """The app that this flow is for."""
-        return self._credentials
+        """The app that this flow is for. A function that was passed in their place is called."""
+        source = self._credentials
+        return source if isinstance(source, AppCredentials) else _asked(source)
 
     @property
     def base_url(self) -> str:
@@ -139,6 +149,11 @@ class _BaseOAuth(ProcessBound):
         """Gives this flow the current time as an aware datetime."""
         return self._clock
 
+    @property
+    def has_on_event(self) -> bool:
+        """Whether events are reported at all."""
+        return self._on_event is not None
+
     def emit(self, event: Event) -> None:
         """Report an event to `on_event`. An exception in that function is logged, and is no error.
 
@@ -151,7 +166,7 @@ class _BaseOAuth(ProcessBound):
             return
         try:
             self._on_event(event)
-        except Exception:
+        except (Exception, SystemExit):
             _LOGGER.exception("on_event has failed for %s.", type(event).__name__)
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
@@ -170,7 +185,7 @@ class _BaseOAuth(ProcessBound):
         Source:
             RFC 6749, sections 4.1.1 and 10.12.
         """
-        return authorization.authorization_url(self._credentials, self._client, state)
+        return authorization.authorization_url(self.credentials, self._client, state)
 
     def read_callback(
         self, url_or_query: str | Mapping[str, Any], expected_state: str | NoState
@@ -202,9 +217,10 @@ class _BaseOAuth(ProcessBound):
 
         def plan() -> Plan[Token]:
             sent_at = read_clock(self._clock)
-            form = models.GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
-            response = yield from self._send(endpoints.get_tokens, form, "get_tokens", code)
-            return self._token(response, sent_at, "get_tokens", code)
+            app = self.credentials
+            form = models.GetTokensRequest(code=code, redirect_uri=app.redirect_uri)
+            response = yield from self._send(app, endpoints.get_tokens, form, "get_tokens", code)
+            return self._token(app, response, sent_at, "get_tokens", code)
 
         return Operation("get_tokens", plan)
 
@@ -218,23 +234,24 @@ class _BaseOAuth(ProcessBound):
         name = "refresh_tokens"
 
         def plan() -> Plan[Token]:
+            app = self.credentials
             sent_at = read_clock(self._clock)
             if not self._refresh_without_slash:
                 form = models.RefreshTokensRequest(refresh_token=refresh_token)
                 response = yield from self._send(
-                    endpoints.refresh_tokens, form, name, refresh_token
+                    app, endpoints.refresh_tokens, form, name, refresh_token
                 )
                 if response.status_code not in _REDIRECTS or not self._leads_to_get_tokens(
                     response
                 ):
-                    return self._token(response, sent_at, name, refresh_token, token)
+                    return self._token(app, response, sent_at, name, refresh_token, token)
                 self._refresh_without_slash = True
                 sent_at = read_clock(self._clock)
             # The other grant's endpoint, since it posts to that path; the form is the same.
             other = models.GetTokensRequest(grant_type="refresh_token")
             other["refresh_token"] = refresh_token
-            response = yield from self._send(endpoints.get_tokens, other, name, refresh_token)
-            return self._token(response, sent_at, name, refresh_token, token)
+            response = yield from self._send(app, endpoints.get_tokens, other, name, refresh_token)
+            return self._token(app, response, sent_at, name, refresh_token, token)
 
         return Operation(name, plan)
 
@@ -247,19 +264,27 @@ class _BaseOAuth(ProcessBound):
         require_vschar("token", value)
 
         def plan() -> Plan[None]:
+            app = self.credentials
             form = models.RevokeTokensRequest(token=value, token_type_hint=hint)
-            response = yield from self._send(endpoints.revoke_tokens, form, "revoke_tokens", value)
+            name = "revoke_tokens"
+            response = yield from self._send(app, endpoints.revoke_tokens, form, name, value)
             if response.status_code != 200:
-                raise self._error("revoke_tokens", response, value)
+                raise self._error(app, "revoke_tokens", response, value)
 
         return Operation("revoke_tokens", plan, repeatable=True)
 
+    def _header_of(self, app: AppCredentials) -> str:
+        header = self._header
+        if header is None or header.credentials is not app:
+            header = self._header = _HiddenHeader(app)
+        return header.value
+
     def _send(
-        self, endpoint: Endpoint, body: object, name: str, secret: str
+        self, app: AppCredentials, endpoint: Endpoint, body: object, name: str, secret: str
     ) -> Plan[Response[Any]]:
         failure: Exception
         try:
-            return (yield Call(endpoint, {"authorization": self._header.value, "body": body}))
+            return (yield Call(endpoint, {"authorization": self._header_of(app), "body": body}))
         except InvalidResponseError as error:
             status = error.status_code
             if status is None or 200 < status < 400:
@@ -275,12 +300,13 @@ class _BaseOAuth(ProcessBound):
                 failure.__cause__ = error.__cause__
             else:
                 # An error response whose body can't be read is an error response all the same.
-                failure = self._error(name, Response(status, b"", headers, None), secret)
+                failure = self._error(app, name, Response(status, b"", headers, None), secret)
                 failure.__cause__ = error
         raise failure
 
-    def _token(
+    def _token(  # noqa: PLR0917 - one operation's, as they stand in its plan
         self,
+        app: AppCredentials,
         response: Response[Any],
         sent_at: datetime,
         name: str,
@@ -288,7 +314,7 @@ class _BaseOAuth(ProcessBound):
         previous: Token | str | None = None,
     ) -> Token:
         if response.status_code != 200:
-            raise self._error(name, response, secret)
+            raise self._error(app, name, response, secret)
         parsed: Any = response.parsed
         headers = response.headers
         if isinstance(parsed, models.GetTokensResponse):
@@ -317,12 +343,10 @@ class _BaseOAuth(ProcessBound):
             )
         raise failure
 
-    def _error(self, name: str, response: Response[Any], secret: str) -> Exception:
-        secrets = [
-            secret,
-            self._credentials.client_secret,
-            self._header.value.removeprefix("Basic "),
-        ]
+    def _error(
+        self, app: AppCredentials, name: str, response: Response[Any], secret: str
+    ) -> Exception:
+        secrets = [secret, app.client_secret, self._header_of(app).removeprefix("Basic ")]
         return error_from_response(name, response, now=read_clock(self._clock), secrets=secrets)
 
     def _leads_to_get_tokens(self, response: Response[Any]) -> bool:
@@ -335,13 +359,53 @@ class _BaseOAuth(ProcessBound):
         return target == httpx.URL(endpoints.get_tokens.url(client=self._client))
 
 
+def _checked_credentials(
+    credentials: AppCredentials | Callable[[], AppCredentials],
+) -> AppCredentials | Callable[[], AppCredentials]:
+    if isinstance(credentials, AppCredentials):
+        return credentials
+    from inspect import iscoroutinefunction  # noqa: PLC0415 - only for those who pass a function
+
+    given: object = credentials
+    if isinstance(given, type) or not callable(given) or iscoroutinefunction(given):
+        raise ConfigurationError(
+            "credentials must be AppCredentials, or an ordinary function without arguments that"
+            f" returns them, not {type(given).__name__}."
+        )
+    return credentials
+
+
+def _asked(source: Callable[[], AppCredentials]) -> AppCredentials:
+    failure: Exception
+    try:
+        found: object = source()
+    except PipedriveOAuthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a secret manager's client raises anything
+        # Its text is not repeated: it may hold a secret.
+        name = type(error).__name__
+        failure = ConfigurationError(
+            f"The function that was passed as credentials has failed ({name}). Nothing was sent."
+        )
+        failure.__cause__ = error
+    else:
+        if isinstance(found, AppCredentials):
+            return found
+        failure = ConfigurationError(
+            "The function that was passed as credentials must return AppCredentials, not"
+            f" {type(found).__name__}. Nothing was sent."
+        )
+    raise failure
+
+
 class PipedriveOAuth(_BaseOAuth):
     """The OAuth flow of one app, synchronously.
 
     It may be shared by threads. `with` closes its connections at the end.
 
     Args:
-        credentials: The app.
+        credentials: The app, or a function that gives it and is called for each token request, so
+            that a new client secret needs no restart. It must be quick, and safe for threads.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
         client: An `httpx.Client` of your own, for proxies, certificates, HTTP/2 or timeouts. It is
@@ -359,7 +423,7 @@ class PipedriveOAuth(_BaseOAuth):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str = DEFAULT_BASE_URL,
         client: httpx.Client | None = None,
@@ -370,8 +434,9 @@ class PipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.Client | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
 
@@ -483,7 +548,8 @@ class AsyncPipedriveOAuth(_BaseOAuth):
     It may be shared by tasks, and by event loops. `async with` closes its connections at the end.
 
     Args:
-        credentials: The app.
+        credentials: The app, or a function that gives it and is called for each token request, so
+            that a new client secret needs no restart. It must be quick, and safe for threads.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
         client: An `httpx.AsyncClient` of your own, for proxies, certificates, HTTP/2 or timeouts.
@@ -501,7 +567,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str = DEFAULT_BASE_URL,
         client: httpx.AsyncClient | None = None,
@@ -512,8 +578,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.AsyncClient | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
 

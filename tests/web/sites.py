@@ -49,9 +49,37 @@ django_settings.configure(
     ALLOWED_HOSTS=["*"],
     DEBUG_PROPAGATE_EXCEPTIONS=True,
     FILE_UPLOAD_MAX_MEMORY_SIZE=20_000_000,
-    INSTALLED_APPS=["pipedrive_oauth_client.web.django"],
+    INSTALLED_APPS=[
+        "django.contrib.admin",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+        "pipedrive_oauth_client.web.django",
+    ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,
+    # Of the cache, which one process has, and of the admin, which some of the tests have.
+    SILENCED_SYSTEM_CHECKS=[
+        "pipedrive_oauth_client.W001",
+        "admin.E408",
+        "admin.E409",
+        "admin.E410",
+    ],
+    STATIC_URL="/static/",
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                ]
+            },
+        }
+    ],
     USE_TZ=True,
 )
 django.setup()
@@ -204,6 +232,7 @@ def made(
     root: str = "",
     own_client: httpx.Client | None = None,
     extension: Callable[[Any, Any], None] | None = None,
+    on_event: Callable[[Any], object] | None = None,
     **settings: Any,
 ) -> Generator[Site]:
     """Make an app of a framework.
@@ -216,12 +245,13 @@ def made(
         root: The path that the whole app is mounted at.
         own_client: Sends the requests of the app.
         extension: Adds the endpoints of an app extension, in place of those that are here.
+        on_event: What the flow calls with each event.
         settings: Those of `WebSettings`.
     """
     path = urlsplit(client.redirect_uri).path.removesuffix("/callback")
     parts = _Parts(
         AppCredentials(client.client_id, client.client_secret, client.redirect_uri),
-        {"base_url": box.base_url, "clock": box.clock, "retry": None},
+        {"base_url": box.base_url, "clock": box.clock, "retry": None, "on_event": on_event},
         store,
         path.removeprefix(root),
         {"secret_keys": [KEY], **settings},
@@ -326,6 +356,7 @@ def _django(parts: _Parts, stack: ExitStack, kind: str = "") -> tuple[Any, Any]:
         "RETRY": None,
         "STORE": parts.store,
         "CLIENT": parts.own_client,
+        "ON_EVENT": parts.flow["on_event"],
     }
     setting |= {name.upper(): value for name, value in parts.settings.items()}
     urls = f"tests.web.django_{kind}urls"

@@ -24,6 +24,7 @@ from benchmarks.measure import (
     compared,
     figures,
     repeated,
+    rounds_within,
 )
 from benchmarks.peers import CREDENTIALS, FIRST, blocking_httpx, expired
 from benchmarks.token_server import TOKENS, served
@@ -70,7 +71,7 @@ def measured(rounds: int) -> Table:
         canned_oauth = PipedriveOAuth(CREDENTIALS, client=client)
         # In turns, since disks have slow minutes.
         by_store: dict[str, list[float]] = {name: [] for name, _store in stores}
-        for _ in range(max(rounds // 4, 2)):
+        for _ in rounds_within(max(rounds // 4, 2)):
             for name, store in stores:
                 by_store[name].append(_time_of_store(canned_oauth, store))
         cells += figures(FLEET, by_store)

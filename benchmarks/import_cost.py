@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-from benchmarks.measure import Table, figures
+from benchmarks.measure import Table, figures, rounds_within
 from benchmarks.peers import OPENAPI_GENERATOR, ROOT, STOCK, generated_peers
 
 # httpx imports these for its command line where other packages have brought them: not in an app.
@@ -23,10 +23,12 @@ NOTE = (
     "Whole processes, from the start of Python to its end, without the packages that are optional"
     " for httpx."
 )
+WITH_ATTRS = "httpx and attrs"
 # The first is what the others are compared with.
 CODE = {
     "httpx": "import httpx",
-    "httpx and attrs": "import httpx, attrs",
+    WITH_ATTRS: "import httpx, attrs",
+    "this package, generated call": "from pipedrive_oauth_client import Client, get_tokens",
     "this package, PipedriveOAuth": "from pipedrive_oauth_client import PipedriveOAuth",
     "this package, PipedriveAuth": "from pipedrive_oauth_client import PipedriveAuth",
     "this package, basic_auth_header": "from pipedrive_oauth_client import basic_auth_header",
@@ -54,7 +56,7 @@ def measured(rounds: int) -> Table:
         variables["PYTHONPYCACHEPREFIX"] = bytecode
         for code in CODE.values():
             _run(code, variables)  # bytecode is written
-        for number in range(rounds):
+        for number in rounds_within(rounds, 40):
             for name, code in CODE.items() if number % 2 else reversed(CODE.items()):
                 taken, most = _run(code, variables)
                 milliseconds[name].append(taken)

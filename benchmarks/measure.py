@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, TypeAlias
@@ -19,6 +19,8 @@ AGAIN = "httpx, once more"
 SLOW_SECONDS = 0.01
 # How many rounds show that a part works.
 QUICK_ROUNDS = 2
+# For one comparison, so that all parts take less than five minutes.
+MOST_SECONDS = 15.0
 
 # Called with how often to do something.
 Block: TypeAlias = Callable[[int], object]
@@ -68,6 +70,15 @@ class Run:
     tables: tuple[Table, ...]
 
 
+def rounds_within(rounds: int, seconds: float = MOST_SECONDS) -> Iterator[int]:
+    """Yield the numbers of rounds, but begin none, after the first two, when the time is over."""
+    began = time.monotonic()
+    for number in range(rounds):
+        if number >= QUICK_ROUNDS and time.monotonic() - began > seconds:
+            return
+        yield number
+
+
 def compared(
     ways: Sequence[tuple[str, Block]], *, rounds: int, repetitions: int
 ) -> dict[str, list[float]]:
@@ -87,7 +98,7 @@ def compared(
         do(few)
         is_slow = (time.perf_counter() - started) / few > SLOW_SECONDS
         counts.append(few if is_slow and counts else repetitions)
-    for number in range(rounds):
+    for number in rounds_within(rounds):
         # The order alternates, so that none profits from being second.
         turns = list(zip(ways, counts, strict=True))
         for (name, do), count in turns if number % 2 else reversed(turns):

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
-from benchmarks.measure import Figure, Table, spread
+from benchmarks.measure import Figure, Table, rounds_within, spread
 from benchmarks.peers import (
     CREDENTIALS,
     FIRST,
@@ -69,7 +69,7 @@ def measured(rounds: int) -> Table:
             ways = ways_of(server.url, stack, runner)
             for size in sizes:
                 taken = [Way(each.name, each.prepare) for each in ways if size <= each.most]
-                for number in range(rounds + 1):
+                for number in rounds_within(rounds + 1, 6):
                     _round(taken, size, run, runner, server, keep=number > 0)
                 times = {each.name: each.milliseconds for each in taken}
                 single = single or times[OURS]

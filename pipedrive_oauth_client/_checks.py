@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = ["is_vschar", "read_clock", "require_vschar", "utc_now"]
 
 

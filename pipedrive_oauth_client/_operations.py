@@ -31,6 +31,9 @@ from pipedrive_oauth_client.generated.types import Unset
 if TYPE_CHECKING:
     from pipedrive_oauth_client.retry import RetryPolicy
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = [
     "Call",
     "Operation",

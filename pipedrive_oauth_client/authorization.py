@@ -25,6 +25,9 @@ from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.types import FrozenEquality
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = [
     "NO_STATE",
     "AuthorizationRequest",

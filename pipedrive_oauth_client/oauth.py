@@ -45,6 +45,9 @@ from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
 from pipedrive_oauth_client.tokens import Token, token_from_fields
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
     from pipedrive_oauth_client.retry import RetryPolicy

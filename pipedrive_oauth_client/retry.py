@@ -22,6 +22,9 @@ from pipedrive_oauth_client.errors import (
     TransportError,
 )
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 

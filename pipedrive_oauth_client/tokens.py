@@ -21,6 +21,9 @@ from pipedrive_oauth_client.generated import models
 from pipedrive_oauth_client.generated.encode import argument, has_surrogates
 from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "checked_scopes", "token_from_fields"]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)

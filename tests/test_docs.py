@@ -64,6 +64,8 @@ PIECES = {
     "python/diagnostics.md": 1,
     "keeping-tokens.md": 6,
     "quick-start.md": 3,
+    # What tests/test_operations_guide.py runs:
+    "operations.md": 3,
     "testing-your-app.md": 1,
     "web-apps.md": 4,
     # What tests/browser/test_django_guide.py runs:
@@ -80,7 +82,12 @@ PIECES = {
 
 
 # What a page shows without running it: excerpts of a diff, and what a tool has printed.
-SHOWN = {"changing-the-api.md": {"diff", "text"}}
+SHOWN = {
+    "changing-the-api.md": {"diff", "text"},
+    # Checked by tests/test_operations_guide.py and tests/sandbox/test_in_containers.py.
+    "operations.md": {"ini", "text", "yaml"},
+    "testing-your-app.md": {"yaml"},
+}
 
 
 def test_every_piece_of_code_is_tested() -> None:

@@ -30,6 +30,9 @@ from .settings import (
     merged,
 )
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 """Seconds to wait for a connection (10), and for each further step of a request (30)."""
 

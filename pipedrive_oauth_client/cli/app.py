@@ -175,6 +175,7 @@ valid only for sandboxes. Never replace it with an app's real secret.
 Examples:
   pipedrive-oauth sandbox
   pipedrive-oauth sandbox --port 8900 --json
+  pipedrive-oauth sandbox --host 0.0.0.0 --allowed-host localhost     (in a container)
 """
 _CHECK = """\
 Check the setup: credentials, service, clock and store. Nothing is changed.
@@ -746,6 +747,17 @@ def rotate(
 
 @app.command("sandbox", help=_SANDBOX, short_help="Serve a sandbox on this machine.")
 def sandbox(
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            help=(
+                "The IP address to listen on. Other than loopback addresses, such as 0.0.0.0 in a"
+                " container, need --allowed-host."
+            ),
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_HOST",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int,
         typer.Option(
@@ -756,6 +768,17 @@ def sandbox(
             max=65_535,
         ),
     ] = 0,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            help=(
+                "A host that the sandbox answers for besides localhost, without port; repeat it"
+                " for several (in the variable: separated by spaces). The first one is announced."
+            ),
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_ALLOWED_HOSTS",
+        ),
+    ] = None,
     redirect_uri: Annotated[
         str,
         typer.Option(
@@ -770,10 +793,14 @@ def sandbox(
 ) -> None:
     """Serve a sandbox."""
     from pipedrive_oauth_client.cli.output import write, write_json
-    from pipedrive_oauth_client.cli.sandbox_command import announcement, exports, serve_sandbox
+    from pipedrive_oauth_client.sandbox.program import announcement, exports, serve_sandbox
 
     serve_sandbox(
-        port,
-        redirect_uri,
-        lambda server: write_json(exports(server)) if json else write(announcement(server)),
+        host=host,
+        port=port,
+        allowed_hosts=allowed_host or [],
+        redirect_uri=redirect_uri,
+        announce=lambda server: (
+            write_json(exports(server)) if json else write(announcement(server))
+        ),
     )

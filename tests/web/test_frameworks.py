@@ -507,7 +507,7 @@ def test_django_views_that_are_classes(django_site: Site) -> None:
     blocking = [web_django.extension_user_required(Panel.as_view()), GuardedPanel.as_view()]
     for query, status in (({"token": token}, 200), ({}, 401)):
         asked = RequestFactory().get("/panel", query)
-        seen = [view(asked) for view in blocking]
+        seen: list[Any] = [view(asked) for view in blocking]
         seen.append(asyncio.run(web_django.extension_user_required(AsyncPanel.as_view())(asked)))
         assert [each.status_code for each in seen] == [status] * 3
         assert {each.content for each in seen} == {ACCOUNT.encode() if query else b""}

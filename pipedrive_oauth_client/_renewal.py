@@ -19,6 +19,8 @@ from datetime import datetime, timedelta
 from logging import ERROR, WARNING, getLogger
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
@@ -38,7 +40,7 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth, TokenTypeHint
 from pipedrive_oauth_client.stores.leased import Lease
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import GrantEnd, Token
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event, RefreshReason
@@ -47,6 +49,7 @@ __all__ = [
     "Requirement",
     "disconnect",
     "in_progress",
+    "is_known_to_have_ended",
     "pending_saves",
     "renew",
     "renew_and_report",
@@ -57,6 +60,9 @@ __all__ = [
 _NO_TIME: Final = timedelta(0)
 _MOST_ROUNDS: Final = 5
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
+_NEXT_TRY: Final = timedelta(days=1)
+# Whatever the body says, with these the service does not judge the refresh token.
+_NO_MARK: Final = (401, 429)
 
 
 # --- Tokens that the service has issued and the store has not accepted yet ---
@@ -91,7 +97,8 @@ class PendingSaves:
         pending = self._saves.get(key)
         if pending is None:
             return stored
-        if stored == pending.previous:
+        # The end of a grant that another process has noted was that of the previous token.
+        if stored is not None and _unmarked(stored) == _unmarked(pending.previous):
             store.save(account, pending.token)
             stored = pending.token
         self._saves.pop(key, None)
@@ -110,9 +117,9 @@ class PendingSaves:
         """Tell whether a token of the account is pending."""
         return (id(store), account) in self._saves
 
-    def has_any(self, store: TokenStore) -> bool:
-        """Tell whether a token of any account of the store is pending."""
-        return any(store_id == id(store) for store_id, _account in list(self._saves))
+    def accounts(self, store: TokenStore) -> set[str]:
+        """Give the accounts of the store whose token is pending."""
+        return {account for store_id, account in list(self._saves) if store_id == id(store)}
 
 
 pending_saves: Final = PendingSaves()
@@ -442,7 +449,8 @@ class Requirement:
         if token.access_token == self.rejected:
             return False
         # A token that can't be refreshed is used until its expiry.
-        leeway = _NO_TIME if is_new or token.refresh_token is None else self._leeway
+        is_last = token.refresh_token is None or token.grant_end is not None
+        leeway = _NO_TIME if is_new or is_last else self._leeway
         return token.expires_at - read_clock(self._clock) > leeway
 
 
@@ -451,16 +459,21 @@ def renew(
 ) -> tuple[Token, bool]:
     """Give a stored token that meets the requirement, and whether this call has obtained it.
 
-    Raises `TokenNotFoundError` where none is stored, `InvalidGrantError` where the stored refresh
+    Raises `TokenNotFoundError` where none is stored, `GrantEndedError` where the stored refresh
     token is invalid and no other process has saved another, and what the service or store raises.
+    A `GrantEndedError` has the service's error as its cause only if this call has met it.
     """
     # Often another process has refreshed it already, which needs no lock to find out.
     before = store.load(account)
     if before is None:
         pending_saves.discard(store, account)
     token = _checked(before, account, store)
-    if requirement.accepts(token) and not pending_saves.has(store, account):
-        return token, False
+    is_accepted = requirement.accepts(token)
+    if not pending_saves.has(store, account):
+        if is_accepted:
+            return token, False
+        if token.grant_end is not None:
+            _raise_if_ended(oauth, account, token)
     for _ in range(_MOST_ROUNDS):
         with store.lock(account) as lease:
             found = _renew_locked(
@@ -485,29 +498,27 @@ def _renew_locked(
 ) -> tuple[Token, bool] | None:
     """Do the part of `renew` that needs the lock; None where it takes another round."""
     try:
-        loaded = store.load(account)
-        stored = pending_saves.flush(store, account, loaded)
+        stored = pending_saves.flush(store, account, store.load(account))
     except StoreLockTimeoutError:
         return None
     token = _checked(stored, account, store)
     if requirement.accepts(token, is_new=token != before):
-        return token, token != loaded  # a token that was pending is one of this process
+        return token, False
     if token.refresh_token is None:
         raise TokenNotFoundError(
             f"The stored token of {account!r} has expired, and it has no refresh token. The person"
             " has to authorize the app again."
         )
+    if token.grant_end is not None:
+        _raise_if_ended(oauth, account, token)
     if isinstance(lease, Lease) and lease.is_over():
         # This process was stopped after it took the lock. Another one may be refreshing.
         return None
     try:
         following, failure = _following(oauth, token)
-    except InvalidGrantError:
+    except InvalidGrantError as error:
         # Another process that had lost the lock may have been faster.
-        latest = store.load(account)
-        if latest is None or latest == token:
-            raise
-        latest = _checked(latest, account, store)
+        latest = _mark_end(oauth, store, account, token, error)
         return (latest, False) if requirement.accepts(latest, is_new=latest != before) else None
     try:
         store.save(account, following)
@@ -520,6 +531,79 @@ def _renew_locked(
     if failure is not None:
         raise failure
     return following, True
+
+
+def is_known_to_have_ended(token: Token, now: datetime) -> bool:
+    """Tell whether the grant of a token has ended, and it is not time to try it once more.
+
+    The service may have been mistaken, so a refresh is tried again a day after the last.
+    """
+    end = token.grant_end
+    # A clock that is wrong by days must not keep the mark for ever.
+    return end is not None and abs(now - end.tried_at) < _NEXT_TRY
+
+
+def _raise_if_ended(oauth: PipedriveOAuth, account: str, token: Token) -> None:
+    if token.grant_end and is_known_to_have_ended(token, read_clock(oauth.clock)):
+        raise _grant_ended(account, token.grant_end)
+
+
+def _mark_end(
+    oauth: PipedriveOAuth, store: TokenStore, account: str, token: Token, error: InvalidGrantError
+) -> Token:
+    """Note with the stored token that its grant has ended, and raise the error that says so.
+
+    Gives a newer token if another process has saved one. The caller holds the account's lock.
+    """
+    failure: Exception | None = None
+    for _ in range(2):
+        latest = store.load(account)
+        if latest is None:
+            raise error  # it was deleted meanwhile
+        if _unmarked(latest) != _unmarked(token):
+            return _checked(latest, account, store)
+        if error.status_code in _NO_MARK or error.status_code >= 500:
+            raise error
+        now = read_clock(oauth.clock)
+        since = now if token.grant_end is None else token.grant_end.at
+        end = GrantEnd(at=since, error=error.error or "invalid_grant", tried_at=now)
+        try:
+            store.save(account, evolve(latest, grant_end=end))
+        except Exception as problem:  # noqa: BLE001 - a store of a user's raises anything
+            failure = problem
+            if isinstance(problem, StoreLockTimeoutError):
+                continue  # another process may have saved a token since
+            break
+        raise _grant_ended(account, end, error) from error
+    _LOGGER.warning(
+        "The grant of %r has ended, and the store did not take note of it, so that each refresh"
+        " asks the service again. %s",
+        account,
+        failure,
+    )
+    raise error
+
+
+def _grant_ended(
+    account: str, end: GrantEnd, cause: InvalidGrantError | None = None
+) -> GrantEndedError:
+    since = end.at.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
+    known = (
+        f"The grant of {account!r} has ended: Pipedrive rejected its refresh token at {since}"
+        f" ({end.error}). Nothing was sent. The person has to authorize the app again."
+    )
+    return GrantEndedError(
+        known if cause is None else str(cause),
+        account=account,
+        since=end.at,
+        status_code=400 if cause is None else cause.status_code,
+        error=end.error,
+        description=None if cause is None else cause.description,
+    )
+
+
+def _unmarked(token: Token) -> Token:
+    return token if token.grant_end is None else evolve(token, grant_end=None)
 
 
 def _following(

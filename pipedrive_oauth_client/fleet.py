@@ -1,4 +1,4 @@
-"""Keeps unused grants alive: `due` and `refresh_due`.
+"""All accounts of a store: `refresh_due` keeps unused grants alive, `health` says how they are.
 
 A refresh token that is not used for 60 days expires. An app with many accounts therefore refreshes,
 from time to time, those that have not been used.
@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from pipedrive_oauth_client._checks import read_clock
+from pipedrive_oauth_client._checks import read_clock, utc_now
 from pipedrive_oauth_client._renewal import (
     Requirement,
+    is_known_to_have_ended,
     pending_saves,
     renew_and_report,
     result_of,
@@ -26,6 +27,7 @@ from pipedrive_oauth_client._renewal import (
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    GrantEndedError,
     InvalidClientError,
     InvalidResponseError,
     PipedriveOAuthError,
@@ -37,19 +39,35 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.leased import aware
-from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.stores.protocol import AccountOverview, TokenStore, checked_store
+from pipedrive_oauth_client.tokens import GrantEnd, Token
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
 
-__all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
+__all__ = [
+    "AccountHealth",
+    "AccountState",
+    "FleetProgress",
+    "FleetReport",
+    "due",
+    "ended",
+    "health",
+    "refresh_due",
+]
 
 _MOST_WORKERS: Final = 64
 _MOST_LOST_IN_A_ROW: Final = 5
 _LONGEST_SLEEP_SECONDS: Final = 1.0
 _A_SECOND: Final = timedelta(seconds=1)
 _NO_TIME: Final = timedelta(0)
+
+# From Pipedrive's guide to its OAuth. An access token is valid for an hour, so that the last
+# refresh was an hour before its expiry.
+_ACCESS_LIFETIME: Final = timedelta(hours=1)
+_REFRESH_LIFETIME: Final = timedelta(days=60)
+_FROM_EXPIRY_TO_LAPSE: Final = _REFRESH_LIFETIME - _ACCESS_LIFETIME
+_ENDING_SOON: Final = timedelta(days=7)
 
 
 def due(store: TokenStore, before: datetime) -> Iterator[str]:
@@ -97,6 +115,7 @@ class FleetProgress:
         renewed: How many were refreshed so far.
         already_done: How many another process had refreshed, or deleted, meanwhile.
         failed: How many could not be refreshed.
+        ended: How many were skipped, since their grant was known to have ended.
     """
 
     account: str
@@ -104,6 +123,7 @@ class FleetProgress:
     renewed: int
     already_done: int
     failed: int
+    ended: int = 0
 
 
 @frozen
@@ -114,11 +134,151 @@ class FleetReport:
         renewed: How many accounts were refreshed.
         already_done: How many another process had refreshed, or deleted, meanwhile.
         errors: Why each of the others was not, by account.
+        ended: How many were skipped, since their grant was known to have ended. One that turns out
+            to have ended in this run is among the errors.
     """
 
     renewed: int
     already_done: int
     errors: dict[str, PipedriveOAuthError]
+    ended: int = 0
+
+
+AccountState: TypeAlias = Literal["valid", "stale", "ending", "ended", "unreadable"]
+"""How an account is; see `AccountHealth`."""
+
+
+@frozen
+class AccountHealth:
+    """How an account is.
+
+    Attributes:
+        account: The account.
+        state: `valid`: the access token has not expired. `stale`: it has, and the next use
+            refreshes it. `ending`: the refresh token lapses within seven days. `ended`: the service
+            has rejected the refresh token, or it has lapsed: the person has to authorize the app
+            again. `unreadable`: what is stored is damaged, or encrypted with another key.
+        since: Since when, aware: for `valid` the last refresh, for `ended` the first rejection.
+            None for `unreadable`.
+        lapses_at: When the refresh token lapses if it is not used, aware: 60 days after the last
+            refresh, which was an hour before the access token expires. None for `unreadable`.
+    """
+
+    account: str
+    state: AccountState
+    since: datetime | None
+    lapses_at: datetime | None
+
+
+def health(
+    store: TokenStore, *, clock: Callable[[], datetime] = utc_now
+) -> Iterator[AccountHealth]:
+    """Tell how each account of a store is.
+
+    Of the stores of this package, SQL and Redis answer without loading every token, and what they
+    only suspect is looked up: tokens whose grant has ended, and damaged ones. Of a store of your
+    own every token is loaded.
+
+    Args:
+        store: The store.
+        clock: Gives the current time as an aware datetime.
+
+    Returns:
+        The accounts, one by one.
+
+    Raises:
+        ConfigurationError: `store` is not a token store, or `clock` is wrong.
+        StoreError: The store does not work.
+
+    Source:
+        Pipedrive's guide to its OAuth, on the 60 days of a refresh token.
+    """
+    checked_store("store", store)
+    now = read_clock(clock)
+    overview: Callable[[], Iterable[AccountOverview]] | None = getattr(store, "overview", None)
+    if overview is None:
+        return _without_none(_loaded_health(store, account, now) for account in store.accounts())
+    return _without_none(_health_of(store, each, now) for each in overview())
+
+
+def ended(store: TokenStore, *, clock: Callable[[], datetime] = utc_now) -> Iterator[AccountHealth]:
+    """Tell which grants have ended, so that their people have to authorize the app again.
+
+    Of the stores of this package, SQL and Redis look at those accounts only.
+
+    Args:
+        store: The store.
+        clock: Gives the current time as an aware datetime.
+
+    Returns:
+        The accounts in the state `ended`, one by one, as `health` describes them.
+
+    Raises:
+        ConfigurationError: `store` is not a token store, or `clock` is wrong.
+        StoreError: The store does not work.
+    """
+    checked_store("store", store)
+    now = read_clock(clock)
+    marked: Callable[[], Iterable[str]] | None = getattr(store, "ended", None)
+    if marked is None:
+        return (each for each in health(store, clock=lambda: now) if each.state == "ended")
+    return _ended(store, marked, now)
+
+
+def _ended(
+    store: TokenStore, marked: Callable[[], Iterable[str]], now: datetime
+) -> Iterator[AccountHealth]:
+    seen = set[str]()
+    lapsed_before = now - _FROM_EXPIRY_TO_LAPSE + timedelta.resolution
+    for accounts in (marked(), due(store, lapsed_before)):
+        for account in accounts:
+            if account not in seen:
+                seen.add(account)
+                found = _loaded_health(store, account, now)
+                if found is not None and found.state == "ended":
+                    yield found
+
+
+def _without_none(found: Iterable[AccountHealth | None]) -> Iterator[AccountHealth]:
+    return (each for each in found if each is not None)  # else it was deleted meanwhile
+
+
+def _health_of(store: TokenStore, each: AccountOverview, now: datetime) -> AccountHealth | None:
+    if each.may_have_ended or each.may_be_damaged or each.expires_at is None:
+        return _loaded_health(store, each.account, now)
+    return _health(each.account, each.expires_at, None, now)
+
+
+def _loaded_health(store: TokenStore, account: str, now: datetime) -> AccountHealth | None:
+    try:
+        token = store.load(account)
+    except CorruptTokenError:
+        return AccountHealth(account, "unreadable", None, None)
+    if token is None:
+        return None
+    if token.token_type.lower() != "bearer":  # it is encrypted, and the key is not here
+        return AccountHealth(account, "unreadable", None, None)
+    return _health(account, token.expires_at, token.grant_end, now)
+
+
+def _health(
+    account: str, expires_at: datetime, end: GrantEnd | None, now: datetime
+) -> AccountHealth:
+    latest = datetime.max.replace(tzinfo=UTC) - _FROM_EXPIRY_TO_LAPSE
+    earliest = datetime.min.replace(tzinfo=UTC) + _ACCESS_LIFETIME
+    expiry = max(min(expires_at, latest), earliest)
+    lapses_at = expiry + _FROM_EXPIRY_TO_LAPSE
+    state: AccountState = "valid"
+    since = expiry - _ACCESS_LIFETIME
+    if end is not None:
+        state, since = "ended", end.at
+    elif lapses_at <= now:
+        state, since = "ended", lapses_at
+    elif lapses_at - _ENDING_SOON <= now:
+        state, since = "ending", lapses_at - _ENDING_SOON
+    elif expiry <= now:
+        state, since = "stale", expiry
+    return AccountHealth(account, state, since, lapses_at)
 
 
 def refresh_due(
@@ -134,7 +294,9 @@ def refresh_due(
 ) -> FleetReport:
     """Refresh the tokens of all accounts whose access token expires before a time.
 
-    Several machines may do it at once: each account is refreshed by one of them. A failure of one
+    Several machines may do it at once: each account is refreshed by one of them. Accounts whose
+    grant is known to have ended are skipped; once a day their refresh is tried again, in case the
+    service was mistaken. A failure of one
     account does not stop the others; only wrong credentials do, and a store that does not work.
     Ctrl-C stops it when the refreshes in progress are finished and saved. In an event loop call it
     in a thread: `await anyio.to_thread.run_sync(...)`.
@@ -191,7 +353,7 @@ def refresh_due(
         _run_in_threads(run, concurrency)
     if run.failure is not None:
         raise run.failure
-    return FleetReport(run.renewed, run.already_done, run.errors)
+    return FleetReport(run.renewed, run.already_done, run.errors, run.ended)
 
 
 def _run_in_threads(run: _Run, concurrency: int) -> None:
@@ -228,11 +390,14 @@ class _Run:
     ) -> None:
         self.renewed = 0
         self.already_done = 0
+        self.ended = 0
         self.errors: dict[str, PipedriveOAuthError] = {}
         self.failure: BaseException | None = None
         self._oauth = oauth
         self._store = store
         self._accounts = accounts
+        marked: Callable[[], Iterable[str]] | None = getattr(store, "ended", None)
+        self._marked = frozenset[str]() if marked is None else frozenset(marked())
         self._limiter = limiter
         self._progress = progress
         # It accepts what expires after its clock's time; `before` itself is not due.
@@ -250,6 +415,9 @@ class _Run:
         """Take one account after the other until there is none left."""
         try:
             while (account := self._next()) is not None:
+                if account in self._marked and self._is_known_to_have_ended(account):
+                    self._count(account, None, has_ended=True)
+                    continue
                 self._limiter.wait()
                 if self._is_stopped:
                     return
@@ -265,8 +433,18 @@ class _Run:
         with self._guard:
             return None if self._is_stopped else next(self._accounts, None)
 
+    def _is_known_to_have_ended(self, account: str) -> bool:
+        # Else each of them would take its turn of the limiter, and nothing is sent for it.
+        try:
+            token = self._store.load(account)
+        except CorruptTokenError:
+            return False
+        now = read_clock(self._oauth.clock)
+        return token is not None and is_known_to_have_ended(token, now)
+
     def _refresh(self, account: str) -> None:
-        was_refreshed = False
+        was_refreshed = has_ended = False
+        started_at = read_clock(self._oauth.clock)
         requirement = Requirement(lambda: self._latest_due, _NO_TIME)
         events: list[Event] = []
 
@@ -288,12 +466,16 @@ class _Run:
             if self._store.load(account) is not None:
                 error = failure
             # else it was deleted meanwhile
+        except GrantEndedError as failure:
+            # What ends in this run is news, and so an error.
+            has_ended = failure.__cause__ is None or failure.since < started_at
+            error = None if has_ended else failure
         except PipedriveOAuthError as failure:
             error = failure
         self._raise_if_it_concerns_all(account, error)
         if isinstance(error, RateLimitedError):
             self._limiter.pause((error.retry_after or _A_SECOND).total_seconds())
-        self._count(account, error, was_refreshed=was_refreshed)
+        self._count(account, error, was_refreshed=was_refreshed, has_ended=has_ended)
 
     def _raise_if_it_concerns_all(self, account: str, error: PipedriveOAuthError | None) -> None:
         # A failure after the request was sent may have cost the refresh token, and would cost the
@@ -314,11 +496,18 @@ class _Run:
             raise error
 
     def _count(
-        self, account: str, error: PipedriveOAuthError | None, *, was_refreshed: bool
+        self,
+        account: str,
+        error: PipedriveOAuthError | None,
+        *,
+        was_refreshed: bool = False,
+        has_ended: bool = False,
     ) -> None:
         with self._guard:
             if error is not None:
                 self.errors[account] = _without_frames(error)
+            elif has_ended:
+                self.ended += 1
             elif was_refreshed:
                 self.renewed += 1
             else:
@@ -326,7 +515,9 @@ class _Run:
             if self._progress is not None:
                 failed = len(self.errors)
                 self._progress(
-                    FleetProgress(account, error, self.renewed, self.already_done, failed)
+                    FleetProgress(
+                        account, error, self.renewed, self.already_done, failed, self.ended
+                    )
                 )
 
 

@@ -19,7 +19,7 @@ from attrs import evolve
 from pipedrive_oauth_client import (
     AsyncPipedriveOAuth,
     ConfigurationError,
-    InvalidGrantError,
+    InvalidClientError,
     PipedriveAuth,
     PipedriveOAuth,
     Token,
@@ -352,10 +352,10 @@ def test_unknown_account(mode: str, account: Account) -> None:
 def test_failure_during_a_401_closes_the_answer(mode: str, account: Account) -> None:
     """When the renewal after a 401 fails, its error is raised and the connection is given back."""
     account.revoke_access_token()
-    account.box.faults.add(REFRESH_PATH, Fault.refusal("refresh_token_invalid"))
+    account.box.faults.add(REFRESH_PATH, Fault.refusal("client_invalid"))
 
     async def steps(client: AnyClient) -> None:
-        with pytest.raises(InvalidGrantError):
+        with pytest.raises(InvalidClientError):
             await client.get()
         assert (await client.get()).status_code == 200  # over the only connection
 

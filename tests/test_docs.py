@@ -72,12 +72,13 @@ PIECES = {
     "web-django.md": 4,
     "web-django-more.md": 3,
     # What tests/web/test_guides.py runs:
+    "disconnected-accounts.md": 2,
     "web-extensions.md": 3,
     "web-fastapi.md": 2,
     "web-flask.md": 2,
     # What tests/browser/test_guides.py runs:
     "web-databases.md": 3,
-    "worker-fleet.md": 2,
+    "worker-fleet.md": 3,
 }
 
 
@@ -279,7 +280,22 @@ def test_keeping_dormant_accounts_alive(
     assert store.load("busy") == token
     printed = capsys.readouterr().out
     assert "1 refreshed, 1 failed" in printed
-    assert "gone InvalidGrantError" in printed
+    assert "gone GrantEndedError" in printed
+
+
+def test_overview_of_a_fleet(
+    pipedrive_sandbox: PipedriveSandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The overview counts the states, and names the accounts that have to connect again."""
+    box = pipedrive_sandbox
+    store = MemoryTokenStore()
+    with PipedriveOAuth(box.credentials, base_url=box.base_url) as oauth:
+        token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+    for account, days in (("acme", 0), ("dormant", 40), ("late", 55), ("gone", 61)):
+        store.save(account, evolve(token, expires_at=token.expires_at - timedelta(days=days)))
+    states = run(FLEET[2])["overview"](store)
+    assert states == {"valid": 1, "stale": 1, "ending": 1, "ended": 1}
+    assert capsys.readouterr().out.startswith("gone has to connect again, since 20")
 
 
 def test_workers_in_other_processes(

@@ -21,7 +21,7 @@ from pipedrive_oauth_client import (
     AsyncPipedriveOAuth,
     ConfigurationError,
     CorruptTokenError,
-    InvalidGrantError,
+    GrantEndedError,
     StoreError,
     StoreLockTimeoutError,
     Token,
@@ -160,7 +160,7 @@ def test_a_failure_of_one_account_does_not_stop_the_others() -> None:
         assert many.renewals() == len(good) + 1
     assert report.renewed == len(good)
     assert {name: type(error) for name, error in report.errors.items()} == {
-        revoked: InvalidGrantError,
+        revoked: GrantEndedError,
         corrupt: CorruptTokenError,
         without: TokenNotFoundError,
         busy: StoreLockTimeoutError,

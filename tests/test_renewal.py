@@ -13,6 +13,8 @@ from attrs import evolve
 
 from pipedrive_oauth_client import (
     CorruptTokenError,
+    GrantEnd,
+    GrantEndedError,
     InvalidClientError,
     InvalidGrantError,
     InvalidResponseError,
@@ -111,12 +113,13 @@ def test_newer_token_is_stale_too(account: Account) -> None:
 
 
 def test_grant_that_is_over(account: Account, mode: str) -> None:
-    """When nobody has saved another token, the refusal is raised, and the token left in place."""
+    """When nobody has saved another token, the end of the grant is stored with it, and raised."""
     account.oauth.revoke(account.token, "refresh_token")
-    before = account.stored()
-    with pytest.raises(InvalidGrantError, match="authorize"):
+    before, now = account.stored(), account.box.clock()
+    with pytest.raises(GrantEndedError, match="authorize"):
         given(mode, account)
-    assert account.stored() == before
+    end = GrantEnd(at=now, error="invalid_grant", tried_at=now)
+    assert account.stored() == evolve(before, grant_end=end)
     assert account.refreshes() == 1
     assert account.store.calls["release"] == 0  # the error passes through the lock
     with account.store.lock(ACCOUNT):

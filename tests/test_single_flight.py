@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ import pytest
 
 from pipedrive_oauth_client import (
     ConfigurationError,
+    GrantEndedError,
     InvalidClientError,
-    InvalidGrantError,
     InvalidResponseError,
     PipedriveAuth,
     PipedriveOAuth,
@@ -441,7 +441,7 @@ def test_accounts_of_one_name_in_two_stores(gate: Gate) -> None:
 
 
 FAILURES: Final[list[tuple[Fault, type[PipedriveOAuthError], int]]] = [
-    (Fault.refusal("refresh_token_invalid"), InvalidGrantError, 0),
+    (Fault.refusal("refresh_token_invalid"), GrantEndedError, 1),
     (Fault.refusal("client_invalid"), InvalidClientError, 0),
     (Fault.status(429, retry_after=7), RateLimitedError, 0),
     (Fault.status(503), ServerError, 0),
@@ -469,6 +469,8 @@ def test_all_get_the_failure(
         assert errors[0].maybe_sent
     assert account.refreshes() == 1
 
+    if kind is GrantEndedError:
+        account.box.clock.advance(timedelta(days=1))  # until then the service is not asked again
     assert auth.token() == account.stored()
     assert account.refreshes() == 2
 

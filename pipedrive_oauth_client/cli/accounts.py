@@ -30,6 +30,7 @@ from pipedrive_oauth_client.errors import (
     CorruptTokenError,
     GrantEndedError,
     InvalidResponseError,
+    PipedriveOAuthError,
     StoreError,
     TokenNotFoundError,
     TokenRequestError,
@@ -120,7 +121,7 @@ def _refresh_due(
     now = datetime.now(UTC)
     before = min(now, now - older_than + ACCESS_LIFETIME)
     with _progress_bar(store, before) as show:
-        total = _FleetTotal(show)
+        total = _FleetTotal(store, show)
 
         def run() -> FleetReport:
             return total.add(
@@ -134,25 +135,35 @@ def _refresh_due(
                 )
             )
 
-        return retry_save(run, lambda: pending_saves.has_any(store), say)
+        return retry_save(run, lambda: bool(pending_saves.accounts(store)), say)
 
 
 class _FleetTotal:
     """Adds up the runs of one command: after a failed save, another run does the rest."""
 
-    def __init__(self, show: Callable[[FleetProgress], object] | None) -> None:
+    def __init__(self, store: TokenStore, show: Callable[[FleetProgress], object] | None) -> None:
+        self._store = store
         self._show = show
-        self._renewed = self._already_done = 0  # by the runs before this one
+        self._renewed = self._already_done = 0  # to add to what this run counts
         self._latest = FleetProgress("", None, 0, 0, 0)
+        self._pending = set[str]()
+        self._ended: dict[str, PipedriveOAuthError] = {}
 
     def begin_run(self) -> Callable[[FleetProgress], object]:
         self._renewed += self._latest.renewed
         self._already_done += self._latest.already_done
         self._latest = FleetProgress("", None, 0, 0, 0)
+        self._pending = pending_saves.accounts(self._store)
         return self._note
 
     def _note(self, progress: FleetProgress) -> None:
         self._latest = progress
+        if isinstance(progress.error, GrantEndedError):
+            self._ended[progress.account] = progress.error
+        if progress.account in self._pending and progress.error is None:
+            # The run before has refreshed it, and this one has saved it.
+            self._renewed += 1
+            self._already_done -= 1
         if self._show is not None:
             self._show(
                 evolve(
@@ -163,11 +174,17 @@ class _FleetTotal:
             )
 
     def add(self, report: FleetReport) -> FleetReport:
-        """Give the report of all runs. The last one has tried again what failed before."""
+        """Give the report of all runs. The last one has tried again what failed before.
+
+        It has skipped the grants that have ended in one of the runs before.
+        """
+        skipped = self._ended.keys() - report.errors.keys()
         return evolve(
             report,
             renewed=self._renewed + report.renewed,
             already_done=self._already_done + report.already_done,
+            errors={**self._ended, **report.errors},
+            ended=report.ended - len(skipped),
         )
 
 
@@ -181,7 +198,7 @@ def _progress_bar(
             return
 
         def update(progress: FleetProgress) -> None:
-            done = progress.renewed + progress.already_done + progress.failed
+            done = progress.renewed + progress.already_done + progress.failed + progress.ended
             show(done, progress.failed)
 
         yield update
@@ -320,13 +337,18 @@ def refresh_many(
     report = _refresh_due(oauth, store, older_than, concurrency=concurrency, per_second=per_second)
     failed = {account: one_line(str(error)) for account, error in sorted(report.errors.items())}
     if in_json:
-        counts = {"renewed": report.renewed, "already_done": report.already_done}
+        counts = {
+            "renewed": report.renewed,
+            "already_done": report.already_done,
+            "ended": report.ended,
+        }
         write_json({**counts, "failed": failed})
     else:
         for account, reason in failed.items():
             say(one_line(f"{account}: {reason}"))
         others = f", {report.already_done} by other processes" if report.already_done else ""
-        write(f"{report.renewed} refreshed{others}, {len(failed)} failed.\n")
+        ended = f", {report.ended} skipped whose grant has ended" if report.ended else ""
+        write(f"{report.renewed} refreshed{others}, {len(failed)} failed{ended}.\n")
     if failed:
         raise CommandError(
             f"{len(failed)} of the due accounts were not refreshed: {listed(list(failed))}.",

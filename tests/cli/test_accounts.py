@@ -98,15 +98,25 @@ def test_which_account(run: Run, store: FileTokenStore, granted: Grant, command:
 
 
 @pytest.mark.parametrize("command", ["token", "refresh"])
-def test_grant_has_ended(run: Run, store: FileTokenStore, granted: Grant, command: str) -> None:
-    """An invalid refresh token is code 3, and stays in the store."""
+def test_grant_has_ended(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer, command: str
+) -> None:
+    """An invalid refresh token is code 3, stays in the store, and is not sent again."""
     token = evolve(ago(granted(), hours=2), refresh_token="1:11:planted-token")
     store.save("acme", token)
-    ran = run(command)
-    assert (ran.code, ran.out) == (3, "")
-    assert ran.err.startswith("Error: Pipedrive rejected the refresh token (status 400")
-    assert "planted-token" not in ran.err
-    assert store.load("acme") == token
+    before = box.requests.count(grant_type="refresh_token")
+    for beginning in (
+        "Error: Pipedrive rejected the refresh token (status 400",
+        "Error: The grant of 'acme' has ended: Pipedrive rejected its refresh token at 20",
+    ):
+        ran = run(command)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err.startswith(beginning)
+        assert "planted-token" not in ran.err
+    assert box.requests.count(grant_type="refresh_token") == before + 1
+    kept = store.load("acme")
+    assert kept is not None
+    assert evolve(kept, grant_end=None) == token
 
 
 @pytest.mark.parametrize("command", ["token", "refresh", "revoke"])
@@ -199,13 +209,18 @@ def test_refresh_all_names_what_failed(
     assert last == "Error: 1 of the due accounts were not refreshed: over."
     assert "planted" not in ran.err
     assert store.load("young") == young
-    assert store.load("over") == over
+    kept = store.load("over")
+    assert kept is not None
+    assert kept.grant_end is not None
+    assert evolve(kept, grant_end=None) == over
     ran = run("refresh", "--all", "--older-than", "1d", "--json")
-    assert json.loads(ran.out) == {
-        "renewed": 0,
-        "already_done": 0,
-        "failed": {"over": json.loads(ran.out)["failed"]["over"]},
-    }
+    assert json.loads(ran.out) == {"renewed": 0, "already_done": 0, "ended": 1, "failed": {}}
+    assert ran.code == 0
+    ran = run("refresh", "--all", "--older-than", "1d")
+    assert ran.out == "0 refreshed, 0 failed, 1 skipped whose grant has ended.\n"
+    store.save("corrupt", evolve(ago(granted(), days=31), refresh_token=None))
+    ran = run("refresh", "--all", "--json")
+    assert list(json.loads(ran.out)["failed"]) == ["corrupt"]
     assert json.loads(ran.err)["error"]["reason"] == "some_failed"
 
 

@@ -399,6 +399,25 @@ def test_admin_without_permissions(admin: Client, ada: User, build: Build) -> No
     assert site.box.requests.count(grant_type="refresh_token") == 0
 
 
+@BLOCKING
+def test_admin_with_tokens_in_another_database(
+    admin: Client, ada: User, build: Build, tmp_path: Path
+) -> None:
+    """The users of the accounts are shown as well, which no join can find."""
+    with database("sqlite", tmp_path) as settings, migrated(settings) as alias:
+        site = build(store=DjangoTokenStore(alias), database=alias)
+        with override_settings(ROOT_URLCONF="tests.web.django_admin_urls"):
+            callback = admin.get("/pipedrive/connect")["Location"]
+            admin.get("/pipedrive/callback?" + site.box.server.visit(callback).partition("?")[2])
+            assert PipedriveAccount.objects.get(user_id=ada.pk).account == ACCOUNT
+            row = admin.get(LIST).text.partition("<tbody>")[2]
+            asked = admin.post(LIST, {"_selected_action": [ACCOUNT], "action": "disconnect"}).text
+        assert "ada" in row
+        assert f"{ACCOUNT} (ada)" in asked
+        ada.delete()
+        assert PipedriveAccount.objects.get().user_id is None
+
+
 # --- Checks ---
 
 

@@ -7,17 +7,31 @@ import json
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
-from django.test import RequestFactory
+from attrs import evolve
+from django.conf import settings as django_settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory, override_settings
+from django.urls import include
+from django.urls import path as route
+from fastapi import FastAPI
 
+from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
 from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.web import django as web_django
+from pipedrive_oauth_client.web.django import configuration
+from pipedrive_oauth_client.web.starlette import PipedriveWeb
 from tests.web.conftest import CLIENT
-from tests.web.sites import KEY, PANEL, WEBHOOK, Site, made
+from tests.web.sites import KEY, PANEL, WEBHOOK, Browser, Site, made
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = {"web-fastapi.md": 2, "web-flask.md": 2, "web-django.md": 4}
@@ -139,6 +153,118 @@ def test_types_of_the_guides(tmp_path: Path) -> None:
         timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def end_without_notice(box: PipedriveSandbox, store: MemoryTokenStore) -> None:
+    """Let a grant end at the service, which tells nobody, and its access token expire."""
+    token = store.load(DEFAULT_USER.account)
+    assert token is not None
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    with PipedriveOAuth(credentials, base_url=box.base_url, retry=None) as oauth:
+        oauth.revoke(token, "refresh_token")
+    box.clock.advance(timedelta(hours=2))
+
+
+def test_disconnected_page_of_fastapi(
+    box: PipedriveSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event is logged once, the page has the link, and the link connects the account again."""
+    names: dict[str, Any] = {"__name__": "guide"}
+    block = blocks("disconnected-accounts.md")[0]
+    exec(compile(block, "page", "exec", dont_inherit=True), names)  # noqa: S102 - our own
+    store, app = MemoryTokenStore(), FastAPI()
+    names["add_disconnected_page"](app)
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    oauth = AsyncPipedriveOAuth(
+        credentials,
+        base_url=box.base_url,
+        retry=None,
+        clock=box.clock,
+        on_event=names["on_event"],
+    )
+    web = PipedriveWeb(oauth, store, secret_keys=[KEY])
+    app.mount("/pipedrive", web.router)
+
+    @app.get("/deals")
+    async def deals() -> str:
+        async with httpx.AsyncClient(auth=web.auth_for(DEFAULT_USER.account)) as api:
+            response = await api.get(f"{box.base_url}/api/v2/deals")
+        return str(response.json()["data"][1]["title"])
+
+    with asyncio.Runner() as runner:
+        site = Site("fastapi", box, CLIENT, store, web, "/pipedrive", app, runner, "")
+        browser = site.browser()
+        browser.connect()
+        assert "Coffee" in browser.get("/deals").text
+        end_without_notice(box, store)
+        answer_disconnected(browser, box)
+        runner.run(web.disconnect(DEFAULT_USER.account))
+        runner.run(oauth.aclose())
+    check_log(caplog)
+
+
+def check_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Check that the event was logged once for each end of the connection."""
+    logged = [record.getMessage() for record in caplog.records if record.name == "acme"]
+    assert logged == [
+        f"{DEFAULT_USER.account} is disconnected: {reason}"
+        for reason in ("invalid_grant", "disconnected")
+    ]
+
+
+def answer_disconnected(browser: Browser, box: PipedriveSandbox) -> None:
+    """Meet the page twice, which costs one refresh, and connect by its link."""
+    box.requests.clear()
+    pages = [browser.get("/deals") for _ in range(2)]
+    for page in pages:
+        assert page.status_code == 403
+        assert f"disconnected since {box.clock():%Y-%m-%d}" in page.text
+    assert box.requests.count(grant_type="refresh_token") == 1
+    (link,) = re.findall(r'href="([^"]+)"', pages[0].text)
+    begun = browser.get(link)
+    assert begun.status_code == 303
+    back = browser.get(browser.consent(begun.headers["Location"]))
+    assert back.headers["Location"] == "/deals"
+    assert "Coffee" in browser.get("/deals").text
+
+
+def test_disconnected_page_of_django(
+    box: PipedriveSandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same with a middleware."""
+    block = blocks("disconnected-accounts.md")[1]
+    (tmp_path / "disconnected.py").write_text(block, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def deals(_request: HttpRequest) -> HttpResponse:
+        with httpx.Client(auth=web_django.auth_for(DEFAULT_USER.account)) as api:
+            response = api.get(f"{box.base_url}/api/v2/deals")
+        return HttpResponse(response.json()["data"][1]["title"])
+
+    store = MemoryTokenStore()
+    routes = ModuleType("urls_of_the_guide")
+    routes.urlpatterns = [  # type: ignore[attr-defined] # what Django looks for
+        route("pipedrive/", include("pipedrive_oauth_client.web.django.urls")),
+        route("deals", deals),
+    ]
+    with made("django", box, CLIENT, store) as plain:
+        setting = {**django_settings.PIPEDRIVE_OAUTH, "ON_EVENT": "disconnected.on_event"}
+        with override_settings(
+            PIPEDRIVE_OAUTH=setting,
+            ROOT_URLCONF=routes,
+            MIDDLEWARE=["disconnected.DisconnectedPage"],
+        ):
+            browser = evolve(plain, app=WSGIHandler()).browser()  # with the middleware
+            browser.connect()
+            assert "Coffee" in browser.get("/deals").text
+            end_without_notice(box, store)
+            answer_disconnected(browser, box)
+            web_django.disconnect(DEFAULT_USER.account)
+            configuration.site().oauth.close()
+    check_log(caplog)
 
 
 @pytest.mark.parametrize("kind", ["fastapi", "flask"])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth import get_user_model
+from django.db import router
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -20,6 +22,7 @@ from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.stores.leased import GRANT_ENDED_START
 from pipedrive_oauth_client.web.django.configuration import (
     auth_for,
+    database,
     disconnect,
     has_users,
     non_atomic,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
 
-_USER: Final = ("user",) if has_users() else ()
+_USER: Final = ("owner",) if has_users() else ()
 _SHOWN: Final[Any] = ("account", *_USER, "is_connected", "access_token_expires")
 
 
@@ -43,7 +46,6 @@ class PipedriveAccountAdmin(_ModelAdmin):
     """Shows which accounts are connected, by whom, and whether their grants still work."""
 
     list_display = _SHOWN
-    list_select_related = _USER
     fields = _SHOWN
     readonly_fields = _SHOWN
     search_fields = ("account",)
@@ -61,7 +63,23 @@ class PipedriveAccountAdmin(_ModelAdmin):
         """
         ended = Q(token__startswith=GRANT_ENDED_START)
         has_ended = ExpressionWrapper(ended, output_field=BooleanField())
-        return super().get_queryset(request).annotate(has_ended=has_ended)
+        rows = super().get_queryset(request).annotate(has_ended=has_ended)
+        return rows.select_related("user") if _are_users_beside() else rows
+
+    @admin.display(description="user")
+    def owner(self, account: PipedriveAccount) -> object:
+        """Tell whose account it is.
+
+        Args:
+            account: The account.
+
+        Returns:
+            The user, or None.
+        """
+        if _are_users_beside():
+            return account.user
+        users = get_user_model()._default_manager  # noqa: SLF001 - as Django names it
+        return users.filter(pk=account.user_id).first()
 
     @admin.display(boolean=True, description="connected")
     def is_connected(self, account: Any) -> bool:
@@ -191,7 +209,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "Disconnect accounts?",
-            "accounts": accounts,
+            "accounts": [(each, self.owner(each) if has_users() else None) for each in accounts],
             "opts": self.model._meta,  # noqa: SLF001 - as Django's own actions do
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
@@ -214,6 +232,11 @@ class PipedriveAccountAdmin(_ModelAdmin):
                 succeeded.append(account.account)
         if succeeded:
             self.message_user(request, f"{', '.join(succeeded)}: {done}.", messages.SUCCESS)
+
+
+def _are_users_beside() -> bool:
+    # In another database than the users', an account knows its user by the key alone.
+    return has_users() and router.db_for_read(get_user_model()) == database()
 
 
 def _refresh(account: str) -> None:

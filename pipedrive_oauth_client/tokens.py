@@ -368,7 +368,7 @@ _OTHER_NAMES: Final = {
 }
 _ISSUE_TIMES: Final = ("issued_at", "created_at", "obtained_at")
 _API_PATH: Final = re.compile(r"/(?:api/)?v[0-9]+/?")
-_DIGITS: Final = re.compile(r"[0-9]{9,13}", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]{9,13}(?:\.[0-9]{1,9})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # As seconds it is the year 5138, as milliseconds 1973.
 _LEAST_MILLISECONDS: Final = 100_000_000_000
@@ -385,6 +385,8 @@ def _with_own_names(data: Mapping[str, Any]) -> dict[str, Any]:
         # Pipedrive's Node client keeps the root of the API: domain and version.
         path = _API_PATH.search(base_path)
         fields["api_domain"] = base_path[: path.start()] if path else base_path
+    if fields.get("expires_at", fields) is None and "expires_in" in fields:
+        del fields["expires_at"]
     scope = fields.get("scope")
     if isinstance(scope, list | tuple):
         names = cast("Sequence[object]", scope)
@@ -434,7 +436,7 @@ def _stored_time(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     try:
-        if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
             return isoparse(value)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             number = float(value)

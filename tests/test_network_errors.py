@@ -93,10 +93,20 @@ def test_untrusted_certificate(mode: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "has_expired", "reason"),
+    ("host", "has_expired", "reason", "advice"),
     [
-        ("127.0.0.2", False, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
-        ("127.0.0.1", True, "certificate has expired"),
+        (
+            "127.0.0.2",
+            False,
+            "IP address mismatch, certificate is not valid for '127.0.0.1'",
+            "Check the address: the certificate is for another host",
+        ),
+        (
+            "127.0.0.1",
+            True,
+            "certificate has expired",
+            "Check this machine's clock and the certificate of the service",
+        ),
     ],
 )
 def test_unsuitable_certificate(
@@ -105,14 +115,26 @@ def test_unsuitable_certificate(
     host: str,
     has_expired: bool,
     reason: str,
+    advice: str,
 ) -> None:
-    """A certificate of another host, or an old one, is named as that, with the file of trust."""
+    """A certificate of another host, or an old one, is named as that."""
     files = self_signed(tmp_path, host, has_expired=has_expired)
     monkeypatch.setenv("SSL_CERT_FILE", str(files.certificate))
     with tls_server(files) as url:
         text = message("sync", Client(url))
     assert f": certificate not trusted ({reason}). " in text
-    assert f"environment variable SSL_CERT_FILE ({files.certificate}): check them" in text
+    assert f"{advice}, then try again." in text
+
+
+def test_certificate_of_another_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where SSL_CERT_FILE names other certificates, it is named with its path."""
+    (tmp_path / "other").mkdir()
+    other = self_signed(tmp_path / "other", "127.0.0.1").certificate
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    with tls_server(self_signed(tmp_path, "127.0.0.1")) as url:
+        text = message("sync", Client(url))
+    assert ": certificate not trusted (" in text
+    assert f"environment variable SSL_CERT_FILE ({other}): check them, then try again." in text
 
 
 def test_trusted_certificate(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -591,6 +591,7 @@ def test_the_expiry_is_read_in_every_form_of_iso_8601(written: str) -> None:
         1772366400,
         1772366400.0,
         "1772366400",
+        "1772366400.000",
         1772366400_000,
         "1772366400000",
         NOON,
@@ -610,6 +611,8 @@ def test_a_lifetime_beside_a_time_of_issue(name: str, issued: object, lifetime: 
     """Where no expiry is kept, it is counted from the time of issue."""
     data = {key: value for key, value in STORED.items() if key != "expires_at"}
     assert Token.from_dict({**data, "expires_in": lifetime, name: issued}) == token()
+    empty = {"expires_at": None, "expires_in": lifetime, name: issued}
+    assert Token.from_dict({**data, **empty}) == token()
 
 
 def test_a_lifetime_without_a_time_of_issue() -> None:

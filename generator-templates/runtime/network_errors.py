@@ -169,7 +169,7 @@ def _reason(error: Exception, request: httpx.Request, proxy: str | None) -> tupl
     cause: Any = error
     for _ in range(10):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            advice = _certificate_advice()
+            advice = _certificate_advice(cause)
         reason = _reason_of(cause, request)
         if reason is not None:
             return reason, advice
@@ -210,7 +210,12 @@ def _reason_of(error: object, request: httpx.Request) -> str | None:
     return f"{reason} ({detail})" if detail else reason
 
 
-def _certificate_advice() -> str:
+def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
+    why = error.verify_message.lower()
+    if "mismatch" in why:
+        return "Check the address: the certificate is for another host"
+    if "expired" in why or "not yet valid" in why:
+        return "Check this machine's clock and the certificate of the service"
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(name)
         if path:

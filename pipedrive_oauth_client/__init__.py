@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipedrive_oauth_client._lazy import lazy_attributes as _lazy_attributes
 
 if TYPE_CHECKING:
+    from pipedrive_oauth_client._renewal import disconnect
     from pipedrive_oauth_client.auth import PipedriveAuth
     from pipedrive_oauth_client.authorization import NO_STATE, AuthorizationRequest, NoState
     from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
@@ -59,6 +60,11 @@ if TYPE_CHECKING:
     from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
     from pipedrive_oauth_client.retry import RetryPolicy
     from pipedrive_oauth_client.tokens import GrantEnd, Token
+    from pipedrive_oauth_client.users import (
+        PipedriveUser,
+        fetch_current_user,
+        fetch_current_user_async,
+    )
 
 __version__ = "0.1.0"
 
@@ -87,6 +93,7 @@ __all__ = [
     "PipedriveAuth",
     "PipedriveOAuth",
     "PipedriveOAuthError",
+    "PipedriveUser",
     "RateLimitedError",
     "RefreshTokensRequest",
     "Response",
@@ -106,6 +113,9 @@ __all__ = [
     "__version__",
     "authorize",
     "basic_auth_header",
+    "disconnect",
+    "fetch_current_user",
+    "fetch_current_user_async",
     "get_tokens",
     "refresh_tokens",
     "revoke_tokens",
@@ -113,6 +123,7 @@ __all__ = [
 
 # The same as the imports above.
 _NAMES = {
+    "_renewal": ("disconnect",),
     "auth": ("PipedriveAuth",),
     "authorization": ("NO_STATE", "AuthorizationRequest", "NoState"),
     "credentials": ("AppCredentials", "basic_auth_header"),
@@ -130,6 +141,7 @@ _NAMES = {
     "oauth": ("AsyncPipedriveOAuth", "PipedriveOAuth"),
     "retry": ("RetryPolicy",),
     "tokens": ("GrantEnd", "Token"),
+    "users": ("PipedriveUser", "fetch_current_user", "fetch_current_user_async"),
 }
 _ENDPOINTS = ("authorize", "get_tokens", "refresh_tokens", "revoke_tokens")
 

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,13 +28,15 @@ from pipedrive_oauth_client.errors import (
     TransportError,
     UnusableAccessTokenError,
 )
-from pipedrive_oauth_client.oauth import PipedriveOAuth
+from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth, TokenTypeHint
 from pipedrive_oauth_client.stores.leased import Lease
-from pipedrive_oauth_client.stores.protocol import TokenStore
+from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
     "Requirement",
+    "disconnect",
     "in_progress",
     "pending_saves",
     "renew",
@@ -82,6 +85,11 @@ class PendingSaves:
             stored = pending.token
         self._saves.pop(key, None)
         return stored
+
+    def get(self, store: TokenStore, account: str) -> Token | None:
+        """Give the account's pending token."""
+        pending = self._saves.get((id(store), account))
+        return None if pending is None else pending.token
 
     def discard(self, store: TokenStore, account: str) -> None:
         """Forget the pending token of an account that was deleted."""
@@ -318,12 +326,13 @@ def _renew_locked(
 ) -> tuple[Token, bool] | None:
     """Do the part of `renew` that needs the lock; None where it takes another round."""
     try:
-        stored = pending_saves.flush(store, account, store.load(account))
+        loaded = store.load(account)
+        stored = pending_saves.flush(store, account, loaded)
     except StoreLockTimeoutError:
         return None
     token = _checked(stored, account, store)
     if requirement.accepts(token, is_new=token != before):
-        return token, False
+        return token, token != loaded  # a token that was pending is one of this process
     if token.refresh_token is None:
         raise TokenNotFoundError(
             f"The stored token of {account!r} has expired, and it has no refresh token. The person"
@@ -366,6 +375,67 @@ def _following(
         return error.token, UnusableAccessTokenError(
             error.problem, field=error.field, headers=error.headers, is_saved=True
         )
+
+
+# --- The end of a connection ---
+
+
+def disconnect(
+    oauth: PipedriveOAuth | AsyncPipedriveOAuth, store: TokenStore, account: str
+) -> bool:
+    """Disconnect an account: revoke its grant, then delete its token.
+
+    It takes the account's lock, so that no refresh in between leaves a valid refresh token, and
+    what is revoked is the newest token that this process knows. In an event loop call it in a
+    thread: `await anyio.to_thread.run_sync(...)`.
+
+    Args:
+        oauth: Revokes the grant.
+        store: Holds the token.
+        account: The account.
+
+    Returns:
+        Whether a token was stored. Without one, nothing is done.
+
+    Raises:
+        PipedriveOAuthError: The grant was not revoked, and the token is still stored: try again.
+        CorruptTokenError: What is stored is no token that can be sent, for example an encrypted
+            one; nothing was sent.
+        StoreError: The store does not work; the message says if the grant is revoked already.
+        ConfigurationError: An argument can't be right.
+
+    Source:
+        RFC 7009, section 2; https://pipedrive.readme.io/docs/app-uninstallation.
+    """
+    argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
+    checked_store("store", store)
+    checked_account(account)
+    with ExitStack() as at_the_end:
+        blocking = oauth
+        if isinstance(blocking, AsyncPipedriveOAuth):
+            blocking = at_the_end.enter_context(blocking.blocking())
+        with store.lock(account):
+            stored = store.load(account)
+            # A token that could not be saved is the newest, even where the old one was deleted.
+            pending = pending_saves.get(store, account) if stored is None else None
+            token = pending or pending_saves.flush(store, account, stored)
+            if token is None:
+                return False
+            token = _checked(token, account, store)
+            hint: TokenTypeHint = "access_token" if token.refresh_token is None else "refresh_token"
+            blocking.revoke(token, hint)
+            pending_saves.discard(store, account)
+            try:
+                store.delete(account)
+            except StoreError as error:
+                raise StoreError(
+                    f"The grant of {account!r} is revoked, but its token, which is now invalid,"
+                    f" was not deleted: {error} Then disconnect the account again."
+                ) from error
+    from pipedrive_oauth_client.events import GrantEnded  # noqa: PLC0415 - rarely needed
+
+    oauth.emit(GrantEnded(account=account, at=read_clock(oauth.clock), error="disconnected"))
+    return True
 
 
 def _checked(token: Token | None, account: str, store: TokenStore) -> Token:

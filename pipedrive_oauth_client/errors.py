@@ -17,6 +17,7 @@
     │   └── UnusableAccessTokenError      its refresh token can be used, its access token can't
     ├── MissingScopesError            the user has not granted a scope that the program requires
     ├── UnexpectedStatus              a status that the spec does not describe, where asked to raise
+    ├── SignedTokenError              the signed token of an app extension is forged or expired
     └── StoreError                    the token store does not work
         ├── TokenNotFoundError            no token is stored for the account
         ├── StoreLockTimeoutError         another process holds the account's lock for too long
@@ -59,6 +60,7 @@ __all__ = [
     "PipedriveOAuthError",
     "RateLimitedError",
     "ServerError",
+    "SignedTokenError",
     "StateMismatchError",
     "StoreError",
     "StoreLockTimeoutError",
@@ -276,6 +278,16 @@ class UnusableAccessTokenError(InvalidResponseError):
     def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
         restore, (kind, args, state) = super().__reduce__()
         return restore, (kind, args, {**state, "token": None, "refresh_token": None})
+
+
+class SignedTokenError(PipedriveOAuthError):
+    """The signed token of an app extension is missing, forged or expired.
+
+    The request that carries it did not come from Pipedrive, or is too old.
+
+    Source:
+        https://pipedrive.readme.io/docs/custom-ui-extensions; RFC 7519, section 7.2.
+    """
 
 
 class StoreError(PipedriveOAuthError):

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from pipedrive_oauth_client._checks import read_clock, utc_now
 from pipedrive_oauth_client._origins import api_origin, require_same_base_url
 from pipedrive_oauth_client.errors import (
+    ConfigurationError,
     InvalidResponseError,
     PipedriveOAuthError,
     RateLimitedError,
@@ -22,6 +23,7 @@ from pipedrive_oauth_client.errors import (
     TokenRequestError,
 )
 from pipedrive_oauth_client.generated.client import Client
+from pipedrive_oauth_client.generated.network_errors import certificates_problem
 from pipedrive_oauth_client.generated.response import RawResponse
 from pipedrive_oauth_client.retry import read_retry_after
 from pipedrive_oauth_client.tokens import Token
@@ -99,9 +101,12 @@ def fetch_current_user(
             app lacks a scope.
         TransportError: No complete response arrived.
         InvalidResponseError: The response can't be used, or the token has no usable `api_domain`.
-        ConfigurationError: `client` has a `base_url` that is not the token's.
+        ConfigurationError: `client` has a `base_url` that is not the token's, or the certificates
+            that the environment names can't be read.
     """
-    with _api_client(token, client) as api:
+    domain = _api_domain(token, client)
+    tls = _no_certificates() if client is not None or _is_local(domain) else _certificates()
+    with _api_client(domain, tls) as api:
         if client is not None:
             api.set_httpx_client(client)
         return _read_user(api.send(**_request(token)), read_clock(clock))
@@ -125,7 +130,16 @@ async def fetch_current_user_async(
     Raises:
         PipedriveOAuthError: As `fetch_current_user` says.
     """
-    async with _api_client(token, client) as api:
+    domain = _api_domain(token, client)
+    if client is not None or _is_local(domain):
+        tls = _no_certificates()
+    elif _certificates.cache_info().currsize:
+        tls = _certificates()
+    else:
+        from anyio import to_thread  # noqa: PLC0415 - httpx, too, imports it as late as this
+
+        tls = await to_thread.run_sync(_certificates)
+    async with _api_client(domain, tls) as api:
         if client is not None:
             api.set_async_httpx_client(client)
         return _read_user(await api.asend(**_request(token)), read_clock(clock))
@@ -140,8 +154,7 @@ def parse_id(value: object) -> int | None:
     return value if 0 < value < 10**_MOST_DIGITS else None
 
 
-def _api_client(token: Token, client: httpx.Client | httpx.AsyncClient | None) -> Client:
-    # The generated client has timeouts, a limit for response bodies, and errors without secrets.
+def _api_domain(token: Token, client: httpx.Client | httpx.AsyncClient | None) -> str:
     domain = token.api_domain or ""
     if api_origin(domain) is None:
         raise InvalidResponseError(
@@ -150,9 +163,17 @@ def _api_client(token: Token, client: httpx.Client | httpx.AsyncClient | None) -
         )
     if client is not None:
         require_same_base_url(client, domain)
-    # On this machine a proxy has nothing to read.
-    is_local = domain.lower().startswith("http:")
-    return Client(base_url=domain, httpx_args={"trust_env": not is_local, "verify": _tls()})
+    return domain
+
+
+def _is_local(domain: str) -> bool:
+    return domain.lower().startswith("http:")
+
+
+def _api_client(domain: str, tls: ssl.SSLContext) -> Client:
+    # The generated client has timeouts, a limit for response bodies, and errors without secrets. On
+    # this machine a proxy has nothing to read.
+    return Client(base_url=domain, httpx_args={"trust_env": not _is_local(domain), "verify": tls})
 
 
 def _request(token: Token) -> dict[str, Any]:
@@ -161,9 +182,24 @@ def _request(token: Token) -> dict[str, Any]:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    # Reading the certificates takes longer than all the rest.
-    return httpx.create_ssl_context()
+def _certificates() -> ssl.SSLContext:
+    """Read the certificates to trust: for some ten milliseconds, which all the rest does not take.
+
+    It blocks, so an event loop leaves it to a thread.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        cause = error
+    problem = certificates_problem(cause)
+    raise ConfigurationError(
+        problem or f"Cannot read the certificates to trust ({type(cause).__name__})."
+    ) from cause
+
+
+def _no_certificates() -> ssl.SSLContext:
+    """Make a context that trusts no server, where nothing is encrypted here."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _read_user(response: RawResponse, now: datetime) -> PipedriveUser:

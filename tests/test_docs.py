@@ -52,12 +52,14 @@ FLEET = blocks("worker-fleet.md")
 # How many pieces of code each page has; a test below runs each.
 PIECES = {
     "errors.md": 1,
+    "python/diagnostics.md": 1,
     "keeping-tokens.md": 4,
     "quick-start.md": 3,
     "testing-your-app.md": 1,
     "web-app.md": 4,
     # What tests/web/test_guides.py runs:
     "web-django.md": 3,
+    "web-extensions.md": 3,
     "web-fastapi.md": 1,
     "web-flask.md": 1,
     "worker-fleet.md": 2,
@@ -76,6 +78,14 @@ def test_every_piece_of_code_is_tested() -> None:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
+
+
+def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    """The health endpoint of the diagnostics page says that its store works."""
+    names = run(blocks("python/diagnostics.md")[0])
+    assert capsys.readouterr().out == "200\n"
+    status, body = names["health"]()
+    assert (status, body["ok"]) == (200, True)
 
 
 def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,7 @@ DESIGN = {
     "InvalidResponseError": "PipedriveOAuthError",
     "MissingScopesError": "PipedriveOAuthError",
     "UnusableAccessTokenError": "InvalidResponseError",
+    "SignedTokenError": "PipedriveOAuthError",
     "StoreError": "PipedriveOAuthError",
     "TokenNotFoundError": "StoreError",
     "StoreLockTimeoutError": "StoreError",

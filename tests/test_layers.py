@@ -32,6 +32,7 @@ OPTIONAL: Final = {
     "adapters/requests.py": {"requests"},
     "adapters/httpx2.py": {"httpx2"},
     "web/login_state.py": {"itsdangerous"},
+    "web/signed_tokens.py": {"jwt"},
     "web/starlette.py": {"starlette"},
     "web/flask.py": {"flask", "werkzeug"},
     "web/django/": {"django", "asgiref"},

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import ssl
 import sys
-import threading
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +19,7 @@ from pipedrive_oauth_client import (
 from tests.support.driver import call
 from tests.support.samples import GET_TOKENS, SECRETS
 from tests.support.sweep import found, visible
-from tests.support.tls import Files, self_signed
+from tests.support.tls import self_signed, tls_server
 from tests.support.wire import Peer, Wire, always, answer, client_of, refusing, silent
 
 SENT = "Nothing was sent (POST /oauth/token)."
@@ -45,32 +41,6 @@ def message(mode: str, client: Client) -> str:
     assert isinstance(caught.value, TransportError | ConfigurationError)
     assert "planted" not in str(caught.value)
     return str(caught.value)
-
-
-@contextlib.contextmanager
-def tls_server(files: Files) -> Generator[str]:
-    """Serve TLS with a certificate, and close each connection after its handshake."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(20)
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(20)
-                with context.wrap_socket(connection, server_side=True) as wrapped:
-                    wrapped.recv(1)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        thread.join(20)
-        listener.close()
-        assert not thread.is_alive()
 
 
 def test_refused(mode: str) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +13,7 @@ import pytest
 from attrs import evolve
 
 from pipedrive_oauth_client import (
+    AsyncPipedriveOAuth,
     ConfigurationError,
     InvalidResponseError,
     PipedriveOAuth,
@@ -19,6 +23,7 @@ from pipedrive_oauth_client import (
     Token,
     TokenRequestError,
     TransportError,
+    users,
 )
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
@@ -29,6 +34,7 @@ from pipedrive_oauth_client.users import (
     parse_id,
 )
 from tests.support.driver import MODES, run
+from tests.support.flows import CREDENTIALS
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TOKEN = Token(
@@ -98,6 +104,77 @@ def test_asking_within_this_machine(
         callback = box.authorize(state=request.state)
         token = oauth.exchange(oauth.read_callback(callback, request.state))
     assert asked(mode, token).account == DEFAULT_USER.account
+
+
+@pytest.fixture
+def certificates(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Note the thread of each reading of the certificates, and forget what was read before."""
+    real, threads = httpx.create_ssl_context, list[int]()
+
+    def noted() -> ssl.SSLContext:
+        threads.append(threading.get_ident())
+        return real()
+
+    users._certificates.cache_clear()
+    monkeypatch.setattr(httpx, "create_ssl_context", noted)
+    yield threads
+    users._certificates.cache_clear()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_certificates_are_not_read_for_a_client_that_was_given(
+    mode: str, certificates: list[int]
+) -> None:
+    """A client of the caller's has its own certificates."""
+    asked(mode, TOKEN, lambda _: httpx.Response(200, json={"data": ADA}))
+    assert certificates == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_certificates_are_read_once_and_in_no_event_loop(
+    mode: str, certificates: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a client they are read, by a thread where an event loop would wait for the disk."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for _ in range(2):
+        with pytest.raises(TransportError):
+            asked(mode, TOKEN)
+    (thread,) = certificates
+    assert (thread == threading.get_ident()) is (mode == "sync")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.usefixtures("certificates")
+def test_unreadable_certificates(
+    mode: str, content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SSL_CERT_FILE that is missing or holds none is named, with and without a flow."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content, encoding="ascii")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE") as caught:
+        asked(mode, TOKEN)
+    assert isinstance(caught.value.__cause__, OSError)
+
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        refresh_without_a_client(mode)
+
+
+def refresh_without_a_client(mode: str) -> None:
+    """Refresh through a flow with a client of its own."""
+    if mode == "sync":
+        with PipedriveOAuth(CREDENTIALS, retry=None) as flow:
+            flow.refresh("refresh-planted")
+    else:
+
+        async def main() -> None:
+            async with AsyncPipedriveOAuth(CREDENTIALS, retry=None) as flow:
+                await flow.refresh("refresh-planted")
+
+        run(mode, main)
 
 
 def fails(_request: httpx.Request) -> httpx.Response:

@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
+from attrs import evolve
+
 from pipedrive_oauth_client._checks import utc_now
-from pipedrive_oauth_client._renewal import in_progress, pending_saves
+from pipedrive_oauth_client._renewal import disconnect, in_progress, pending_saves
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import console, one_line, say, write, write_json
@@ -89,18 +91,55 @@ def _refresh_due(
 ) -> FleetReport:
     """Refresh the accounts that are due, with a progress bar if standard error is a terminal."""
     before = datetime.now(UTC) - older_than
-    with _progress_bar(store, before) as progress:
-        return retry_save(
-            lambda: refresh_due(
-                oauth,
-                store,
-                before,
-                concurrency=concurrency,
-                per_second=per_second,
-                progress=progress,
-            ),
-            lambda: pending_saves.has_any(store),
-            say,
+    with _progress_bar(store, before) as show:
+        total = _FleetTotal(show)
+
+        def run() -> FleetReport:
+            return total.add(
+                refresh_due(
+                    oauth,
+                    store,
+                    before,
+                    concurrency=concurrency,
+                    per_second=per_second,
+                    progress=total.begin_run(),
+                )
+            )
+
+        return retry_save(run, lambda: pending_saves.has_any(store), say)
+
+
+class _FleetTotal:
+    """Adds up the runs of one command: after a failed save, another run does the rest."""
+
+    def __init__(self, show: Callable[[FleetProgress], object] | None) -> None:
+        self._show = show
+        self._renewed = self._already_done = 0  # by the runs before this one
+        self._latest = FleetProgress("", None, 0, 0, 0)
+
+    def begin_run(self) -> Callable[[FleetProgress], object]:
+        self._renewed += self._latest.renewed
+        self._already_done += self._latest.already_done
+        self._latest = FleetProgress("", None, 0, 0, 0)
+        return self._note
+
+    def _note(self, progress: FleetProgress) -> None:
+        self._latest = progress
+        if self._show is not None:
+            self._show(
+                evolve(
+                    progress,
+                    renewed=self._renewed + progress.renewed,
+                    already_done=self._already_done + progress.already_done,
+                )
+            )
+
+    def add(self, report: FleetReport) -> FleetReport:
+        """Give the report of all runs. The last one has tried again what failed before."""
+        return evolve(
+            report,
+            renewed=self._renewed + report.renewed,
+            already_done=self._already_done + report.already_done,
         )
 
 
@@ -176,26 +215,13 @@ def refreshed_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> T
 
 def end_grant(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
     """Revoke an account's grant, and then delete its token."""
-    # Under the lock, so that no other process refreshes the token meanwhile.
-    with store.lock(account):
-        token = store.load(account)
-        if token is None:
-            raise TokenNotFoundError(f"No token is stored for '{account}'.")
-        if token.token_type.lower() != "bearer":
-            # Pipedrive accepts the revocation of an unknown token, and the real one would be lost.
-            raise CorruptTokenError(
-                f"The stored token of '{account}' cannot be revoked. If it is encrypted, pass the"
-                " key: --store-keys-file."
-            )
-        oauth.revoke(token, "access_token" if token.refresh_token is None else "refresh_token")
-        try:
-            store.delete(account)
-        except StoreError as error:
-            raise CommandError(
-                f"The grant of '{account}' is revoked, but its token, which is now invalid, was not"
-                f" deleted: {error} Then run the command again.",
-                ExitCode.STORE,
-            ) from error
+    try:
+        was_stored = disconnect(oauth, store, account)
+    except CorruptTokenError as error:
+        advice = " If it is encrypted, pass the key: --store-keys-file."
+        raise CorruptTokenError(f"The grant was not revoked. {error}{advice}") from error
+    if not was_stored:
+        raise TokenNotFoundError(f"No token is stored for '{account}'.")
 
 
 def refresh_one(oauth: PipedriveOAuth, store: TokenStore, account: str, *, in_json: bool) -> None:

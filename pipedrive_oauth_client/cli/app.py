@@ -128,6 +128,18 @@ Examples:
   pipedrive-oauth sandbox
   pipedrive-oauth sandbox --port 8900 --json
 """
+_CHECK = """\
+Check the setup: credentials, service, clock and store. Nothing is changed.
+
+It prints a line for each check: ok, failed, unknown or skipped. It asks for the consent page, and
+for a refresh with a made-up token, which touches no grant. In the store it saves and deletes a
+made-up token under a name of its own.
+
+\b
+Examples:
+  pipedrive-oauth check
+  pipedrive-oauth check --json | jq -r '.checks[] | select(.status == "failed").message'
+"""
 _CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {code.meaning}" for code in ExitCode)
 
 # Plain help fits any terminal, and does not import Rich.
@@ -160,6 +172,37 @@ def _root(
     """Connect Pipedrive accounts from a terminal."""
     if context.invoked_subcommand is None:
         write(f"{context.get_help()}\n")
+
+
+@app.command("check", help=_CHECK)
+def check(
+    context: typer.Context,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    redirect_uri: RedirectURI = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Check the setup."""
+    from attrs import evolve
+
+    from pipedrive_oauth_client.cli.check import report_setup
+    from pipedrive_oauth_client.cli.settings import app_settings, store_url_from
+
+    output: OutputOptions = context.obj
+    report_setup(
+        # It says what is missing, and prompts for nothing.
+        lambda: evolve(app_settings(output, client_id, client_secret_file, redirect_uri), ask=None),
+        base_url,
+        lambda: store_url_from(output, store, store_name, store_keys_file),
+        output,
+        in_json=json,
+    )
 
 
 @app.command("login", help=_LOGIN)

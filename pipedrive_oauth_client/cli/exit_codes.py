@@ -37,6 +37,7 @@ class ExitCode(IntEnum):
     REFUSED = 9
     STORE = 10
     SOME_FAILED = 11
+    CHECK_FAILED = 12
     INTERRUPTED = 130
     OUTPUT_CLOSED = 141
     TERMINATED = 143
@@ -60,6 +61,7 @@ _MEANINGS = {
     ExitCode.REFUSED: "Pipedrive rejected the client ID, the client secret or the request.",
     ExitCode.STORE: "The store does not work, or its content cannot be read.",
     ExitCode.SOME_FAILED: "Some accounts were not refreshed; they are named.",
+    ExitCode.CHECK_FAILED: "Something in the setup is wrong; `check` has named it.",
     ExitCode.INTERRUPTED: "Stopped by Ctrl-C.",
     ExitCode.OUTPUT_CLOSED: "The reader of the output closed it.",
     ExitCode.TERMINATED: "Stopped by SIGTERM.",

@@ -19,7 +19,7 @@ from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, Output
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = [
     "OutputOptions",
@@ -32,7 +32,9 @@ __all__ = [
     "finish_output",
     "format_error",
     "one_line",
+    "print_parts",
     "replace_unencodable",
+    "safe_message",
     "say",
     "write",
     "write_json",
@@ -54,7 +56,7 @@ class OutputOptions:
 def format_error(error: BaseException, code: ExitCode, output: OutputOptions) -> str:
     """Return what standard error says about an error: one line, after a traceback with --debug."""
     # The message of an unexpected error says little without its type.
-    message = one_line(_redact(_message(error), output.secrets)) or type(error).__name__
+    message = safe_message(str(error), error, output) or type(error).__name__
     if code is ExitCode.UNEXPECTED and not isinstance(error, PipedriveOAuthError):
         where = "" if output.debug else " (--debug shows where)"
         message = f"{type(error).__name__}: {message}{where}"
@@ -69,11 +71,12 @@ def format_error(error: BaseException, code: ExitCode, output: OutputOptions) ->
     return f"{lines}Error: {message}\n"
 
 
-def _message(error: BaseException) -> str:
+def safe_message(text: str, error: BaseException | None, output: OutputOptions) -> str:
+    """Return the message of an error, with its cause where it refers to it, without secrets."""
     # A developer can look at the cause; a user sees only this message.
-    if error.__cause__ is None:
-        return str(error)
-    return str(error).replace("the cause says why.", f"the cause: {error.__cause__}")
+    if error is not None and error.__cause__ is not None:
+        text = text.replace("the cause says why.", f"the cause: {error.__cause__}")
+    return one_line(_redact(text, output.secrets))
 
 
 def one_line(text: str) -> str:
@@ -205,6 +208,15 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
     from rich.console import Console  # noqa: PLC0415 - few commands need it
 
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_parts(terminal: Console, *parts: RenderableType) -> None:
+    """Print what Rich can render to standard output."""
+    with terminal.capture() as captured:
+        for part in parts:
+            terminal.print(part)
+    # Not written by Rich, which exits the whole program when the reader has closed the output.
+    write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
 
 
 def can_ask() -> bool:

@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 from rich.cells import cell_len
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from pipedrive_oauth_client.cli.exit_codes import OutputClosedError
-from pipedrive_oauth_client.cli.output import console, one_line, say, write
+from pipedrive_oauth_client.cli.output import console, one_line, print_parts, say, write
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError, TokenNotFoundError
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
@@ -234,9 +233,9 @@ def print_status(statuses: Sequence[AccountStatus], location: str) -> None:
     if not terminal.is_terminal:
         terminal = console(sys.stdout, width=size.maximum)  # for programs that read lines
     elif terminal.width < size.minimum:
-        _print(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
+        print_parts(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
         return
-    _print(terminal, table, f"Store: {location}")
+    print_parts(terminal, table, f"Store: {location}")
 
 
 def _report_problems(statuses: Sequence[AccountStatus]) -> None:
@@ -273,11 +272,3 @@ def _lines(each: AccountStatus) -> Text:
     text.append(f"\n  refresh token: {each.lapse}")
     text.append(f"\n  scopes:        {' '.join(each.scopes) or '-'}\n")
     return text
-
-
-def _print(terminal: Console, *parts: Text | Table | str) -> None:
-    with terminal.capture() as captured:
-        for part in parts:
-            terminal.print(part)
-    # Not written by Rich, which exits the whole program when the reader has closed the output.
-    write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))

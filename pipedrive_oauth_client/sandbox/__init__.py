@@ -19,7 +19,7 @@ errors, so that a mistake of the client is not repeated here. Its modules, from 
     fault_responses, faults          the faults that a test can inject
     request_log, middleware          what surrounds the endpoints: the log, and the faults at work
     app                              `create_app`: all of it as one ASGI application
-    notices, browser, server         uninstall notices, the user's browser, a real port
+    notices, browser, server         what is sent to apps, the user's browser, a real port
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ try:
         App,
         User,
     )
-    from pipedrive_oauth_client.sandbox.notices import UninstallNotice
+    from pipedrive_oauth_client.sandbox.notices import ServiceRequest, UninstallNotice
     from pipedrive_oauth_client.sandbox.request_log import RequestLog, RequestRecord
     from pipedrive_oauth_client.sandbox.server import SandboxServer, run, serve
 except ModuleNotFoundError as error:
@@ -65,6 +65,7 @@ __all__ = [
     "RequestRecord",
     "Sandbox",
     "SandboxServer",
+    "ServiceRequest",
     "UninstallNotice",
     "User",
     "create_app",

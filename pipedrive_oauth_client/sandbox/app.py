@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 
 import anyio
@@ -24,7 +24,12 @@ from pipedrive_oauth_client.sandbox.error_responses import (
 from pipedrive_oauth_client.sandbox.faults import Faults
 from pipedrive_oauth_client.sandbox.middleware import Middleware, RequestRedactor, Sleep
 from pipedrive_oauth_client.sandbox.models import DEFAULT_APP, DEFAULT_USER, OTHER_USER, App, User
-from pipedrive_oauth_client.sandbox.notices import UninstallNotice
+from pipedrive_oauth_client.sandbox.notices import (
+    ServiceRequest,
+    SigningAlgorithm,
+    UninstallNotice,
+    sign,
+)
 from pipedrive_oauth_client.sandbox.pages import HomePage, show_icon
 from pipedrive_oauth_client.sandbox.request_log import RequestLog
 from pipedrive_oauth_client.sandbox.requests import ClientAuthenticator
@@ -102,14 +107,19 @@ class Sandbox(ProcessBound):
         return f"<Sandbox of {len(self.apps)} apps and {len(self.users)} users>"
 
     def install(self, *, user: User | None = None, app: App | None = None) -> str:
-        """Install an app from the Marketplace: without a consent page, and without a state.
+        """Install an app from the Marketplace.
+
+        The Marketplace sends the user to the app's `installation_url`, where it has one, so that
+        the app can send them on to the consent page with a state. Else it is installed at once:
+        without a consent page here, and without a state.
 
         Args:
             user: The user who installs it; the first one by default.
             app: The app; the first one by default.
 
         Returns:
-            The callback URL that the browser would open next, with a `code` alone.
+            The address that the browser would open next: the Installation URL, or the callback
+            URL with a `code` alone.
 
         Raises:
             ConfigurationError: The user or the app is not one of the sandbox's, or the user's
@@ -118,8 +128,84 @@ class Sandbox(ProcessBound):
         installer, installed = self._user(user), self._app(app)
         if installer.company_id in installed.blocked_company_ids:
             raise ConfigurationError(f"{APP_NOT_INSTALLABLE.message}; see blocked_company_ids.")
+        if installed.installation_url is not None:
+            return installed.installation_url
         code = self._state.issue_code(installed, installer)
         return with_query(installed.redirect_uri, [("code", code)])
+
+    def share(
+        self, user: User, *, app: App | None = None, is_shared: bool = True
+    ) -> ServiceRequest:
+        """Return the POST that Pipedrive sends to the callback URL when sharing changes.
+
+        It shows no credentials, as none are documented. It is not sent here: pass it to the test
+        client of your app, or use `SandboxServer.share`.
+
+        Args:
+            user: The user.
+            app: The app; the first one by default.
+            is_shared: Whether the user shares the app with the company.
+
+        Raises:
+            ConfigurationError: The user or the app is not one of the sandbox's.
+        """
+        return ServiceRequest.sharing(self._app(app), self.known_user(user), is_shared=is_shared)
+
+    def endpoint_call(
+        self, url: str, *, method: str = "POST", content: bytes = b"{}", app: App | None = None
+    ) -> ServiceRequest:
+        """Return a call to an app's endpoint for messaging or video calls.
+
+        Args:
+            url: The endpoint.
+            method: The method.
+            content: The JSON body.
+            app: The app, whose credentials the call shows; the first one by default.
+
+        Returns:
+            The request, to pass to the test client of your app.
+
+        Raises:
+            ConfigurationError: The app is not one of the sandbox's.
+        """
+        return ServiceRequest.endpoint_call(self._app(app), method, url, content)
+
+    def signed_token(
+        self,
+        user: User | None = None,
+        *,
+        app: App | None = None,
+        secret: str | None = None,
+        lifetime_seconds: int = 300,
+        algorithm: SigningAlgorithm = "HS256",
+        claims: Mapping[str, object] | None = None,
+    ) -> str:
+        """Return the signed token that Pipedrive adds to the address of an app extension.
+
+        With another secret it is a forged one, and with a negative lifetime an expired one.
+
+        Args:
+            user: The user who looks at the extension; the first one by default.
+            app: The app; the first one by default.
+            secret: The extension's own JWT secret; the app's client secret by default.
+            lifetime_seconds: How long it is valid.
+            algorithm: What it is signed with; Pipedrive uses HS256.
+            claims: Claims to add or replace; None as a value leaves one out.
+
+        Raises:
+            ConfigurationError: The user or the app is not one of the sandbox's, or there is no such
+                algorithm.
+        """
+        viewer, now = self._user(user), int(self._middleware.clock().timestamp())
+        content: dict[str, object] = {
+            "companyId": viewer.company_id,
+            "userId": viewer.id,
+            "iat": now,
+            "exp": now + lifetime_seconds,
+            **(claims or {}),
+        }
+        present = {name: value for name, value in content.items() if value is not None}
+        return sign(present, secret or self._app(app).client_secret, algorithm)
 
     def uninstall(self, user: User, *, app: App | None = None) -> UninstallNotice:
         """Revoke all that a user gave an app, as when they uninstall it in Pipedrive.

@@ -60,6 +60,8 @@ class App:
             belong to the app and no request changes them.
         blocked_company_ids: Numbers of companies that can't install the app, such as those that
             do not see it in the Marketplace.
+        installation_url: Where the Marketplace sends a user who installs the app, so that it can
+            begin with a state; without one, the user goes to the consent page at once.
 
     Raises:
         ConfigurationError: An argument is not of the form described above.
@@ -76,6 +78,7 @@ class App:
     blocked_company_ids: frozenset[int] = attrs.field(
         default=frozenset[int](), converter=_company_ids
     )
+    installation_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if ":" in self.client_id:
@@ -85,6 +88,8 @@ class App:
                 "redirect_uri must be an absolute http or https URI without a fragment or user "
                 'information, such as "http://127.0.0.1:8123/callback".'
             )
+        if self.installation_url is not None and not is_redirect_uri(self.installation_url):
+            raise ConfigurationError("installation_url must be an absolute http or https URI.")
         if not self.scopes:
             raise ConfigurationError('scopes is empty; every app has at least "base".')
         if not all(_SCOPE.fullmatch(scope) for scope in self.scopes):

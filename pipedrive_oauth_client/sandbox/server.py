@@ -93,7 +93,7 @@ class SandboxServer(ProcessBound):
         )
 
     def install(self, *, user: User | None = None, app: App | None = None) -> str:
-        """Install an app from the Marketplace and return the callback URL: see `Sandbox.install`.
+        """Install an app from the Marketplace; return what opens next: see `Sandbox.install`.
 
         Args:
             user: The user who installs it; the first one by default.
@@ -121,6 +121,23 @@ class SandboxServer(ProcessBound):
         """
         notices.check_address((self.app if app is None else app).redirect_uri)
         return notices.send(self.sandbox.uninstall(user, app=app))
+
+    def share(self, user: User, *, app: App | None = None, is_shared: bool = True) -> bool:
+        """Send the app the POST that says whether a user shares it: see `Sandbox.share`.
+
+        Args:
+            user: The user.
+            app: The app; the first one by default.
+            is_shared: Whether the user shares the app with the company.
+
+        Returns:
+            False if the app could not be reached.
+
+        Raises:
+            ConfigurationError: The user or the app is not one of the sandbox's, or the app's
+                redirect URI is not an http URL of this machine's loopback.
+        """
+        return notices.send(self.sandbox.share(user, app=app, is_shared=is_shared))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Connecting an account: the plans of the start route and of the callback route."""
+"""Connecting an account: the plans of the start, the install and the callback route."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from pipedrive_oauth_client.web.disconnecting import uninstall
 from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError, explain
 from pipedrive_oauth_client.web.login_state import LoginAttempt
 from pipedrive_oauth_client.web.messages import PRIVATE, CookieChange, WebRequest, WebResponse
+from pipedrive_oauth_client.web.notices import MOST_BYTES, is_from_service, read_sharing
 from pipedrive_oauth_client.web.runner import Plan, Step
 from pipedrive_oauth_client.web.settings import Connection, WebCore
 
@@ -38,6 +39,7 @@ __all__ = [
     "checked_name",
     "checked_paths",
     "plan_callback",
+    "plan_install",
     "plan_start",
     "start",
 ]
@@ -54,12 +56,45 @@ def start(core: WebCore, request: WebRequest) -> Plan:
     """
     if request.is_prefetch:
         return _reject_prefetch()
+    return (yield from _begin(core, request, _requested_return(request)))
+
+
+def install(core: WebCore, request: WebRequest) -> Plan:
+    """Send a browser that the Marketplace has sent here to the consent page, with a state.
+
+    Source:
+        https://pipedrive.readme.io/docs/marketplace-registering-the-app (Installation URL).
+    """
+    if request.is_prefetch:
+        return _reject_prefetch()
+    return (yield from _begin(core, request, None))
+
+
+def _begin(
+    core: WebCore, request: WebRequest, requested_return: str | None
+) -> Generator[Step, Any, WebResponse]:
     session = yield from _session(core, request)
     attempt, cookies = core.attempts.begin(
-        core.return_to(_requested_return(request), request.root), session, request.cookies
+        core.return_to(requested_return, request.root), session, request.cookies
     )
     url = core.oauth.authorization_url(attempt.state).url
     return _redirect(url, cookies)
+
+
+def sharing(core: WebCore, request: WebRequest) -> Plan:
+    """Take up the POST of an installation or of sharing, which anyone can send."""
+    hook = core.settings.sharing_changed
+    if hook is not None:
+        body = yield Step("body", (request.read_body, MOST_BYTES))
+        if body is None:
+            return WebResponse(status=413, headers=PRIVATE)
+        known = is_from_service(request.header("Authorization"), core.oauth.credentials)
+        notice = read_sharing(body, is_authenticated=known)
+        if notice is None:
+            _LOGGER.info("A POST to the callback URL can't be read, and was ignored.")
+        else:
+            yield Step("call", (hook, notice))
+    return WebResponse(status=200, headers=PRIVATE)
 
 
 def callback(core: WebCore, request: WebRequest) -> Plan:
@@ -203,6 +238,13 @@ def plan_start(core: WebCore, request: WebRequest) -> Plan:
     return _not_allowed("GET")
 
 
+def plan_install(core: WebCore, request: WebRequest) -> Plan:
+    """Plan the response of the Installation URL."""
+    if request.method == "GET":
+        return install(core, request)
+    return _not_allowed("GET")
+
+
 def plan_callback(core: WebCore, request: WebRequest) -> Plan:
     """Plan the response of the callback URL, which also receives the service's notices.
 
@@ -212,7 +254,9 @@ def plan_callback(core: WebCore, request: WebRequest) -> Plan:
         return callback(core, request)
     if request.method == "DELETE":
         return uninstall(core, request)
-    return _not_allowed("GET", "DELETE")
+    if request.method == "POST":
+        return sharing(core, request)
+    return _not_allowed("GET", "DELETE", "POST")
 
 
 def checked_name(name: str) -> str:
@@ -225,13 +269,20 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_paths(start_path: str, callback_path: str, redirect_uri: str) -> None:
-    """Check the paths of the two routes."""
-    for name, path in (("start_path", start_path), ("callback_path", callback_path)):
+def checked_paths(
+    redirect_uri: str, start_path: str, callback_path: str, install_path: str
+) -> None:
+    """Check the paths of the three routes."""
+    paths = {
+        "start_path": start_path,
+        "callback_path": callback_path,
+        "install_path": install_path,
+    }
+    for name, path in paths.items():
         if not argument(name, path, str).startswith("/"):
             raise ConfigurationError(f"{name} must begin with a slash.")
-    if start_path == callback_path:
-        raise ConfigurationError("start_path and callback_path must be two different paths.")
+    if len(set(paths.values())) < len(paths):
+        raise ConfigurationError(f"{', '.join(paths)} must be three different paths.")
     if not (urlsplit(redirect_uri).path or "/").endswith(callback_path):
         raise ConfigurationError(
             f"The redirect_uri does not end in {callback_path}, so the callback route would never"

@@ -10,9 +10,8 @@ from __future__ import annotations
 from logging import getLogger
 from typing import Final
 
+from pipedrive_oauth_client._renewal import disconnect
 from pipedrive_oauth_client.errors import StoreError
-from pipedrive_oauth_client.oauth import PipedriveOAuth
-from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.web.messages import PRIVATE, WebRequest, WebResponse
 from pipedrive_oauth_client.web.notices import (
     MOST_BYTES,
@@ -52,29 +51,6 @@ def uninstall(core: WebCore, request: WebRequest) -> Plan:
     if settings.uninstalled is not None:
         yield Step("call", (settings.uninstalled, notice, account))
     return _answer(200)
-
-
-def disconnect(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
-    """Disconnect an account for its user: revoke the grant, then delete its token.
-
-    Args:
-        oauth: The OAuth client that revokes the grant.
-        store: The store that holds the token.
-        account: The account. Without a stored token, nothing is done.
-
-    Raises:
-        PipedriveOAuthError: The grant was not revoked and the token is still stored: try again. Or
-            the store failed.
-
-    Source:
-        RFC 7009, section 2; https://pipedrive.readme.io/docs/app-uninstallation.
-    """
-    with store.lock(account):  # a refresh in between would leave a valid refresh token
-        token = store.load(account)
-        if token is None:
-            return
-        oauth.revoke(token, "access_token" if token.refresh_token is None else "refresh_token")
-        store.delete(account)
 
 
 def _answer(status: int, **headers: str) -> WebResponse:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, cast
 
 import httpx
 from attrs import define, field, frozen
@@ -23,10 +24,11 @@ from pipedrive_oauth_client.web.connect import (
     checked_name,
     checked_paths,
     plan_callback,
+    plan_install,
     plan_start,
 )
 from pipedrive_oauth_client.web.disconnecting import disconnect
-from pipedrive_oauth_client.web.messages import WebRequest
+from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import (
     Plan,
     StepRunner,
@@ -34,10 +36,12 @@ from pipedrive_oauth_client.web.runner import (
     run_plan,
 )
 from pipedrive_oauth_client.web.settings import WebCore, WebSettings
+from pipedrive_oauth_client.web.signed_tokens import ExtensionUser
 
 __all__ = ["PipedriveWeb"]
 
 _EXTENSION: Final = "pipedrive_oauth_client"
+_P = ParamSpec("_P")
 
 
 @frozen
@@ -67,7 +71,8 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
             client, or a new one.
         start_path: Where connecting begins, below the prefix of the blueprint.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
-        blueprint: The routes `{name}.connect` and `{name}.callback`. With Flask-WTF call
+        install_path: The path of the Installation URL, likewise.
+        blueprint: The routes `{name}.connect`, `.callback` and `.install`. With Flask-WTF call
             `csrf.exempt(pipedrive.blueprint)`: a notice of the service carries no token of yours,
             and shows its credentials instead.
 
@@ -81,6 +86,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     api_client: httpx.Client | None = field(default=None, kw_only=True)
     start_path: str = field(default="/connect", kw_only=True)
     callback_path: str = field(default="/callback", kw_only=True)
+    install_path: str = field(default="/install", kw_only=True)
     blueprint: Blueprint = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -90,6 +96,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         for path, name, plan in (
             (self.start_path, "connect", plan_start),
             (self.callback_path, "callback", plan_callback),
+            (self.install_path, "install", plan_install),
         ):
             self.blueprint.add_url_rule(
                 path,
@@ -131,11 +138,12 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         argument("oauth", oauth, PipedriveOAuth)
         redirect_uri = oauth.credentials.redirect_uri
         prefix = argument("url_prefix", url_prefix, str).rstrip("/")
-        checked_paths(prefix + self.start_path, prefix + self.callback_path, redirect_uri)
+        paths = [prefix + each for each in (self.start_path, self.callback_path, self.install_path)]
+        checked_paths(redirect_uri, *paths)
         api_client = identification_client(self.api_client, oauth.own_client)
         runner = StepRunner(oauth, checked_store("store", store), api_client)
         extension = _Extension(self, WebCore(oauth, self, _keys(app)), runner)
-        self._require_free(app, prefix)
+        self._require_free(app, paths)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
         app.extensions.setdefault(_EXTENSION, {})[self.name] = extension
 
@@ -173,14 +181,71 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         runner = self._extension().runner
         disconnect(runner.oauth, runner.store, account)
 
-    def _require_free(self, app: Flask, prefix: str) -> None:
+    def extension_user_required(
+        self, view: Callable[Concatenate[ExtensionUser, _P], ResponseReturnValue]
+    ) -> Callable[_P, ResponseReturnValue]:
+        """Decorate a view of an app extension: it gets the user whom the signed token names.
+
+            @app.get("/panel")
+            @pipedrive.extension_user_required
+            def panel(user: ExtensionUser) -> dict[str, object]: ...
+
+        The token is the query's `token` or a bearer token. Without one that `read_signed_token`
+        accepts, the response is 401, and the log says why.
+
+        Args:
+            view: The view; its first argument is the `ExtensionUser`.
+
+        Returns:
+            The view for Flask, without that argument.
+        """
+
+        @wraps(view)
+        def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> ResponseReturnValue:
+            query = request.query_string.decode("latin-1")
+            found = self._extension().core.extension_user(
+                query, request.headers.getlist("Authorization")
+            )
+            if isinstance(found, WebResponse):
+                return found.apply_to(Response(found.body, found.status))
+            response: ResponseReturnValue = current_app.ensure_sync(view)(found, *args, **kwargs)
+            return response
+
+        return wrapped
+
+    def basic_auth_required(
+        self, view: Callable[_P, ResponseReturnValue]
+    ) -> Callable[_P, ResponseReturnValue]:
+        """Decorate a view that only Pipedrive may call: an endpoint for messaging or video calls.
+
+        A request without the app's own credentials gets 401; see `web.is_from_service`.
+
+        Args:
+            view: The view.
+
+        Returns:
+            The same view, guarded.
+        """
+
+        @wraps(view)
+        def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> ResponseReturnValue:
+            headers = request.headers.getlist("Authorization")
+            rejection = self._extension().core.reject_stranger(headers)
+            if rejection is not None:
+                return rejection.apply_to(Response(rejection.body, rejection.status))
+            response: ResponseReturnValue = current_app.ensure_sync(view)(*args, **kwargs)
+            return response
+
+        return wrapped
+
+    def _require_free(self, app: Flask, paths: list[str]) -> None:
         if self.name in app.blueprints:
             raise ConfigurationError(
                 f"The Flask app has a blueprint {self.name!r} already. For a second Pipedrive app,"
                 " create a second PipedriveWeb with another name."
             )
         taken = {rule.rule for rule in app.url_map.iter_rules()}
-        for path in (prefix + self.start_path, prefix + self.callback_path):
+        for path in paths:
             if path in taken:
                 raise ConfigurationError(
                     f"The Flask app has a route {path} already. Pass another url_prefix."

@@ -1,7 +1,8 @@
-"""Uninstall notices: who may send them, and what they contain.
+"""What the service sends to the callback URL: who may send it, and what it contains.
 
 Source:
-    https://pipedrive.readme.io/docs/app-uninstallation; RFC 7617, section 2.
+    https://pipedrive.readme.io/docs/app-uninstallation; RFC 7617, section 2;
+    https://pipedrive.readme.io/docs/visibility-and-development-of-app-extensions.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, cast
+from urllib.parse import parse_qsl
 
 from attrs import frozen
 
@@ -19,13 +21,23 @@ from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.users import account_key, parse_id
 
-__all__ = ["MOST_BYTES", "NoticeError", "UninstallNotice", "is_from_service", "read_notice"]
+__all__ = [
+    "MOST_BYTES",
+    "NoticeError",
+    "SharingNotice",
+    "UninstallNotice",
+    "is_from_service",
+    "read_notice",
+    "read_sharing",
+]
 
 MOST_BYTES: Final = 16 * 1024
 """The longest notice that is read; a real one has about 150 bytes."""
 
 # Later than that, seconds since 1970 would be of the year 5138: they are milliseconds.
 _MOST_SECONDS: Final = 10**11
+_MOST_FIELDS: Final = 100
+_SWITCH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 class NoticeError(PipedriveOAuthError):
@@ -52,10 +64,41 @@ class UninstallNotice:
         return account_key(self.company_id, self.user_id)
 
 
-def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -> bool:
-    """Tell whether a request shows the app's own credentials.
+@frozen(kw_only=True)
+class SharingNotice:
+    """A POST to the callback URL: a user has installed the app, or changed whether it is shared.
 
-    The comparison takes the same time wherever the two differ.
+    Pipedrive documents no authentication for it, so anyone can send one: believe nothing of it.
+    Use it as an occasion to ask the API, for example.
+
+    Attributes:
+        company_id: The number of the company, as the sender says.
+        user_id: The number of the user, as the sender says.
+        is_shared: Whether the user shares the app with the company, as the sender says.
+        is_authenticated: Whether the request showed the app's own credentials; normally False.
+    """
+
+    company_id: int
+    user_id: int
+    is_shared: bool
+    is_authenticated: bool
+
+
+def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -> bool:
+    """Tell whether a request shows the app's own credentials, as Pipedrive's requests do.
+
+    So are authenticated: uninstall notices, and calls to an app's messaging and video-calling
+    endpoints. The comparison takes the same time wherever the two differ.
+
+    Args:
+        authorization: All values of the request's `Authorization` header.
+        credentials: The app's.
+
+    Returns:
+        Whether there is exactly one value, and it is the Basic header of the credentials.
+
+    Source:
+        RFC 7617, section 2.
     """
     if len(authorization) != 1:
         return False
@@ -80,6 +123,27 @@ def read_notice(body: bytes, client_id: str) -> UninstallNotice:
         company_id=numbers["company_id"] or 0,
         user_id=numbers["user_id"] or 0,
         at=_time(fields.get("timestamp")),
+    )
+
+
+def read_sharing(body: bytes, *, is_authenticated: bool) -> SharingNotice | None:
+    """Read the POST of an installation or of sharing; None where it can't be read."""
+    try:
+        fields = _fields(body)
+    except NoticeError:  # or a form: the encoding is not documented
+        try:
+            fields = dict(parse_qsl(body.decode(), max_num_fields=_MOST_FIELDS))
+        except ValueError:
+            return None
+    company_id, user_id = (parse_id(fields.get(name)) for name in ("company_id", "user_id"))
+    is_shared = _SWITCH.get(str(fields.get("isShared")).lower())
+    if company_id is None or user_id is None or is_shared is None:
+        return None
+    return SharingNotice(
+        company_id=company_id,
+        user_id=user_id,
+        is_shared=is_shared,
+        is_authenticated=is_authenticated,
     )
 
 

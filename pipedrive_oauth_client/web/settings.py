@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from logging import getLogger
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
 from pipedrive_oauth_client._origins import is_loopback
-from pipedrive_oauth_client.errors import ConfigurationError, PipedriveOAuthError, ProcessBound
+from pipedrive_oauth_client.errors import (
+    ConfigurationError,
+    PipedriveOAuthError,
+    ProcessBound,
+    SignedTokenError,
+)
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web.login_state import LoginAttempts, ReplayGuard
-from pipedrive_oauth_client.web.notices import UninstallNotice
+from pipedrive_oauth_client.web.messages import PRIVATE, WebResponse
+from pipedrive_oauth_client.web.notices import SharingNotice, UninstallNotice, is_from_service
 from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
 from pipedrive_oauth_client.web.runner import is_asynchronous
+from pipedrive_oauth_client.web.signed_tokens import (
+    ExtensionUser,
+    checked_secrets,
+    find_signed_token,
+    read_signed_token,
+)
 
 __all__ = ["HOOKS", "Connection", "WebCore", "WebSettings"]
 
@@ -27,6 +40,7 @@ ResponseT = TypeVar("ResponseT")
 _T = TypeVar("_T")
 _Soon: TypeAlias = _T | Awaitable[_T]
 
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 _LONGEST = timedelta(hours=1)
 _SHORTEST = timedelta(seconds=10)
 
@@ -86,13 +100,19 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
             token under. By default `company:user`.
         account_of: Called with a notice; gives the account whose token to delete, or None to keep
             it. By default `company:user`. Give one if you give `account_for`.
+        sharing_changed: Called with a `SharingNotice` when a POST says that a user has installed
+            the app or changed whether it is shared. It is not authenticated: believe nothing of it.
         session_of: Called with the request; gives what names the session of the app, for example
             the number of the user who is logged in. An attempt has to end in the session that it
             was begun in.
         first_use: Called with a key and how long to remember it; tells whether this is the first
             time. By default each process remembers for itself; with several workers, ask what they
             share: `redis.set(key, 1, nx=True, ex=lifetime)`.
-        allow_marketplace_installs: Whether a callback without a state is accepted.
+        allow_marketplace_installs: Whether a callback without a state is accepted. Better: name the
+            address of `install` as the Installation URL in the Developer Hub, and leave it off.
+        extension_secrets: The JWT secrets of the app's extensions, at least 32 characters each; the
+            client secret where there is none. While one is replaced, the old and the new one;
+            hidden in `repr`.
         lifetime: How long a user may take at the service, ten seconds to an hour.
 
     Raises:
@@ -107,9 +127,11 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     uninstalled: Callable[[UninstallNotice, str | None], object] | None = None
     account_for: Callable[[RequestT, Token, PipedriveUser], _Soon[str]] = _default_account
     account_of: Callable[[UninstallNotice], _Soon[str | None]] = _default_account_of
+    sharing_changed: Callable[[SharingNotice], object] | None = None
     session_of: Callable[[RequestT], _Soon[str | None]] | None = None
     first_use: Callable[[str, timedelta], _Soon[bool]] | None = None
     allow_marketplace_installs: bool = False
+    extension_secrets: Sequence[str] = field(default=(), repr=lambda _: "<hidden>")
     lifetime: timedelta = timedelta(minutes=10)
 
     def __attrs_post_init__(self) -> None:
@@ -119,6 +141,8 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
                 raise ConfigurationError(f"{name} must be a function.")
         argument("allow_marketplace_installs", self.allow_marketplace_installs, bool)
         argument("after_connect", self.after_connect, str)
+        if self.extension_secrets:
+            checked_secrets("extension_secrets", self.extension_secrets)
         if not _SHORTEST <= argument("lifetime", self.lifetime, timedelta) <= _LONGEST:
             raise ConfigurationError("lifetime must be from ten seconds to an hour.")
         if (self.account_for is _default_account) != (self.account_of is _default_account_of):
@@ -134,6 +158,7 @@ HOOKS = (
     "uninstalled",
     "account_for",
     "account_of",
+    "sharing_changed",
     "session_of",
     "first_use",
 )
@@ -186,6 +211,32 @@ class WebCore:
         return self.redirect_targets.allowed(address) or (
             root + default if default[0] == "/" else default
         )
+
+    def extension_user(
+        self, query: str, authorization: Sequence[str]
+    ) -> ExtensionUser | WebResponse:
+        """Read the signed token of a request to an extension's endpoint, or reject the request."""
+        credentials = self.oauth.credentials
+        secrets = self.settings.extension_secrets or [credentials.client_secret]
+        try:
+            token = find_signed_token(query, authorization)
+            return read_signed_token(token, secrets, clock=self.oauth.clock)
+        except SignedTokenError as error:
+            _LOGGER.warning("A request of an app extension was rejected. %s", error)
+        return _unauthorized("Bearer")
+
+    def reject_stranger(self, authorization: Sequence[str]) -> WebResponse | None:
+        """Reject a request that does not show the app's own credentials; else return None."""
+        if is_from_service(authorization, self.oauth.credentials):
+            return None
+        _LOGGER.warning("A request that claims to be Pipedrive's has wrong credentials.")
+        return _unauthorized("Basic")
+
+
+def _unauthorized(scheme: str) -> WebResponse:
+    return WebResponse(
+        status=401, headers={**PRIVATE, "WWW-Authenticate": f'{scheme} realm="pipedrive"'}
+    )
 
 
 def _is_https(redirect_uri: str) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 import anyio.to_thread
 import httpx
 from attrs import define, field
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
@@ -21,10 +22,11 @@ from pipedrive_oauth_client.web.connect import (
     checked_name,
     checked_paths,
     plan_callback,
+    plan_install,
     plan_start,
 )
 from pipedrive_oauth_client.web.disconnecting import disconnect
-from pipedrive_oauth_client.web.messages import WebRequest
+from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import (
     AsyncStepRunner,
     Plan,
@@ -32,6 +34,7 @@ from pipedrive_oauth_client.web.runner import (
     run_plan_async,
 )
 from pipedrive_oauth_client.web.settings import WebCore, WebSettings
+from pipedrive_oauth_client.web.signed_tokens import ExtensionUser
 
 __all__ = ["PipedriveWeb"]
 
@@ -56,6 +59,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
             client, or a new one.
         start_path: Where connecting begins, below the place where the routes are mounted.
         callback_path: The path of the callback, likewise: what the redirect URI ends in.
+        install_path: The path of the Installation URL, likewise.
 
     The others are those of `WebSettings`.
 
@@ -69,6 +73,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
     api_client: httpx.AsyncClient | httpx.Client | None = field(default=None, kw_only=True)
     start_path: str = field(default="/connect", kw_only=True)
     callback_path: str = field(default="/callback", kw_only=True)
+    install_path: str = field(default="/install", kw_only=True)
     _core: WebCore = field(init=False, repr=False)
     _runner: AsyncStepRunner = field(init=False, repr=False)
 
@@ -81,19 +86,21 @@ class PipedriveWeb(WebSettings[Request, Response]):
         checked_name(self.name)
         argument("api_client", self.api_client, httpx.AsyncClient | httpx.Client | None)
         redirect_uri = self.oauth.credentials.redirect_uri
-        checked_paths(self.start_path, self.callback_path, redirect_uri)
+        checked_paths(redirect_uri, self.start_path, self.callback_path, self.install_path)
         self._core = WebCore(self.oauth, self, is_async=True)
         api_client = identification_client(self.api_client, self.oauth.own_client)
         self._runner = AsyncStepRunner(self.oauth, self.store, api_client)
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The two routes, `{name}_connect` and `{name}_callback`, to be mounted."""
+        """The routes `{name}_connect`, `{name}_callback` and `{name}_install`, to be mounted."""
         start = partial(self._answer, plan_start, self.start_path)
         callback = partial(self._answer, plan_callback, self.callback_path)
+        install = partial(self._answer, plan_install, self.install_path)
         return [
             Route(self.start_path, start, methods=METHODS, name=f"{self.name}_connect"),
             Route(self.callback_path, callback, methods=METHODS, name=f"{self.name}_callback"),
+            Route(self.install_path, install, methods=METHODS, name=f"{self.name}_install"),
         ]
 
     @property
@@ -141,6 +148,48 @@ class PipedriveWeb(WebSettings[Request, Response]):
                 disconnect(oauth, self.store, account)
 
         await anyio.to_thread.run_sync(work)
+
+    async def extension_user(self, request: Request) -> ExtensionUser:
+        """Tell who looks at an app extension, as the signed token of the request says.
+
+            @app.get("/panel")
+            async def panel(user: ExtensionUser = Depends(pipedrive.extension_user)): ...
+
+        The token is the query's `token` or a bearer token. Without one that `read_signed_token`
+        accepts, the response is 401, and the log says why.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The user.
+
+        Raises:
+            HTTPException: The request carries no token, several, or one that is not accepted.
+        """
+        query = request.scope["query_string"].decode("latin-1")
+        found = self._core.extension_user(query, request.headers.getlist("Authorization"))
+        if isinstance(found, WebResponse):
+            raise HTTPException(found.status, headers=found.headers)
+        return found
+
+    async def basic_auth(self, request: Request) -> None:
+        """Let only Pipedrive through to an endpoint for messaging or video calls.
+
+            @app.post("/messages", dependencies=[Depends(pipedrive.basic_auth)])
+
+        Args:
+            request: The request.
+
+        Raises:
+            HTTPException: 401; the request does not show the app's own credentials.
+
+        Source:
+            RFC 7617, section 2.
+        """
+        rejection = self._core.reject_stranger(request.headers.getlist("Authorization"))
+        if rejection is not None:
+            raise HTTPException(rejection.status, headers=rejection.headers)
 
     async def _answer(
         self, plan: Callable[[WebCore, WebRequest], Plan], path: str, request: Request

@@ -348,6 +348,31 @@ def test_save_that_fails_for_a_while(
     assert store.load("acme") not in (None, old)
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_report_of_a_run_that_was_restarted(
+    run: Run, store: FileTokenStore, granted: Grant, failing_saves: list[str], failures: int
+) -> None:
+    """After a failed save the rest is done in another run, and the report counts all of it."""
+    for number in range(5):
+        store.save(f"acme{number}", ago(granted(), days=40))
+    store.save("over", evolve(ago(granted(), days=40), refresh_token="1:11:invalid"))
+    real = FileTokenStore.save
+    saved: list[str] = []
+
+    def third_fails(own: FileTokenStore, account: str, token: Token) -> None:
+        saved.append(account)
+        if len(saved) == 3:
+            failing_saves.extend(["The disk is full."] * failures)
+        real(own, account, token)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileTokenStore, "save", third_fails)
+        ran = run("refresh", "--all", "--concurrency", "1", "--per-second", "1000", "--json")
+    assert ran.code == 11, ran.err
+    report = json.loads(ran.out)
+    assert (report["renewed"], report["already_done"], list(report["failed"])) == (5, 0, ["over"])
+
+
 @pytest.mark.parametrize("command", [["token"], ["refresh"], ["refresh", "--all"]], ids="-".join)
 def test_save_that_never_works(
     run: Run, store: FileTokenStore, granted: Grant, failing_saves: list[str], command: list[str]

@@ -21,7 +21,7 @@ from tests.cli.conftest import Ran
 
 Run = Callable[..., Ran]
 GROUP: Any = typer.main.get_command(app)
-COMMANDS = ["login", "status", "token", "header", "refresh", "revoke", "sandbox"]
+COMMANDS = ["check", "login", "status", "token", "header", "refresh", "revoke", "sandbox"]
 EXPENSIVE = {
     "httpx",
     "sqlalchemy",
@@ -72,7 +72,7 @@ def test_expensive_imports_are_detected() -> None:
 
 
 def test_commands() -> None:
-    """There are seven commands, and each of them is tested below."""
+    """There are eight commands, and each of them is tested below."""
     assert list(GROUP.commands) == COMMANDS
 
 

@@ -16,6 +16,7 @@ from pipedrive_oauth_client.cli.exit_codes import ExitCode
 from pipedrive_oauth_client.cli.status import AccountState
 from pipedrive_oauth_client.cli.store_url import redact_url
 from pipedrive_oauth_client.sandbox import SandboxServer
+from tests.cli.test_check import NAMES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ def test_examples_run_in_their_order(
     environ: dict[str, str], box: SandboxServer, tmp_path: Path
 ) -> None:
     """Every line of every example works, one after the other, against a sandbox."""
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     tool = tmp_path / "bin" / "pipedrive-oauth"
     tool.parent.mkdir()
     python = shlex.quote(sys.executable)
@@ -78,6 +79,11 @@ def test_exit_codes() -> None:
     assert rows("code") == [
         [str(int(code)), f"`{code.name.lower()}`", code.meaning] for code in ExitCode
     ]
+
+
+def test_checks() -> None:
+    """The table of checks has each of them, in their order."""
+    assert [row[0].strip("`") for row in rows("check")] == NAMES
 
 
 def test_states() -> None:

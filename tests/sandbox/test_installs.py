@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
+import jwt
 import pytest
 
 from pipedrive_oauth_client.errors import ConfigurationError
@@ -32,6 +33,7 @@ from tests.sandbox.support import (
     query_of,
     success,
 )
+from tests.support.untyped import untyped
 
 NOT_INSTALLABLE = ("invalid_request", "App cannot be installed for requested company")
 STRANGER = attrs.evolve(DEFAULT_USER, id=99)
@@ -48,6 +50,10 @@ class Callback(http.server.BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def do_POST(self) -> None:
+        """Record what claims to be the service's."""
+        self.do_DELETE()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
         """Log nothing."""
@@ -111,6 +117,55 @@ def test_strangers_are_rejected() -> None:
             step()
     with pytest.raises(ConfigurationError, match="app is not one of the sandbox's"):
         sandbox.install(app=OTHER_APP)
+
+
+def test_install_through_the_app() -> None:
+    """An app with an Installation URL gets the user there first, and no code is made."""
+    app = attrs.evolve(DEFAULT_APP, installation_url="https://app.example/pipedrive/install")
+    assert create_app(apps=[app]).install() == app.installation_url
+    with pytest.raises(ConfigurationError, match="installation_url"):
+        attrs.evolve(DEFAULT_APP, installation_url="/install")
+
+
+def test_sharing_is_sent_without_credentials(callback: CallbackServer) -> None:
+    """The app gets the POST of sharing at its callback URL, without anything to trust it by."""
+    server = SandboxServer("http://127.0.0.1:1", create_app(apps=[callback.app]))
+    assert server.share(OTHER_USER, is_shared=False) is True
+    ((path, headers, content),) = callback.notices
+    assert path == "/callback?a=1"
+    assert "Authorization" not in headers
+    assert json.loads(content) == {"company_id": 2, "user_id": 22, "isShared": False}
+
+
+def test_call_of_an_endpoint() -> None:
+    """A call to an endpoint for messages or video shows the credentials of the app."""
+    call = create_app().endpoint_call("https://app.example/messages", content=b'{"a": 1}')
+    assert (call.method, call.url) == ("POST", "https://app.example/messages")
+    assert call.headers == {"Authorization": basic()[1], "Content-Type": "application/json"}
+    assert call.content == b'{"a": 1}'
+    assert basic()[1] not in repr(call)
+
+
+def test_signed_token() -> None:
+    """A token names user and company for five minutes; other secrets and claims are for tests."""
+    clock = Clock(datetime(2026, 4, 5, tzinfo=UTC))
+    sandbox = create_app(clock=clock)
+    token = sandbox.signed_token(OTHER_USER)
+    now = int(clock().timestamp())
+    key = DEFAULT_APP.client_secret
+    options: Any = {"verify_exp": False, "verify_iat": False}
+    assert jwt.decode(token, key, ["HS256"], options) == {
+        "companyId": 2,
+        "userId": 22,
+        "iat": now,
+        "exp": now + 300,
+    }
+    own = sandbox.signed_token(secret="x" * 64, algorithm="HS512", claims={"iat": None, "a": 1})
+    assert jwt.decode(own, "x" * 64, ["HS512"], options)["a"] == 1
+    assert "iat" not in jwt.decode(own, "x" * 64, ["HS512"], options)
+    assert sandbox.signed_token(algorithm="none").endswith(".")
+    with pytest.raises(ConfigurationError, match="algorithm"):
+        untyped(sandbox.signed_token)(algorithm="RS256")
 
 
 def test_blocked_company_can_not_install() -> None:

@@ -71,6 +71,7 @@ def test_public_names() -> None:
         "RequestRecord",
         "Sandbox",
         "SandboxServer",
+        "ServiceRequest",
         "UninstallNotice",
         "User",
         "create_app",

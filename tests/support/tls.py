@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
+import socket
 import ssl
+import threading
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -52,3 +56,29 @@ def self_signed(folder: Path, host: str, *, has_expired: bool = False) -> Files:
         )
     )
     return files
+
+
+@contextlib.contextmanager
+def tls_server(files: Files) -> Generator[str]:
+    """Serve TLS with a certificate, and close each connection after its handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(20)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(20)
+                with context.wrap_socket(connection, server_side=True) as wrapped:
+                    wrapped.recv(1)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(20)
+        listener.close()
+        assert not thread.is_alive()

@@ -19,15 +19,18 @@ from django.conf import settings as django_settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
-from fastapi import FastAPI
-from flask import Flask
+from fastapi import Depends, FastAPI
+from flask import Flask, jsonify
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route
 
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import App, User
 from pipedrive_oauth_client.stores import TokenStore
+from pipedrive_oauth_client.web import ExtensionUser
 from pipedrive_oauth_client.web import flask as web_flask
 from pipedrive_oauth_client.web import starlette as web_starlette
 from pipedrive_oauth_client.web.django import configuration
@@ -37,6 +40,8 @@ ONE_OF_EACH: Final = ("starlette", "flask")
 """For tables of what the core decides: one that awaits, and one that blocks."""
 ASYNC_KINDS: Final = frozenset({"starlette", "fastapi", "django-async"})
 HOST: Final = "https://app.example.com"
+PANEL: Final = "/panel"
+WEBHOOK: Final = "/messages"
 KEY: Final = "signing-key-that-nobody-guesses-0"
 OTHER_KEY: Final = "signing-key-that-nobody-guesses-1"
 
@@ -84,6 +89,11 @@ class Site:
     def callback(self) -> str:
         """The path of the callback."""
         return f"{self.path}/callback"
+
+    @property
+    def install(self) -> str:
+        """The path of the Installation URL."""
+        return f"{self.path}/install"
 
     def browser(self) -> Browser:
         """Give a browser without cookies."""
@@ -181,6 +191,7 @@ class _Parts:
     path: str
     settings: dict[str, Any]
     own_client: httpx.Client | None
+    extension: Callable[[Any, Any], None] | None
 
 
 @contextmanager
@@ -192,6 +203,7 @@ def made(
     *,
     root: str = "",
     own_client: httpx.Client | None = None,
+    extension: Callable[[Any, Any], None] | None = None,
     **settings: Any,
 ) -> Generator[Site]:
     """Make an app of a framework.
@@ -203,6 +215,7 @@ def made(
         store: Where it keeps tokens.
         root: The path that the whole app is mounted at.
         own_client: Sends the requests of the app.
+        extension: Adds the endpoints of an app extension, in place of those that are here.
         settings: Those of `WebSettings`.
     """
     path = urlsplit(client.redirect_uri).path.removesuffix("/callback")
@@ -213,6 +226,7 @@ def made(
         path.removeprefix(root),
         {"secret_keys": [KEY], **settings},
         own_client,
+        extension,
     )
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner()) if kind in ASYNC_KINDS else None
@@ -244,7 +258,16 @@ def _flow(parts: _Parts) -> AsyncPipedriveOAuth | PipedriveOAuth:
 def _starlette(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
     oauth = _flow(parts)
     web = web_starlette.PipedriveWeb(oauth, parts.store, **parts.settings)
-    return web, Starlette(routes=[Mount(parts.path, routes=web.routes)])
+
+    async def panel(request: Request) -> JSONResponse:
+        return JSONResponse((await web.extension_user(request)).account)
+
+    async def messages(request: Request) -> PlainTextResponse:
+        await web.basic_auth(request)
+        return PlainTextResponse("received")
+
+    own = [Route(PANEL, panel), Route(WEBHOOK, messages, methods=["POST"])]
+    return web, Starlette(routes=[Mount(parts.path, routes=web.routes), *own])
 
 
 def _fastapi(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
@@ -252,6 +275,20 @@ def _fastapi(parts: _Parts, _stack: ExitStack) -> tuple[Any, Any]:
     web = web_starlette.PipedriveWeb(oauth, parts.store, **parts.settings)
     app = FastAPI()
     app.mount(parts.path, web.router)
+    if parts.extension is not None:
+        parts.extension(app, web)
+        return web, app
+
+    def panel(user: Any = Depends(web.extension_user)) -> Any:  # noqa: B008 - FastAPI's way
+        return user.account
+
+    app.add_api_route(PANEL, panel)
+    app.add_api_route(
+        WEBHOOK,
+        lambda: PlainTextResponse("received"),
+        methods=["POST"],
+        dependencies=[Depends(web.basic_auth)],
+    )
     return web, app
 
 
@@ -262,6 +299,20 @@ def _flask(parts: _Parts, stack: ExitStack) -> tuple[Any, Any]:
     app = Flask("tests.web")
     app.config["PROPAGATE_EXCEPTIONS"] = True
     web.init_app(app, store=parts.store, oauth=oauth, url_prefix=parts.path)
+    if parts.extension is not None:
+        parts.extension(app, web)
+        return web, app
+
+    @app.get(PANEL)
+    @web.extension_user_required
+    def panel(user: ExtensionUser) -> Any:
+        return jsonify(user.account)
+
+    @app.post(WEBHOOK)
+    @web.basic_auth_required
+    def messages() -> str:
+        return "received"
+
     return web, app
 
 

@@ -296,6 +296,23 @@ def test_marketplace_is_on(build: Build) -> None:
     assert site.store.load(DEFAULT_USER.account) is not None
 
 
+def test_install_through_the_app(build: Build) -> None:
+    """The Installation URL begins with a state, so that the install is as safe as a login."""
+    told: list[Connection] = []
+    site = build(
+        after_connect="/hello", connected=lambda _request, connection: told.append(connection)
+    )
+    browser = site.browser()
+    response = browser.get(f"{site.install}?next=/elsewhere")
+    assert response.status_code == 303
+    page = response.headers["Location"]
+    assert len(httpx.URL(page).params["state"]) > 40
+    callback = browser.consent(page)
+    assert site.browser().get(callback).status_code == 400  # another browser
+    assert browser.get(callback).headers["Location"] == "/hello"
+    assert [each.from_marketplace for each in told] == [False]
+
+
 def test_marketplace_does_not_loosen_states(build: Build) -> None:
     """Where installs from the Marketplace are allowed, a wrong state is still refused."""
     site = build(allow_marketplace_installs=True)
@@ -313,16 +330,17 @@ def test_reconnecting(site: Site) -> None:
     assert site.store.load(DEFAULT_USER.account) != first
 
 
-@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "OPTIONS"])
 def test_other_methods(site: Site, method: str) -> None:
     """No other method begins anything or uses a code up."""
     browser = site.browser()
     callback = browser.consent(browser.begin())
     response = browser.send(method, callback)
     assert response.status_code == 405
-    assert response.headers["Allow"] == "GET, DELETE"
-    response = browser.send(method, site.start)
-    assert (response.status_code, response.headers["Allow"]) == (405, "GET")
+    assert response.headers["Allow"] == "GET, DELETE, POST"
+    for path in (site.start, site.install):
+        response = browser.send(method, path)
+        assert (response.status_code, response.headers["Allow"]) == (405, "GET")
     assert exchanges(site) == 0
     assert browser.get(callback).status_code == 303
 
@@ -339,6 +357,7 @@ def test_prefetch(site: Site, headers: dict[str, str]) -> None:
     assert browser.attempts() == []
     callback = browser.consent(browser.begin())
     assert browser.get(callback, headers=headers).status_code == 503
+    assert browser.get(site.install, headers=headers).status_code == 503
     assert exchanges(site) == 0
     assert browser.get(callback).status_code == 303
 

@@ -15,10 +15,10 @@ from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.stores.leased import Lease
-from pipedrive_oauth_client.web import UninstallNotice, disconnect
+from pipedrive_oauth_client.web import SharingNotice, UninstallNotice, disconnect
 from tests.support.auths import WatchedStore
 from tests.web.conftest import CLIENT
-from tests.web.sites import ASYNC_KINDS, Build, Site
+from tests.web.sites import ASYNC_KINDS, ONE_OF_EACH, Build, Site
 
 
 def basic(pair: str) -> str:
@@ -231,6 +231,58 @@ def test_notice_ends_what_is_in_use(connected: Site) -> None:
             notify(connected, notice.content)
             with pytest.raises(StoreError):
                 api.get("/api/v1/users/me")
+
+
+SHARING = {"company_id": 1, "user_id": 11, "isShared": True}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_sharing(build: Build) -> None:
+    """The POST after an install gets 200, and the app is told what it says, marked as a claim."""
+    told: list[SharingNotice] = []
+    site = build(sharing_changed=told.append)
+    sent = site.box.server.sandbox.share(OTHER_USER, app=CLIENT, is_shared=False)
+    posts: list[tuple[Any, Any]] = [
+        (sent.content, sent.headers),
+        (json.dumps(SHARING), RIGHT),
+        ("company_id=1&user_id=11&isShared=true", FORM),
+    ]
+    for content, headers in posts:
+        response = site.browser().send("POST", site.callback, content=content, headers=headers)
+        assert (response.status_code, response.text) == (200, "")
+    first = SharingNotice(company_id=2, user_id=22, is_shared=False, is_authenticated=False)
+    other = evolve(first, company_id=1, user_id=11, is_shared=True)
+    assert told == [first, evolve(other, is_authenticated=True), other]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello",
+        b"\xff",
+        b"[1]",
+        json.dumps({**SHARING, "user_id": 0}),
+        json.dumps({**SHARING, "isShared": "perhaps"}),
+        "&".join(f"a{number}=1" for number in range(200)),
+    ],
+)
+@pytest.mark.parametrize("kind", ONE_OF_EACH, indirect=True)
+def test_sharing_that_can_not_be_read(build: Build, content: Any) -> None:
+    """A POST that says nothing gets 200 all the same, and the app is told nothing."""
+    told: list[Any] = []
+    site = build(sharing_changed=told.append)
+    site.browser().connect()
+    assert site.browser().send("POST", site.callback, content=content).status_code == 200
+    assert site.browser().send("POST", site.callback, content=b" " * 17_000).status_code == 413
+    assert (told, is_connected(site)) == ([], True)
+
+
+def test_sharing_that_nobody_asked_for(site: Site) -> None:
+    """An app without a function for it answers the POST as well, and a code in it is not used."""
+    callback = site.browser().consent(site.browser().begin())
+    assert site.browser().send("POST", callback, json=SHARING).status_code == 200
+    assert site.box.requests.count(grant_type="authorization_code") == 0
 
 
 TOKEN = Token(

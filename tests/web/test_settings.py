@@ -151,7 +151,9 @@ ELSEWHERE = AppCredentials("id", "secret", "https://app.example.com/oauth/return
         ({"api_client": "httpx"}, "api_client"),
         ({"start_path": "connect"}, "start_path"),
         ({"callback_path": "callback"}, "callback_path"),
-        ({"start_path": "/callback"}, "two different paths"),
+        ({"start_path": "/callback"}, "three different paths"),
+        ({"install_path": "/connect"}, "three different paths"),
+        ({"install_path": "install"}, "install_path"),
         ({"oauth": AsyncPipedriveOAuth(ELSEWHERE)}, "callback_path"),
     ],
 )
@@ -206,7 +208,7 @@ def test_client_with_a_base_url(box: PipedriveSandbox, kind: str) -> None:
 def test_other_paths() -> None:
     """The routes go where the app's own redirect URI leads."""
     web = starlette(oauth=AsyncPipedriveOAuth(ELSEWHERE), callback_path="/return", start_path="/go")
-    assert [route.path for route in web.routes] == ["/go", "/return"]
+    assert [route.path for route in web.routes] == ["/go", "/return", "/install"]
 
 
 def test_redirect_uri_of_the_sandbox() -> None:

@@ -5,5 +5,15 @@ views that are coroutines, and ask `auth_for` for what sends a valid token.
 """
 
 from pipedrive_oauth_client.web.django.configuration import adisconnect, auth_for, disconnect
+from pipedrive_oauth_client.web.django.decorators import (
+    basic_auth_required,
+    extension_user_required,
+)
 
-__all__ = ["adisconnect", "auth_for", "disconnect"]
+__all__ = [
+    "adisconnect",
+    "auth_for",
+    "basic_auth_required",
+    "disconnect",
+    "extension_user_required",
+]

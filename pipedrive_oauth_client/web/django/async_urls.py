@@ -11,4 +11,5 @@ app_name = "pipedrive"
 urlpatterns = [
     path("connect", views.aconnect, name="connect"),
     path("callback", views.acallback, name="callback"),
+    path("install", views.ainstall, name="install"),
 ]

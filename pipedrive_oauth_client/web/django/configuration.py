@@ -44,6 +44,7 @@ _SHARED: Final = (
     "allow_marketplace_installs",
     "lifetime",
     "secret_keys",
+    "extension_secrets",
 )
 
 

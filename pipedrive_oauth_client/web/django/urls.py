@@ -11,4 +11,5 @@ app_name = "pipedrive"
 urlpatterns = [
     path("connect", views.connect, name="connect"),
     path("callback", views.callback, name="callback"),
+    path("install", views.install, name="install"),
 ]

@@ -12,17 +12,23 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from pipedrive_oauth_client.web.connect import plan_callback, plan_start
+from pipedrive_oauth_client.web.connect import plan_callback, plan_install, plan_start
 from pipedrive_oauth_client.web.django.configuration import blocking_core, site
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
-__all__ = ["acallback", "aconnect", "callback", "connect"]
+__all__ = ["acallback", "aconnect", "ainstall", "callback", "connect", "install"]
 
 
 def connect(request: HttpRequest) -> HttpResponseBase:
     """Send a browser to Pipedrive's consent page; see `journey.start`."""
     plan = plan_start(blocking_core(), _web_request(request))
+    return _response(run_plan(plan, _runner()))
+
+
+def install(request: HttpRequest) -> HttpResponseBase:
+    """Send a browser that the Marketplace has sent here to the consent page, with a state."""
+    plan = plan_install(blocking_core(), _web_request(request))
     return _response(run_plan(plan, _runner()))
 
 
@@ -41,6 +47,13 @@ def callback(request: HttpRequest) -> HttpResponseBase:
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
     plan = plan_start(site().core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner()))
+
+
+@non_atomic_requests
+async def ainstall(request: HttpRequest) -> HttpResponseBase:
+    """Do the same as `install` without blocking the event loop."""
+    plan = plan_install(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
 
 

@@ -30,7 +30,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth, TokenTypeHint
-from pipedrive_oauth_client.stores.leased import Lease
+from pipedrive_oauth_client.stores.leased import Lease, load_first, save_last
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import Token
 
@@ -326,7 +326,7 @@ def _renew_locked(
 ) -> tuple[Token, bool] | None:
     """Do the part of `renew` that needs the lock; None where it takes another round."""
     try:
-        loaded = store.load(account)
+        loaded = load_first(store, account, lease)
         stored = pending_saves.flush(store, account, loaded)
     except StoreLockTimeoutError:
         return None
@@ -351,7 +351,7 @@ def _renew_locked(
         latest = _checked(latest, account, store)
         return (latest, False) if requirement.accepts(latest, is_new=latest != before) else None
     try:
-        store.save(account, following)
+        save_last(store, account, following)
     except BaseException as error:
         pending_saves.add(store, account, previous=token, token=following)
         if not isinstance(error, StoreLockTimeoutError):

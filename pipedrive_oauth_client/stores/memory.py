@@ -130,7 +130,7 @@ class MemoryTokenStore(LeasedStore):
                 return LockAttempt(holder=lock.owner)
             self._memory.locks[account] = _LockEntry(owner, now + self._lease.total_seconds())
             entry = self._memory.tokens.get(account)
-            return LockAttempt(version=None if entry is None else entry.stored.version)
+            return LockAttempt.taken(None if entry is None else entry.stored)
 
     def _release(self, account: str, owner: str) -> None:
         with self._memory.guard:

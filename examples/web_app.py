@@ -37,30 +37,28 @@ from pipedrive_oauth_client import (
 
 @define
 class Session:
-    """The session of a browser. It stays on the server; the cookie is only its key."""
+    """The session of a connected browser. It stays on the server; the cookie is only its key."""
 
-    state: str | None = None
-    token: Token | None = None
+    token: Token
     refresh_lock: anyio.Lock = field(factory=anyio.Lock)
 
 
 def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
     """Create the web app of a client. A real one would keep the sessions in a database."""
     sessions: dict[str, Session] = {}
+    states: dict[str, str] = {}  # of the browsers that are at the consent page
 
-    def with_new_session(request: Request, response: Response, session: Session) -> Response:
+    def with_new_key(request: Request, response: Response, name: str) -> str:
         # A new key each time, so that a key planted in the browser before is useless.
-        sessions.pop(request.cookies.get("session", ""), None)
         key = secrets.token_urlsafe(32)
-        sessions[key] = session
         # Lax: sent when Pipedrive redirects the browser here, but not with another site's form.
         secure = request.url.scheme == "https"
-        response.set_cookie("session", key, httponly=True, samesite="lax", secure=secure)
-        return response
+        response.set_cookie(name, key, httponly=True, samesite="lax", secure=secure)
+        return key
 
     async def home(request: Request) -> Response:
         session = sessions.get(request.cookies.get("session", ""))
-        if session is None or session.token is None:
+        if session is None:
             return HTMLResponse('<a href="/connect">Connect with Pipedrive</a>')
         async with session.refresh_lock:  # a refresh token works once, and there may be two tabs
             if session.token.is_stale():
@@ -73,17 +71,24 @@ def create_app(oauth: AsyncPipedriveOAuth) -> Starlette:
 
     async def connect(request: Request) -> Response:
         to_consent = oauth.authorization_url()
-        session = Session(state=to_consent.state)
-        return with_new_session(request, RedirectResponse(to_consent.url, 303), session)
+        response = RedirectResponse(to_consent.url, 303)
+        # Any page can send the browser here: the session stays until the callback succeeds.
+        states.pop(request.cookies.get("attempt", ""), None)
+        states[with_new_key(request, response, "attempt")] = to_consent.state
+        return response
 
     async def callback(request: Request) -> Response:
-        session = sessions.get(request.cookies.get("session", ""))
-        if session is None or session.state is None:
+        # Removed first: a state is valid for one callback.
+        state = states.pop(request.cookies.get("attempt", ""), None)
+        if state is None:
             raise StateMismatchError("This browser has not started to connect. Start at /connect.")
-        state, session.state = session.state, None  # valid for one callback
         code = oauth.read_callback(request.query_params, state)
         token = await oauth.exchange(code)
-        return with_new_session(request, RedirectResponse("/", 303), Session(token=token))
+        response = RedirectResponse("/", 303)
+        response.delete_cookie("attempt")
+        sessions.pop(request.cookies.get("session", ""), None)
+        sessions[with_new_key(request, response, "session")] = Session(token)
+        return response
 
     async def failed(_request: Request, error: Exception) -> Response:
         return HTMLResponse(f'{escape(str(error))} <a href="/connect">Start again</a>', 400)

@@ -18,7 +18,9 @@ __all__ = [
     "api_origin",
     "is_api_domain",
     "is_loopback",
+    "may_be_api",
     "origin_of",
+    "origin_text",
     "parse_hosts",
     "require_https",
     "require_same_base_url",
@@ -28,7 +30,9 @@ Origin: TypeAlias = tuple[str, bytes, int | None]
 
 # ASCII: else `i` stands for a dotless one as well, and that makes the name of another host.
 _LETTERS: Final = re.IGNORECASE | re.ASCII
-_PIPEDRIVE_API: Final = re.compile(r"https://(?:[a-z0-9-]+\.)+pipedrive\.com(?::443)?/?", _LETTERS)
+_PIPEDRIVE_API: Final = re.compile(
+    r"https://((?:[a-z0-9-]+\.)+pipedrive\.com)(?::443)?/?", _LETTERS
+)
 # Before a URL parser sees a text: it makes something of almost any, of a blank `%20`, for example.
 _SHAPE: Final = re.compile(
     r"https?://(?:[^\s:/?#@\\%\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?", _LETTERS
@@ -63,6 +67,14 @@ def origin_of(url: URLParts) -> Origin:
     return url.scheme, url.raw_host, None if port == _DEFAULT_PORTS.get(url.scheme) else port
 
 
+def origin_text(origin: Origin) -> str:
+    """Write an origin as a URL without a path."""
+    scheme, raw_host, port = origin
+    host = raw_host.decode("ascii", "replace")
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host, in lower case, is this machine, so that its traffic stays here."""
     try:
@@ -92,24 +104,33 @@ def _user_origin(host: str) -> Origin:
     return found
 
 
-def api_origin(api_domain: str) -> Origin | None:
+def api_origin(api_domain: str, *, any_host: bool = True) -> Origin | None:
     """Give the origin of an `api_domain`; None where no token may be sent there.
 
-    A service names plain ASCII hosts: another spelling, or the bare IPv6 address of another
-    machine, is not trusted with a token.
+    The one rule for what a response names, what is stored, and what a token is sent to. With
+    `any_host`, for another service than Pipedrive's, any encrypted or local origin will do. A
+    service names plain ASCII hosts: another spelling, or the bare IPv6 address of another machine,
+    is not trusted with a token.
     """
+    own = _PIPEDRIVE_API.fullmatch(api_domain)
+    if own is not None:
+        return "https", own[1].lower().encode(), None
+    if not any_host:
+        return None
     found = _parse(api_domain) if api_domain.isascii() and "_" not in api_domain else None
     if found is not None and b":" in found[1] and not is_loopback(found[1].decode()):
         return None
     return found
 
 
-def is_api_domain(domain: str, *, any_host: bool) -> bool:
-    """Tell whether a response may name this `api_domain`: a host of Pipedrive's.
+def may_be_api(origin: Origin) -> bool:
+    """Tell whether Pipedrive can name an origin as the `api_domain` of a company."""
+    return _PIPEDRIVE_API.fullmatch(origin_text(origin)) is not None
 
-    With `any_host`, for another service than Pipedrive's, any encrypted or local origin will do.
-    """
-    return (api_origin(domain) if any_host else _PIPEDRIVE_API.fullmatch(domain)) is not None
+
+def is_api_domain(domain: str, *, any_host: bool) -> bool:
+    """Tell whether a response may name this `api_domain`; see `api_origin`."""
+    return api_origin(domain, any_host=any_host) is not None
 
 
 def require_https(base_url: str) -> None:

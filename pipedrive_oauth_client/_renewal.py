@@ -263,16 +263,18 @@ class Requirement:
         clock: Gives the current time as an aware datetime.
         leeway: How long before its expiry a token is refreshed, if it can be.
         rejected: The access token that the API has rejected, or None.
+        latest: The token that was judged last, or None; it is a renewal's newest knowledge.
     """
 
-    __slots__ = ("_clock", "_leeway", "_rejected")
+    __slots__ = ("_clock", "_leeway", "latest", "rejected")
 
     def __init__(
         self, clock: Callable[[], datetime], leeway: timedelta, rejected: str | None = None
     ) -> None:
         self._clock = clock
         self._leeway = leeway
-        self._rejected = rejected
+        self.rejected = rejected
+        self.latest: Token | None = None
 
     def accepts(self, token: Token, *, is_new: bool = False) -> bool:
         """Tell whether a token serves.
@@ -280,7 +282,8 @@ class Requirement:
         One that was stored after the caller came (`is_new`) serves until its expiry: where tokens
         live for less than the leeway, even the newest is within it.
         """
-        if token.access_token == self._rejected:
+        self.latest = token
+        if token.access_token == self.rejected:
             return False
         # A token that can't be refreshed is used until its expiry.
         leeway = _NO_TIME if is_new or token.refresh_token is None else self._leeway

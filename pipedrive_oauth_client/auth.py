@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import httpx
 
@@ -36,8 +36,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     A token that is about to expire, or that the API has rejected with status 401, is refreshed
     once, however many threads, tasks, event loops, processes and machines need it at that moment,
     and all of them get the new one. The token goes to its own `api_domain`, and to the hosts that
-    you name; requests to other hosts are left as they are. After a 401 the request is sent once
+    you name; requests to other hosts are left as they are. Where the company's domain has changed,
+    requests to the former `api_domain` go to the current one. After a 401 the request is sent once
     more if its body can be.
+
+    While a token is valid, an early refresh that fails is no error: the token is used, and the
+    refresh is tried again some seconds later.
 
     It may be shared by clients, threads and event loops.
 
@@ -99,7 +103,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source
-        return (source.cached(rejected) or source.get(rejected)).token
+        bearer = source.cached(rejected) or source.get(rejected)
+        bearer.is_unused = False  # what becomes of it is not seen here
+        return bearer.token
 
     async def atoken(self, *, rejected: Token | None = None) -> Token:
         """Give a valid token without blocking the event loop; see `token`.
@@ -116,7 +122,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             PipedriveOAuthError: As `token` says.
         """
         source = self.token_source
-        return (source.cached(rejected) or await source.aget(rejected)).token
+        bearer = source.cached(rejected) or await source.aget(rejected)
+        bearer.is_unused = False
+        return bearer.token
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Put the token on a request; `httpx.Client` calls this.
@@ -170,25 +178,49 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
 
     def _steps(self, request: httpx.Request) -> Generator[_Step, Any]:
         source = self.token_source
-        cached = source.cached()
-        if cached is None and source.is_elsewhere(request.url):
-            yield request  # it needs no token, so none is refreshed for it
-            return
-        bearer: Bearer = cached or (yield _TokenNeeded())
-        if not bearer.may_go_to(request.url):
+        bearer = source.cached()
+        if bearer is None:
+            if source.is_elsewhere(request.url):
+                source.note_withheld(request.url)
+                yield request  # it needs no token, so none is refreshed for it
+                return
+            bearer = cast(Bearer, (yield _TokenNeeded()))
+        if not (bearer.may_go_to(request.url) or _moved(source, bearer, request)):
+            source.note_withheld(request.url)
             yield request
             return
         request.headers["Authorization"] = bearer.header
         response: httpx.Response = yield request
-        if response.status_code != 401 or not source.should_refresh(bearer, _sent(response)):
+        if response.status_code != 401:
+            bearer.is_unused = False
+            return
+        if not source.should_refresh(bearer, _sent(response)):
+            if not bearer.may_go_to(response.request.url):
+                source.note_withheld(response.request.url)  # a redirect has led there
             return
         following: Bearer = yield _TokenNeeded(bearer.token, response)
-        if not (is_replayable(request, response) and following.may_go_to(request.url)):
+        if not is_replayable(request, response):
+            return
+        if not (following.may_go_to(request.url) or _moved(source, following, request)):
             return
         request.headers["Authorization"] = following.header
         response = yield request
         if response.status_code == 401:
             source.note_second_rejection(following, _sent(response))
+        else:
+            following.is_unused = False
+
+
+def _moved(source: TokenSource, bearer: Bearer, request: httpx.Request) -> bool:
+    """Send a request to a former domain of the API to the current one; tell whether it is one."""
+    current = bearer.current_origin(request.url)
+    if current is None:
+        return False
+    source.note_moved(request.url, current)
+    scheme, host, port = current
+    request.url = request.url.copy_with(scheme=scheme, host=host.decode("ascii"), port=port)
+    request.headers["Host"] = request.url.netloc.decode("ascii")
+    return True
 
 
 def _sent(response: httpx.Response) -> object:

@@ -23,6 +23,7 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.generated.api.oauth import authorize
 from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.generated.types import FrozenEquality
 
 __all__ = [
     "NO_STATE",
@@ -67,8 +68,8 @@ install, never as a login.
 """
 
 
-@frozen
-class AuthorizationRequest:
+@frozen(eq=False)
+class AuthorizationRequest(FrozenEquality):
     """The URL to send a person to, and the state to expect back.
 
     Attributes:

@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.generated.types import FrozenEquality
 
 __all__ = ["AppCredentials", "basic_auth_header"]
 
@@ -38,14 +39,15 @@ def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool =
         `Basic` and the Base64 form of `client_id:client_secret` in UTF-8.
 
     Raises:
-        ConfigurationError: A part is not a string, holds a control character, or can't be encoded;
-            or the client ID holds a colon, which would move the border between the two parts.
+        ConfigurationError: A part is not a string, is empty or blank, holds a control character, or
+            can't be encoded; or the client ID holds a colon, which would move the border between
+            the two parts.
 
     Source:
         RFC 7617, section 2; RFC 6749, section 2.3.1.
     """
-    user_id = _checked("client_id", client_id)
-    password = _checked("client_secret", client_secret)
+    user_id = _not_blank("client_id", client_id)
+    password = _not_blank("client_secret", client_secret)
     if form_encode:
         user_id, password = quote_plus(user_id), quote_plus(password)
     if ":" in user_id:
@@ -56,8 +58,8 @@ def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool =
     return f"Basic {base64.b64encode(f'{user_id}:{password}'.encode()).decode('ascii')}"
 
 
-@frozen
-class AppCredentials:
+@frozen(eq=False)
+class AppCredentials(FrozenEquality):
     """What Pipedrive's Developer Hub shows for a registered app.
 
     Attributes:
@@ -79,10 +81,10 @@ class AppCredentials:
 
     def __attrs_post_init__(self) -> None:
         for name in _ENVIRONMENT:
-            value = _checked(name, getattr(self, name))
-            if not value or value != value.strip():
+            value = _not_blank(name, getattr(self, name))
+            if value != value.strip():
                 raise ConfigurationError(
-                    f"{name} is empty, or has a space at an end. Copy it from the Developer Hub."
+                    f"{name} has a space at an end. Copy it again from the Developer Hub."
                 )
         basic_auth_header(self.client_id, self.client_secret)
         if not _is_absolute_url(self.redirect_uri):
@@ -103,11 +105,11 @@ class AppCredentials:
             `PIPEDRIVE_REDIRECT_URI`.
 
         Raises:
-            ConfigurationError: A variable is not set or empty (the message names each of them), or
-                its value can't be right.
+            ConfigurationError: A variable is not set, empty or blank (the message names each of
+                them), or its value can't be right.
         """
         variables = os.environ if environ is None else environ
-        missing = [name for name in _ENVIRONMENT.values() if not variables.get(name)]
+        missing = [name for name in _ENVIRONMENT.values() if not variables.get(name, "").strip()]
         if missing:
             raise ConfigurationError(
                 f"Set {', '.join(missing)} in the environment: Pipedrive's Developer Hub shows what"
@@ -121,8 +123,13 @@ class AppCredentials:
         return basic_auth_header(self.client_id, self.client_secret)
 
 
-def _checked(name: str, value: str) -> str:
+def _not_blank(name: str, value: str) -> str:
     argument(name, value, str)
+    if not value.strip():
+        raise ConfigurationError(
+            f"{name} is {'blank' if value else 'empty'}. Most likely the variable or setting that"
+            f" it comes from is not set, for example {_ENVIRONMENT[name]}."
+        )
     # CTL of RFC 5234, forbidden in both parts by RFC 7617; usually the line break that ends a file.
     if _CONTROL.search(value):
         raise ConfigurationError(

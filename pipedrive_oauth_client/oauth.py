@@ -63,6 +63,18 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
+class _HiddenHeader:
+    """The header of the credentials, which error trackers do not see in the flow's attributes."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
 class _BaseOAuth(ProcessBound):
     """What both flows have in common: everything but the sending."""
 
@@ -78,7 +90,7 @@ class _BaseOAuth(ProcessBound):
         on_event: Callable[[Event], object] | None,
     ) -> None:
         self._credentials = argument("credentials", credentials, AppCredentials)
-        self._header = credentials.basic_auth_header
+        self._header = _HiddenHeader(credentials.basic_auth_header)
         self._client = Client(base_url=base_url)
         require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
@@ -112,6 +124,14 @@ class _BaseOAuth(ProcessBound):
     def base_url(self) -> str:
         """Root of the service, without a slash at the end."""
         return self._client.base_url
+
+    @property
+    def allows_any_api_domain(self) -> bool:
+        """Whether a token's `api_domain` need not be under pipedrive.com: the service is another.
+
+        A sandbox or a gateway names hosts of its own.
+        """
+        return self._any_api_domain
 
     @property
     def clock(self) -> Callable[[], datetime]:
@@ -236,7 +256,7 @@ class _BaseOAuth(ProcessBound):
     ) -> Plan[Response[Any]]:
         failure: Exception
         try:
-            return (yield Call(endpoint, {"authorization": self._header, "body": body}))
+            return (yield Call(endpoint, {"authorization": self._header.value, "body": body}))
         except InvalidResponseError as error:
             status = error.status_code
             if status is None or 200 < status < 400:
@@ -298,7 +318,7 @@ class _BaseOAuth(ProcessBound):
         secrets = [
             secret,
             self._credentials.client_secret,
-            self._header.removeprefix("Basic "),
+            self._header.value.removeprefix("Basic "),
         ]
         return error_from_response(name, response, now=read_clock(self._clock), secrets=secrets)
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.credentials import AppCredentials
     from pipedrive_oauth_client.sandbox import Clock, Faults, RequestLog, SandboxServer, User
 
-__all__ = ["PipedriveSandbox", "pipedrive_sandbox"]
+__all__ = ["PipedriveSandbox", "pipedrive_redirect_uri", "pipedrive_sandbox"]
 
 _MAX_API_CALLS = 100_000
 
@@ -60,6 +60,16 @@ class PipedriveSandbox:
         """The requests that the sandbox has received, to assert on."""
         return self.server.requests
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of an app, or of the command, that uses the sandbox."""
+        return {
+            "PIPEDRIVE_CLIENT_ID": self.credentials.client_id,
+            "PIPEDRIVE_CLIENT_SECRET": self.credentials.client_secret,
+            "PIPEDRIVE_REDIRECT_URI": self.credentials.redirect_uri,
+            "PIPEDRIVE_BASE_URL": self.base_url,
+        }
+
     def authorize(
         self, *, user: User | None = None, approve: bool = True, state: str | None = None
     ) -> str:
@@ -80,15 +90,27 @@ class PipedriveSandbox:
 
 
 @pytest.fixture
-def pipedrive_sandbox() -> Iterator[PipedriveSandbox]:
+def pipedrive_redirect_uri() -> str | None:
+    """The redirect URI of the app that `pipedrive_sandbox` knows; None for the sandbox's own.
+
+    Define a fixture of this name in your tests, which returns where your app's callback is.
+    """
+    return None
+
+
+@pytest.fixture
+def pipedrive_sandbox(pipedrive_redirect_uri: str | None) -> Iterator[PipedriveSandbox]:
     """Serve a sandbox of Pipedrive's OAuth service on a free port of this machine.
 
     Each test has its own sandbox, with a clock that moves only when the test advances it.
     """
     from pipedrive_oauth_client import sandbox  # noqa: PLC0415 - an extra
 
+    app = sandbox.DEFAULT_APP
+    if pipedrive_redirect_uri is not None:
+        app = evolve(app, redirect_uri=pipedrive_redirect_uri)
     clock = sandbox.Clock()
     # The clock stands still, and with it the window in which the sandbox counts API calls.
-    created = sandbox.create_app(clock=clock, api_calls_per_two_seconds=_MAX_API_CALLS)
+    created = sandbox.create_app(apps=[app], clock=clock, api_calls_per_two_seconds=_MAX_API_CALLS)
     with sandbox.run(created) as server:
         yield PipedriveSandbox(server, clock)

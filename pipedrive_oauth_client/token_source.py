@@ -8,16 +8,29 @@ from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from logging import getLogger
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pipedrive_oauth_client._checks import read_clock
-from pipedrive_oauth_client._origins import Origin, URLParts, api_origin, origin_of, parse_hosts
+from pipedrive_oauth_client._origins import (
+    Origin,
+    URLParts,
+    api_origin,
+    may_be_api,
+    origin_of,
+    origin_text,
+    parse_hosts,
+)
 from pipedrive_oauth_client._renewal import Requirement, renew, result_of, start_or_join
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    PipedriveOAuthError,
     ProcessBound,
     StoreError,
+    TokenNotFoundError,
+    TokenRequestError,
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
@@ -28,6 +41,10 @@ __all__ = ["Bearer", "TokenSource", "wait_until_done"]
 
 _NO_TIME: Final = timedelta(0)
 _COOLDOWN: Final = timedelta(seconds=60)
+# After a failed refresh that was only early. The default leeway has room for several attempts.
+_EARLY_COOLDOWN: Final = timedelta(seconds=10)
+_MOST_NOTES: Final = 1000
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 # A caller whose token was rejected may join renewals that only load that token again.
 _MOST_RENEWALS: Final = 100
 
@@ -40,17 +57,26 @@ class Bearer:
         header: The value of the `Authorization` header.
         stale_at: When it is to be refreshed before it is sent again.
         origins: Where it may be sent.
+        former: The former origins of its API, whose requests go to the current one.
+        is_unused: Whether it was just refreshed, and nothing has been sent with it yet.
 
     Source:
         RFC 6750, section 2.1.
     """
 
-    __slots__ = ("header", "origins", "stale_at", "token")
+    __slots__ = ("_own", "former", "header", "is_unused", "origins", "stale_at", "token")
 
     def __init__(
-        self, token: Token, *, leeway: timedelta, now: datetime, hosts: frozenset[Origin]
+        self,
+        token: Token,
+        *,
+        leeway: timedelta,
+        now: datetime,
+        hosts: frozenset[Origin],
+        any_host: bool = False,
     ) -> None:
         self.token = token
+        self.is_unused = False
         self.header = f"Bearer {token.access_token}"
         self.stale_at = token.expires_at
         if token.refresh_token is not None:
@@ -58,14 +84,18 @@ class Bearer:
             # A token that lives for less than the leeway would be refreshed for every request.
             self.stale_at -= leeway if left > leeway else max(left / 2, _NO_TIME)
         self.origins = hosts
+        self._own: Origin | None = None
         if token.api_domain is not None:
-            own = api_origin(token.api_domain)
+            self._own = own = api_origin(token.api_domain, any_host=any_host)
             if own is None:
+                wanted = "an https address" if any_host else "an https address under pipedrive.com"
                 raise CorruptTokenError(
-                    "The api_domain of the stored token is not an https address, so the token is"
-                    " sent nowhere. Have the person authorize the app again."
+                    f"The api_domain of the stored token is not {wanted}, so the token is sent"
+                    " nowhere. Have the person authorize the app again."
                 )
             self.origins = hosts | {own}
+        former = (api_origin(each, any_host=any_host) for each in token.former_api_domains)
+        self.former = frozenset(each for each in former if each is not None) - self.origins
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.token!r}, stale_at={self.stale_at!r})"
@@ -89,6 +119,17 @@ class Bearer:
             )
         return origin_of(url) in self.origins
 
+    def current_origin(self, url: URLParts) -> Origin | None:
+        """Give the origin that a request goes to in place of a former one of the account's API.
+
+        Args:
+            url: The URL of the request.
+
+        Returns:
+            The current origin of the API; None where the request is none to a former one.
+        """
+        return self._own if origin_of(url) in self.former else None
+
 
 class _RefreshCooldown:
     """Remembers for a minute that the API rejected even a token that had just been refreshed.
@@ -107,6 +148,52 @@ class _RefreshCooldown:
     def active(self, now: datetime) -> bool:
         # A clock that was put back does not prolong it.
         return self._since is not None and _NO_TIME <= now - self._since < _COOLDOWN
+
+
+class _EarlyFailure(NamedTuple):
+    """An early refresh that has failed, and is not tried again before a time."""
+
+    store: TokenStore  # while it is referenced, no other store gets its id
+    since: datetime
+    until: datetime
+
+
+class _FlowNotes:
+    """What all token sources of one flow know of its accounts, however short each of them lives."""
+
+    __slots__ = ("_early_failures", "_told")
+
+    def __init__(self) -> None:
+        self._early_failures: dict[tuple[int, str], _EarlyFailure] = {}
+        self._told: dict[object, object] = {}
+
+    def early_failure(self, store: TokenStore, account: str, now: datetime) -> _EarlyFailure | None:
+        """Give the account's failure that still counts. A clock that was put back ends it."""
+        failure = self._early_failures.get((id(store), account))
+        return failure if failure is not None and failure.since <= now < failure.until else None
+
+    def note_early_failure(
+        self, store: TokenStore, account: str, now: datetime, pause: timedelta
+    ) -> None:
+        known = self._early_failures
+        for key, each in list(known.items()):
+            if not each.since <= now < each.until:
+                known.pop(key, None)
+        known[id(store), account] = _EarlyFailure(store, now, now + pause)
+
+    def forget_early_failure(self, store: TokenStore, account: str) -> None:
+        self._early_failures.pop((id(store), account), None)
+
+    def is_first(self, *what: object) -> bool:
+        """Tell whether something has not been logged yet. After 1,000 things, nothing is new."""
+        mark = object()
+        # One atomic step, so that of many threads one logs it.
+        return len(self._told) < _MOST_NOTES and self._told.setdefault(what, mark) is mark
+
+
+_notes_of_flows: Final[WeakKeyDictionary[PipedriveOAuth | AsyncPipedriveOAuth, _FlowNotes]] = (
+    WeakKeyDictionary()
+)
 
 
 class TokenSource(ProcessBound):
@@ -135,6 +222,8 @@ class TokenSource(ProcessBound):
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
         self._owns_oauth = self._oauth is not oauth
+        self._notes = _notes_of_flows.setdefault(oauth, _FlowNotes())
+        self._any_host = oauth.allows_any_api_domain
         self._store = checked_store("store", store)
         self.account: Final = checked_account(account)
         if argument("leeway", leeway, timedelta) < _NO_TIME:
@@ -158,7 +247,7 @@ class TokenSource(ProcessBound):
 
     def get(self, rejected: Token | None = None) -> Bearer:
         """Give a token that is stored and valid, refreshed if need be."""
-        search = _Search(rejected)
+        search = _Search(rejected, self._cache)
         while True:
             future = start_or_join(self._store, self.account, partial(self._renew, search))
             bearer = self._bearer_from(future, search)
@@ -167,7 +256,7 @@ class TokenSource(ProcessBound):
 
     async def aget(self, rejected: Token | None = None) -> Bearer:
         """Do the same as `get` without blocking the event loop."""
-        search = _Search(rejected)
+        search = _Search(rejected, self._cache)
         while True:
             future = start_or_join(self._store, self.account, partial(self._renew, search))
             await wait_until_done(future)
@@ -176,65 +265,186 @@ class TokenSource(ProcessBound):
                 return bearer
 
     def is_elsewhere(self, url: URLParts) -> bool:
-        """Tell whether the latest token is known not to go to a URL, so that none is needed."""
-        return self._cache is not None and not self._cache.may_go_to(url)
+        """Tell whether no token can be for a URL, as far as is known, so that none is needed."""
+        cached = self._cache
+        if cached is not None:
+            if cached.may_go_to(url) or cached.current_origin(url) is not None:
+                return False
+            # The next refresh may name another domain of Pipedrive.
+            return self._any_host or not may_be_api(origin_of(url))
+        origin = origin_of(url)
+        return not (self._any_host or origin in self._hosts or may_be_api(origin))
+
+    def note_withheld(self, url: URLParts) -> None:
+        """Log that a request to a URL carries no token, once for each origin."""
+        origin = origin_of(url)
+        if self._notes.is_first(self.account, "withheld", origin):
+            host = origin_text(origin)
+            _LOGGER.warning(
+                "A request to %s was sent without the token of %r, which goes to its api_domain"
+                " only. If it may go there as well: PipedriveAuth(..., hosts=[%r]).",
+                host,
+                self.account,
+                host,
+            )
+
+    def note_moved(self, url: URLParts, current: Origin) -> None:
+        """Log that a request to a former api_domain goes to the current one, once for each."""
+        origin = origin_of(url)
+        if self._notes.is_first(self.account, "moved", origin, current):
+            _LOGGER.info(
+                "The API of %r has moved: requests to %s go to %s.",
+                self.account,
+                origin_text(origin),
+                origin_text(current),
+            )
 
     def should_refresh(self, bearer: Bearer, sent_header: object) -> bool:
         """Tell whether a response with status 401 calls for another token.
 
-        It does not where the request did not carry this one: a redirect may have removed it.
+        It does not where the request did not carry this one: a redirect may have removed it. Nor
+        does it where this one was just refreshed: the token is not what the API objects to.
         """
-        return sent_header == bearer.header and not self.cooldown.active(read_clock(self.clock))
+        is_unused, bearer.is_unused = bearer.is_unused, False
+        if sent_header != bearer.header:
+            return False
+        now = read_clock(self.clock)
+        if is_unused:
+            self.cooldown.start(now)
+        return not self.cooldown.active(now)
 
     def note_second_rejection(self, bearer: Bearer, sent_header: object) -> None:
-        """Start the cooldown if the API has rejected a token that was just refreshed."""
+        """Start the cooldown, since the API has rejected a token that replaced a rejected one."""
+        bearer.is_unused = False
         if sent_header == bearer.header:
             self.cooldown.start(read_clock(self.clock))
 
     def _renew(self, search: _Search) -> Token:
-        requirement = Requirement(self.clock, self._leeway, search.rejected)
+        failure = self._early_failure(read_clock(self.clock))
+        leeway = self._leeway if failure is None else _NO_TIME
+        requirement = Requirement(self.clock, leeway, search.rejected)
+        was_refreshed = False
         try:
-            token, _ = renew(self._oauth, self._store, self.account, requirement)
+            token, was_refreshed = renew(self._oauth, self._store, self.account, requirement)
+        except PipedriveOAuthError as error:
+            usable = self._usable_after(error, requirement)
+            if usable is None:
+                raise
+            token = usable
+            if failure is None:
+                self._note_early_failure(error, token)
+        else:
+            if was_refreshed:
+                self._notes.forget_early_failure(self._store, self.account)
         finally:
             if self._owns_oauth:
                 self._oauth.close()  # else its connection stays open for an hour, and unused
         search.has_renewed = True
         # At once, and not when the first waiting caller wakes: a caller that came in between would
-        # start another renewal to find what this one has stored.
-        self._remember(token)
+        # start another renewal to find what this one has stored. Renewals of an account follow one
+        # another, so that this is its newest token, whatever the cached one says of itself.
+        bearer = self._bearer_of(token)
+        bearer.is_unused = was_refreshed or search.rejected is not None
+        self._cache = bearer
         return token
 
+    def _early_failure(self, now: datetime) -> _EarlyFailure | None:
+        return self._notes.early_failure(self._store, self.account, now)
+
+    def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
+        """Give the token that serves although it could not be refreshed; None if none does."""
+        if isinstance(error, TokenNotFoundError):
+            return None  # the account was deleted, perhaps since the person has disconnected it
+        now = read_clock(self.clock)
+        cached = None if self._cache is None else self._cache.token
+        for token in (requirement.latest, cached):
+            if (
+                token is not None
+                and token.access_token != requirement.rejected
+                and token.expires_at > now
+            ):
+                return token
+        return None
+
+    def _note_early_failure(self, error: PipedriveOAuthError, token: Token) -> None:
+        now = read_clock(self.clock)
+        asked = error.retry_after if isinstance(error, TokenRequestError) else None
+        pause = max(_EARLY_COOLDOWN, asked or _NO_TIME)
+        self._notes.note_early_failure(self._store, self.account, now, pause)
+        _LOGGER.warning(
+            "The token of %r could not be refreshed early. It is used until it expires, in %d"
+            " seconds; the next attempt is in %d seconds at the earliest. %s",
+            self.account,
+            (token.expires_at - now).total_seconds(),
+            pause.total_seconds(),
+            error,
+        )
+
     def _bearer_from(self, future: Future[Token], search: _Search) -> Bearer | None:
-        """Give the result of a renewal; None where another's has brought the rejected token."""
+        """Give the result of a renewal; None where another's does not serve this caller."""
         try:
             token = result_of(future)
-        except StoreError:
-            if search.rejected is not None:
+        except PipedriveOAuthError as error:
+            cached = self._cache
+            requirement = Requirement(self.clock, _NO_TIME, search.rejected)
+            # Another caller's, which may have asked for more. What is cached may serve this one.
+            if (
+                cached is not None
+                and not isinstance(error, TokenNotFoundError)
+                and requirement.accepts(cached.token)
+            ):
+                return cached
+            if isinstance(error, StoreError) and search.rejected is not None:
                 self._cache = None  # so that the next caller loads, and flushes the pending save
             raise
         search.renewals += 1
         is_over = search.has_renewed or search.renewals == _MOST_RENEWALS
-        if token.access_token == search.rejected and not is_over:
-            return None
-        return self._remember(token)
+        if not is_over:
+            # What another caller of the flow, or of the fleet, was content with.
+            failure = self._early_failure(read_clock(self.clock))
+            leeway = self._leeway if failure is None else _NO_TIME
+            requirement = Requirement(self.clock, leeway, search.rejected)
+            if not requirement.accepts(token, is_new=token.access_token != search.known):
+                return None
+        return self._newer_of(token, search)
 
-    def _remember(self, token: Token) -> Bearer:
-        bearer = self._cache
-        if bearer is None or bearer.token is not token:  # all who waited for it come by here
-            bearer = self._cache = Bearer(
-                token, leeway=self._leeway, now=read_clock(self.clock), hosts=self._hosts
-            )
+    def _newer_of(self, token: Token, search: _Search) -> Bearer:
+        """Give the newer of the cached token and that of a renewal, and cache it."""
+        cached = self._cache
+        if cached is not None and cached.token is token:  # all who waited for it come by here
+            return cached
+        if (
+            cached is not None
+            and cached.token.access_token != search.rejected
+            and cached.token.expires_at >= token.expires_at
+        ):
+            return cached  # this caller was late: a later renewal has brought it
+        bearer = self._bearer_of(token)
+        bearer.is_unused = search.rejected is not None
+        self._cache = bearer
+        return bearer
+
+    def _bearer_of(self, token: Token) -> Bearer:
+        now = read_clock(self.clock)
+        bearer = Bearer(
+            token, leeway=self._leeway, now=now, hosts=self._hosts, any_host=self._any_host
+        )
+        failure = self._early_failure(now)
+        if failure is not None:
+            leeway = min(self._leeway, token.expires_at - now)
+            bearer.stale_at = min(max(token.expires_at - leeway, failure.until), token.expires_at)
         return bearer
 
 
 class _Search:
     """One caller's search for a token that the API has not rejected."""
 
-    __slots__ = ("has_renewed", "rejected", "renewals")
+    __slots__ = ("has_renewed", "known", "rejected", "renewals")
 
-    def __init__(self, rejected: Token | None) -> None:
+    def __init__(self, rejected: Token | None, cached: Bearer | None) -> None:
         self.rejected = None if rejected is None else rejected.access_token
-        self.has_renewed = False  # it may join renewals of other callers, which accept that token
+        self.known = None if cached is None else cached.token.access_token
+        self.has_renewed = False  # it may join renewals of other callers, which want less
         self.renewals = 0
 
 

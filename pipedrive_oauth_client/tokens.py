@@ -19,7 +19,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument, has_surrogates
 from pipedrive_oauth_client.generated.models import GetTokensResponse
-from pipedrive_oauth_client.generated.types import Unset
+from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 
 __all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "token_from_fields"]
 
@@ -32,6 +32,9 @@ _ASSUMED_LIFETIME: Final = timedelta(minutes=5) + DEFAULT_LEEWAY
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 _TEXT_FIELDS: Final = ("access_token", "refresh_token", "token_type", "scope", "api_domain")
+# Each change of a company's domain adds one. Links to the oldest are hardly in use any more.
+_MOST_FORMER_API_DOMAINS: Final = 5
+
 _ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
 
 
@@ -86,8 +89,8 @@ class GrantEnd:
         argument("error", self.error, str)
 
 
-@frozen(kw_only=True)
-class Token:
+@frozen(kw_only=True, eq=False)
+class Token(FrozenEquality):
     """An access token with what belongs to it, as an app keeps it.
 
     Attributes:
@@ -99,6 +102,8 @@ class Token:
         api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
             None where the service did not say.
         expires_at: When the access token expires, as an aware datetime in UTC.
+        former_api_domains: What `api_domain` was before the company's domain changed, the latest
+            first. Requests to them go to `api_domain`.
         grant_end: Set where the service has rejected the refresh token: the person has to
             authorize again. None for every new token.
 
@@ -116,6 +121,7 @@ class Token:
     scope: str = ""
     api_domain: str | None = None
     expires_at: datetime = field(converter=_aware_utc)
+    former_api_domains: tuple[str, ...] = ()
     grant_end: GrantEnd | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -130,6 +136,9 @@ class Token:
                 continue
             if value is not None or name != "api_domain":
                 argument(name, value, str)
+        if self.former_api_domains != ():
+            for domain in argument("former_api_domains", self.former_api_domains, tuple):
+                argument("former_api_domains", domain, str)
         if self.grant_end is not None:
             argument("grant_end", self.grant_end, GrantEnd)
 
@@ -227,6 +236,7 @@ class Token:
             scope=scope,
             api_domain=api_domain,
             expires_at=expires_at,
+            former_api_domains=_former_api_domains(previous, api_domain),
         )
 
     def to_dict(self) -> dict[str, str | None]:
@@ -235,7 +245,8 @@ class Token:
         Returns:
             What JSON can hold, with times in ISO 8601 and both tokens in the clear. The names
             `grant_ended_at`, `grant_error` and `grant_tried_at` are there only if `grant_end` is
-            set, and come first.
+            set, and come first. `former_api_domains` is there only if there are any, separated by
+            spaces.
         """
         end = self.grant_end
         # First, so that stores can tell by the beginning of the text.
@@ -248,10 +259,12 @@ class Token:
                 "grant_tried_at": end.tried_at.isoformat(),
             }
         )
+        former = " ".join(self.former_api_domains)
         return {
             **marks,
             **{name: getattr(self, name) for name in _TEXT_FIELDS},
             "expires_at": self.expires_at.isoformat(),
+            **({"former_api_domains": former} if former else {}),
         }
 
     @classmethod
@@ -278,6 +291,11 @@ class Token:
                 raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
         known = {name: data[name] for name in _TEXT_FIELDS if name in data}
         problem: str
+        # A grant is not given up for them: what can't be read is left out.
+        former = data.get("former_api_domains")
+        known["former_api_domains"] = (
+            tuple(former.split()) if isinstance(former, str) and former.isascii() else ()
+        )
         try:
             return cls(
                 **known,
@@ -287,6 +305,15 @@ class Token:
         except ConfigurationError as error:
             problem = str(error)
         raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
+
+
+def _former_api_domains(previous: Token | str | None, current: str | None) -> tuple[str, ...]:
+    # Known from a refresh alone: a login under the same name may be for another company.
+    if not isinstance(previous, Token):
+        return ()
+    known = (previous.api_domain, *previous.former_api_domains)
+    former = dict.fromkeys(each for each in known if each is not None and each != current)
+    return tuple(former)[:_MOST_FORMER_API_DOMAINS]
 
 
 def _stored_time(value: object) -> datetime:
@@ -359,6 +386,7 @@ def token_from_fields(
             scope=scope,
             api_domain=api_domain,
             expires_at=expires_at,
+            former_api_domains=_former_api_domains(previous, api_domain),
         )
     name, problem = "token_type", "is not Bearer, the only type this package can present"
     if not is_vschar(access_token):
@@ -374,6 +402,7 @@ def token_from_fields(
         scope=scope,
         api_domain=api_domain,
         expires_at=min(before.expires_at, sent_at),
+        former_api_domains=_former_api_domains(previous, api_domain),
         grant_end=None,
     )
     raise UnusableAccessTokenError(problem, field=name, token=kept, refresh_token=refresh_token)

@@ -25,6 +25,7 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.generated.network_errors import certificates_problem
 from pipedrive_oauth_client.generated.response import RawResponse
+from pipedrive_oauth_client.generated.types import FrozenEquality
 from pipedrive_oauth_client.retry import read_retry_after
 from pipedrive_oauth_client.tokens import Token
 
@@ -42,8 +43,8 @@ _MOST_DIGITS: Final = 18
 _IDS: Final = {"company_id": "company_id", "user_id": "id"}
 
 
-@frozen(kw_only=True)
-class PipedriveUser:
+@frozen(kw_only=True, eq=False)
+class PipedriveUser(FrozenEquality):
     """The person who authorized the app.
 
     Attributes:

@@ -1,13 +1,17 @@
-"""CI knows whether the faults have to run in full, and what a newcomer has."""
+"""CI knows when the faults have to run in full; what it runs and publishes is what was reviewed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUR = 3600
@@ -146,3 +150,76 @@ def test_at_a_tag_they_run_in_full(repository: Path) -> None:
     full, told = decided(repository, base)
     assert full
     assert "v1.0.0" in told
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    """A tag can be moved to other code: each action is named by its commit, with its version."""
+    used = [
+        line.partition("uses:")[2].strip()
+        for file in WORKFLOWS
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.strip().removeprefix("- ").startswith("uses:")
+    ]
+    others = [each for each in used if not each.startswith("./")]
+    assert len(others) > 10
+    assert [each for each in others if PINNED.fullmatch(each) is None] == []
+    commits = {each.partition(" ")[0]: each for each in others}
+    assert len(commits) == len(set(others)) == len({each.partition("@")[0] for each in others})
+
+
+def job_of(file: str, job: str) -> dict[str, Any]:
+    """Return a job of a workflow."""
+    text = (ROOT / ".github/workflows" / file).read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)["jobs"][job]
+    return found
+
+
+def run_step(script: str, folder: Path, **variables: str) -> int:
+    """Run the script of a step as a runner does."""
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "RUNNER_TEMP": str(folder), **variables},
+        check=False,
+        capture_output=True,
+        timeout=60,
+    ).returncode
+
+
+def test_only_the_archives_that_were_checked_are_published(tmp_path: Path) -> None:
+    """Checksums go from the job that checked the archives to the one that publishes them."""
+    dist, output = tmp_path / "dist", tmp_path / "output"
+    dist.mkdir()
+    files = {"a.whl": b"wheel", "a.tar.gz": b"source", "sbom.cdx.json": b"{}"}
+    for name, content in files.items():
+        (dist / name).write_bytes(content)
+    sums = "".join(f"{hashlib.sha256(each).hexdigest()}  {name}\n" for name, each in files.items())
+    (dist / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    release = job_of("ci.yml", "release")
+    (told,) = (each for each in release["steps"] if each.get("id") == "archives")
+    assert release["outputs"] == {"checksums": "${{ steps.archives.outputs.checksums }}"}
+    assert run_step(told["run"], tmp_path, GITHUB_OUTPUT=str(output)) == 0
+    first, *checksums, last = output.read_text(encoding="utf-8").splitlines()
+    assert (first, last) == ("checksums<<END", "END")
+    assert checksums == sums.splitlines()[:2]
+
+    publish = job_of("release.yml", "publish")
+    names = [each.get("uses", "").partition("@")[0] or "run" for each in publish["steps"]]
+    assert names == ["actions/download-artifact", "run", "pypa/gh-action-pypi-publish"]
+    script = publish["steps"][1]["run"]
+    for name in ("sbom.cdx.json", "SHA256SUMS"):
+        (dist / name).unlink()
+    given = {"CHECKSUMS": "\n".join(checksums)}
+    assert run_step(script, tmp_path, **given) == 0
+    assert run_step(script, tmp_path, CHECKSUMS="") != 0
+    (dist / "b.whl").write_bytes(b"another")
+    assert run_step(script, tmp_path, **given) != 0
+    (dist / "b.whl").unlink()
+    (dist / "a.whl").write_bytes(b"Wheel")
+    assert run_step(script, tmp_path, **given) != 0
+    (dist / "a.whl").unlink()
+    assert run_step(script, tmp_path, **given) != 0

@@ -30,7 +30,8 @@ CONTROL_CHARACTERS = [chr(code) for code in [*range(32), 127]]
 parts = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="".join(CONTROL_CHARACTERS))
 )
-client_ids = parts.map(lambda text: text.replace(":", ""))
+parts = parts.filter(lambda text: text.strip() != "")
+client_ids = parts.map(lambda text: text.replace(":", "")).filter(lambda text: text.strip() != "")
 
 
 def decoded(header: str) -> str:
@@ -66,12 +67,27 @@ def assert_hidden(error: BaseException, secret: str) -> None:
             "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3",
         ),
         ("Ünï", "日本🍋", "Basic w5xuw6865pel5pys8J+Niw=="),
-        ("", "", "Basic Og=="),
     ],
 )
 def test_header_is_that_of_the_standards(client_id: str, client_secret: str, header: str) -> None:
     """The examples of RFC 7617 and RFC 6749 come out letter for letter, and others in UTF-8."""
     assert basic_auth_header(client_id, client_secret) == header
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0 ", "\u3000"])
+@pytest.mark.parametrize("name", ["client_id", "client_secret"])
+def test_a_blank_part_is_an_unset_variable(name: str, blank: str) -> None:
+    """An empty or blank ID or secret makes no header, and the error names the likely cause."""
+    parts = {"client_id": "id", "client_secret": SECRET, name: blank}
+    variable = f"PIPEDRIVE_{name.upper()}"
+    for form_encode in (False, True):
+        with pytest.raises(ConfigurationError, match=rf"^{name} is .*not set.*{variable}") as error:
+            basic_auth_header(**parts, form_encode=form_encode)
+        assert_hidden(error.value, SECRET)
+    with pytest.raises(ConfigurationError, match=rf"^{name} is .*not set.*{variable}"):
+        AppCredentials(**parts, redirect_uri=URI)
+    with pytest.raises(ConfigurationError, match=f"^Set {variable} in the environment"):
+        AppCredentials.from_env({**VARIABLES, variable: blank})
 
 
 def test_form_encoding_is_that_of_the_standard() -> None:

@@ -256,10 +256,11 @@ def test_the_web_app_connects_a_browser() -> None:
             cookie = began.headers["set-cookie"].lower()
             assert "httponly" in cookie
             assert "samesite=lax" in cookie
-            before = browser.cookies["session"]
+            before = browser.cookies["attempt"]
             back = await browser.get(server.visit(began.headers["location"]))
             assert (back.status_code, back.headers["location"]) == (303, "/")
             assert browser.cookies["session"] != before
+            assert "attempt" not in browser.cookies
             page = (await browser.get("/")).text
             # A name is text, whatever is in it.
             assert page == "Connected as &lt;b&gt;Alex&lt;/b&gt;, Acme"
@@ -273,6 +274,28 @@ def test_the_web_app_connects_a_browser() -> None:
         asyncio.run(journey(server))
         assert server.requests.count(grant_type="authorization_code", outcome="ok") == 1
         assert server.requests.count(grant_type="refresh_token") == 0
+
+
+def test_the_web_app_keeps_its_token_until_another_one_is_there() -> None:
+    """A page that sends the browser to /connect, or a login that fails, ends no session."""
+
+    async def journey(server: SandboxServer) -> None:
+        async with web_browser(server) as new_browser, new_browser() as browser:
+            await come_back(browser, server)
+            first = browser.cookies["session"]
+            declined = server.visit(await to_consent(browser), approve=False)
+            assert "Alex Moreno" in (await browser.get("/")).text
+            assert (await browser.get(declined)).status_code == 400
+            assert "Alex Moreno" in (await browser.get("/")).text
+            assert (await browser.get(server.visit(await to_consent(browser)))).status_code == 303
+            assert browser.cookies["session"] != first
+            assert "Alex Moreno" in (await browser.get("/")).text
+            async with new_browser() as other:
+                other.cookies["session"] = first
+                assert "/connect" in (await other.get("/")).text
+
+    with sandbox.run() as server:
+        asyncio.run(journey(server))
 
 
 def test_the_web_app_renews_a_token_in_time() -> None:

@@ -13,7 +13,7 @@ from openapi_python_client.config import Config, ConfigFile, MetaType
 
 from tests.specs.project import SPECS
 from tools.generate.constructs import REJECTED_OBJECTS, TABLES, UNREAD_OBJECTS
-from tools.generate.document import ConstructError, located
+from tools.generate.document import ConstructError, GenerationError, load_yaml, located
 from tools.generate.render import load_spec
 
 if TYPE_CHECKING:
@@ -31,9 +31,13 @@ def problem_of(text: str, path: Path, config: ConfigFile | None = None) -> str:
         config or ConfigFile(), MetaType.NONE, path, "utf-8", overwrite=False, output_path=None
     )
     try:
-        load_spec(path, text.encode(), settings)
+        parsed = load_yaml(path, text.encode())
+    except GenerationError as error:
+        return str(error)
+    try:
+        load_spec(text.encode(), parsed, settings)
     except ConstructError as error:
-        return str(located(path, text.encode(), error))
+        return str(located(path, parsed, error))
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tests.specs.project import SPECS, Package, package_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MINIMAL = (SPECS / "minimal.yaml").read_text(encoding="utf-8")
 
@@ -177,3 +179,19 @@ def test_members_are_named_by_their_values(package: Package) -> None:
         "A_B": "a-b",
         "VALUE_EMPTY": "",
     }
+
+
+def test_path_is_written_as_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is a sum of text and arguments: what `str.format` or `%` would read is only text."""
+    names = "from", "dealId", "x-y"
+    told = "".join(parameter(name, "path", "{type: string}") for name in names)
+    text = MINIMAL.replace("  /things:\n", "  /a%s%(x)s/{from}.{dealId}:run/!r$'/{x-y}:\n").replace(
+        "      parameters:\n", f"      parameters:\n{told}"
+    )
+    made = package_of(text, tmp_path, monkeypatch)
+    functions = made.module("api.things.make_thing")
+    client = made.module("client").Client()
+    address = functions.url(client=client, from_="{deal_id}", deal_id="{0.__class__}", x_y="%s")
+    quoted = "%7Bdeal_id%7D.%7B0.__class__%7D:run/!r$'/%25s"
+    assert address == f"https://minimal.example/a%s%(x)s/{quoted}"
+    assert ".format(" not in inspect.getsource(functions)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
 import re
 from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ from pipedrive_oauth_client import (
     InvalidClientError,
     InvalidGrantError,
     InvalidResponseError,
+    PipedriveAuth,
     PipedriveOAuth,
     PipedriveOAuthError,
     RateLimitedError,
@@ -29,6 +32,8 @@ from pipedrive_oauth_client import (
     TransportError,
     UnusableAccessTokenError,
 )
+from pipedrive_oauth_client.stores import EncryptedTokenStore, MemoryTokenStore
+from pipedrive_oauth_client.web.starlette import PipedriveWeb
 from tests.support.driver import MODES
 from tests.support.fake_time import FakeTime
 from tests.support.flows import (
@@ -168,6 +173,50 @@ def test_the_repr_of_a_flow(kind: type[PipedriveOAuth | AsyncPipedriveOAuth]) ->
     assert flow.base_url in repr(flow)
     request = flow.authorization_url()
     assert found(f"{flow!r} {flow} {request!r} {request}", [*ALL, request.state]) == []
+
+
+def attributes(value: object, known: set[int]) -> str:
+    """Write out what a tracker finds that follows attributes and containers of this package."""
+    if id(value) in known:
+        return ""
+    known.add(id(value))
+    parts = [repr(value)]
+    inner: list[object] = []
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = list(value)
+    elif type(value).__module__.startswith("pipedrive_oauth_client"):
+        inner = [getattr(value, "__dict__", {})]
+    return "\n".join([*parts, *(attributes(each, known) for each in inner)])
+
+
+def test_no_attribute_of_an_object_is_a_secret() -> None:
+    """`vars()` of flows, credentials, tokens, auths and stores, and of what they hold, is clean."""
+    token = Token(
+        access_token=ACCESS_TOKEN,
+        refresh_token=REFRESH_TOKEN,
+        api_domain="https://acme.pipedrive.com",
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    store = MemoryTokenStore()
+    store.save("1:2", token)
+    key = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    flow = PipedriveOAuth(CREDENTIALS)
+    auth = PipedriveAuth(flow, store, "1:2")
+    assert auth.token() == token
+    holders = [
+        CREDENTIALS,
+        token,
+        flow,
+        AsyncPipedriveOAuth(CREDENTIALS),
+        store,
+        EncryptedTokenStore(store, [key]),
+        auth,
+        PipedriveWeb(AsyncPipedriveOAuth(CREDENTIALS), store, secret_keys=[CLIENT_SECRET]),
+    ]
+    for holder in holders:
+        assert found(attributes(holder, set()), [*ALL, key]) == [], type(holder)
 
 
 # --- Errors ---

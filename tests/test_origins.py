@@ -25,6 +25,7 @@ from pipedrive_oauth_client._origins import (
     Origin,
     api_origin,
     is_api_domain,
+    may_be_api,
     origin_of,
     parse_hosts,
     require_https,
@@ -434,6 +435,25 @@ def test_a_host_of_pipedrive_is_api_domain(domain: str) -> None:
     """A company's own host over TLS, and nothing more than that."""
     assert is_api_domain(domain, any_host=False)
     assert is_api_domain(domain, any_host=True)
+
+
+ODD_PORTS: Final = ["https://host:99999", "https://host:0", "https://host:65536"]
+
+
+@pytest.mark.parametrize("domain", [*GOOD, *MALFORMED, *FOREIGN, *ODD_PORTS], ids=ascii)
+@pytest.mark.parametrize("any_host", [False, True])
+def test_what_arrives_can_be_sent_to(domain: str, any_host: bool) -> None:
+    """A response and a stored token are judged alike, so that no saved token is of no use."""
+    is_sent = True
+    try:
+        token = Token(access_token="a", api_domain=domain, expires_at=NOW)
+        bearer = Bearer(token, leeway=timedelta(0), now=NOW, hosts=frozenset(), any_host=any_host)
+        assert bearer.may_go_to(httpx.URL(domain))
+    except CorruptTokenError:
+        is_sent = False
+    assert is_sent == is_api_domain(domain, any_host=any_host)
+    assert not is_sent or api_origin(domain) == origin_of(httpx.URL(domain))
+    assert not is_sent or may_be_api(origin_of(httpx.URL(domain))) == (domain in GOOD)
 
 
 @pytest.mark.parametrize("domain", [*MALFORMED, *FOREIGN], ids=ascii)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from pipedrive_oauth_client import (
+    AppCredentials,
     AuthorizationDeniedError,
     InvalidGrantError,
     PipedriveOAuth,
@@ -24,16 +24,30 @@ from pipedrive_oauth_client.sandbox import OTHER_USER, Fault
 if TYPE_CHECKING:
     from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 
-README = Path(__file__).parents[1] / "README.md"
+FOREIGN = """
+import pytest
+
+
+@pytest.fixture
+def pipedrive_redirect_uri():
+    return "https://testserver/pipedrive/callback"
+
+
+def test_app(pipedrive_sandbox):
+    uri = pipedrive_sandbox.credentials.redirect_uri
+    assert uri == pipedrive_sandbox.environment["PIPEDRIVE_REDIRECT_URI"]
+    assert pipedrive_sandbox.authorize().startswith("https://testserver/pipedrive/callback?code=")
+
+
+@pytest.mark.parametrize("pipedrive_redirect_uri", ["http://localhost:5000/back"])
+def test_other(pipedrive_sandbox):
+    assert pipedrive_sandbox.authorize().startswith("http://localhost:5000/back?code=")
+"""
 
 
 def test_a_foreign_project_finds_the_fixture(tmp_path: Path) -> None:
-    """The README's test of an app passes in another project, without any setup of its own."""
-    blocks = re.findall(
-        r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    (foreign,) = [block for block in blocks if "def test_" in block]
-    (tmp_path / "test_app.py").write_text(foreign, encoding="utf-8")
+    """Tests of another project use the fixture without setup, with a redirect URI of their own."""
+    (tmp_path / "test_app.py").write_text(FOREIGN, encoding="utf-8")
     # Plugins of other projects only make pytest start slowly here.
     without = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "anyio", "xdist")]
     done = subprocess.run(
@@ -45,7 +59,14 @@ def test_a_foreign_project_finds_the_fixture(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_variables_are_those_that_apps_read(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The environment of the fixture is what an app reads its settings from."""
+    environment = pipedrive_sandbox.environment
+    assert AppCredentials.from_env(environment) == pipedrive_sandbox.credentials
+    assert environment["PIPEDRIVE_BASE_URL"] == pipedrive_sandbox.base_url
 
 
 def test_the_plugin_imports_nothing_of_the_extra() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,6 +15,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 import trio
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,11 +26,18 @@ from pipedrive_oauth_client import (
     PipedriveAuth,
     PipedriveOAuth,
     Token,
+    TokenNotFoundError,
 )
 from pipedrive_oauth_client._origins import parse_hosts
+from pipedrive_oauth_client._renewal import Requirement, renew, start_or_join
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
-from pipedrive_oauth_client.token_source import Bearer, _RefreshCooldown, wait_until_done
+from pipedrive_oauth_client.token_source import (
+    Bearer,
+    _RefreshCooldown,
+    _Search,
+    wait_until_done,
+)
 from tests.support.auths import (
     ACCOUNT,
     ME,
@@ -44,6 +52,7 @@ from tests.support.auths import (
 from tests.support.auths import served as serve_sandbox
 from tests.support.driver import ASYNC_MODES, run
 from tests.support.flows import CREDENTIALS, play
+from tests.support.libraries import SENDERS
 from tests.support.samples import REFRESH_TOKEN, token_body
 from tests.support.sites import (
     DONE,
@@ -64,6 +73,7 @@ from tests.support.untyped import untyped
 from tests.support.wire import answer
 
 SECOND: Final = timedelta(seconds=1)
+MINUTE: Final = timedelta(minutes=1)
 
 
 def test_nothing_is_asked_for_before_it_is_needed(account: Account) -> None:
@@ -240,6 +250,142 @@ def test_own_async_client_is_refused() -> None:
                 PipedriveAuth(oauth, MemoryTokenStore(), ACCOUNT)
 
     play("asyncio", main)
+
+
+@pytest.mark.parametrize("hours_ago", [0, 2])
+def test_what_the_fleet_is_content_with(account: Account, hours_ago: int) -> None:
+    """A caller that joins a renewal of the fleet does not get a token that has expired."""
+    auth = account.auth()
+    account.expire()
+    before = account.box.clock() - timedelta(days=45)
+    fleet = Requirement(lambda: before, timedelta(0))
+    account.box.clock.advance(timedelta(hours=hours_ago))
+
+    def work() -> Token:
+        wait_for_callers(threads=1)
+        return renew(account.oauth, account.store, ACCOUNT, fleet)[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        future = start_or_join(account.store, ACCOUNT, work)
+        token = pool.submit(auth.token).result(PATIENCE_SECONDS)
+        assert future.result(PATIENCE_SECONDS) == account.token
+    assert token == account.stored() != account.token
+    assert account.refreshes() == 1
+
+
+def test_the_fleet_s_token_is_taken_where_it_serves(account: Account) -> None:
+    """A caller that joins a renewal of the fleet which has refreshed makes none of its own."""
+    auth = account.auth()
+    account.expire()
+    fleet = Requirement(account.box.clock, timedelta(0))
+
+    def work() -> Token:
+        wait_for_callers(threads=1)
+        return renew(account.oauth, account.store, ACCOUNT, fleet)[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        start_or_join(account.store, ACCOUNT, work)
+        assert pool.submit(auth.token).result(PATIENCE_SECONDS) == account.stored()
+    assert account.refreshes() == 1
+
+
+def test_a_stale_token_that_another_caller_is_content_with(account: Account) -> None:
+    """A caller that has found its token stale refreshes it, though a laxer one has loaded it."""
+    auth = account.auth()
+    auth.token()
+    account.box.clock.advance(account.token.expires_at - account.box.clock() - 30 * SECOND)
+    lax = Requirement(account.box.clock, timedelta(0))
+
+    def work() -> Token:
+        wait_for_callers(threads=1)
+        return renew(account.oauth, account.store, ACCOUNT, lax)[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        start_or_join(account.store, ACCOUNT, work)
+        assert pool.submit(auth.token).result(PATIENCE_SECONDS) == account.stored()
+    assert account.refreshes() == 1
+
+
+@pytest.mark.parametrize("is_rejected", [False, True])
+def test_a_late_waiter_puts_no_older_token_back(account: Account, is_rejected: bool) -> None:
+    """Whoever wakes when a later renewal has cached its token gets that, or caches no older one."""
+    older = evolve(account.token, expires_at=account.token.expires_at - 30 * MINUTE)
+    account.store.inner.save(ACCOUNT, older)
+    source = account.auth().token_source
+    newer = source.get(source.get().token)
+    late: Future[Token] = Future()
+    late.set_result(older)
+    bearer = source._bearer_from(late, _Search(None, None))
+    assert bearer is source.cached() is newer
+    if is_rejected:
+        bearer = source._bearer_from(late, _Search(newer.token, None))
+        assert bearer is not None
+        assert bearer.token is older
+        assert source.cached() is bearer, "what the API has rejected is no newer token"
+
+
+each_library = pytest.mark.parametrize("send", SENDERS.values(), ids=SENDERS)
+
+
+@each_library
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_six_posts_that_are_always_rejected(send: Any, is_stale: bool) -> None:
+    """A body that can be sent once makes no difference: one refresh, and then a cooldown."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"once"
+
+    is_async = " in " in next(name for name, each in SENDERS.items() if each is send)
+    lifetime = -HOUR if is_stale else HOUR
+    with served() as site, authorized(site, lifetime=lifetime) as auth:
+        site.api_answers[:] = [UNAUTHORIZED]
+        for _ in range(6):
+            body: Any = pieces() if is_async else iter([b"once"])
+            assert send(auth, "POST", site.api.url, content=body)[0] == 401
+    api, _, refreshes = site.headers()
+    assert refreshes == 1
+    # A body that comes in pieces looks like a request of its own to this simple server.
+    sent = [each for each in api if each is not None]
+    assert sent == ([] if is_stale else [OLD]) + [NEW] * (6 if is_stale else 5)
+
+
+@each_library
+def test_a_renewed_token_that_was_accepted_once(send: Any) -> None:
+    """A 401 to a token that the API has accepted before is a reason to refresh it."""
+    with served() as site, authorized(site) as auth:
+        site.api_answers[:] = [UNAUTHORIZED, DONE, DONE, UNAUTHORIZED]
+        for status in (200, 200, 401):
+            assert send(auth, "GET", site.api.url)[0] == status
+    assert site.headers()[2] == 2
+
+
+@each_library
+@pytest.mark.parametrize("is_known", [False, True])
+def test_hosts_that_get_none_need_no_token(send: Any, is_known: bool) -> None:
+    """Neither a missing token nor a service that is down stops a request to somebody else."""
+    with (
+        served() as site,
+        PipedriveOAuth(CREDENTIALS, retry=None, clock=lambda: NOW) as oauth,
+    ):
+        store = MemoryTokenStore()
+        auth = PipedriveAuth(oauth, store, "acme")
+        if is_known:
+            token = Token(
+                access_token=OLD_ACCESS_TOKEN,
+                api_domain="https://acme.pipedrive.com",
+                expires_at=NOW + SECOND,
+            )
+            store.save("acme", token)
+            auth.token()
+            store.delete("acme")
+            auth.token_source.cached()
+            auth.token_source._cache.stale_at = NOW  # type: ignore[union-attr]
+        assert send(auth, "GET", site.other.url)[0] == 200
+        with pytest.raises(TokenNotFoundError):
+            send(auth, "GET", "https://acme.pipedrive.com/")
+        with pytest.raises(TokenNotFoundError):
+            send(auth, "GET", "https://other.pipedrive.com/")
+    assert site.headers() == ([], [None], 0)
 
 
 # --- Waiting in an event loop for a thread ---
@@ -516,14 +662,14 @@ def test_a_renewed_request_that_is_redirected_leaves_the_token_behind(mode: str)
 
 
 def test_a_renewed_token_may_be_for_another_api(mode: str) -> None:
-    """The new token goes where it says itself, and the request to the old place is not repeated."""
+    """The new token goes where it says itself, and so do the requests to the old place."""
     with served() as site, authorized(site) as auth:
         site.api_answers[:] = [UNAUTHORIZED]
         site.service_answers[:] = [answer(token_body(api_domain=site.other.url))]
-        assert request(mode, auth, "GET", site.api.url).status_code == 401
+        assert request(mode, auth, "GET", site.api.url).status_code == 200
         request(mode, auth, "GET", site.api.url)
         request(mode, auth, "GET", site.other.url)
-    assert site.headers() == ([OLD, None], [NEW], 1)
+    assert site.headers() == ([OLD], [NEW, NEW, NEW], 1)
 
 
 def test_hosts_adds_one(mode: str) -> None:
@@ -702,7 +848,6 @@ def test_no_connection_stays_open_for_an_asynchronous_flow() -> None:
 
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MINUTE: Final = timedelta(minutes=1)
 
 
 def test_there_is_no_rest_before_it_is_begun() -> None:

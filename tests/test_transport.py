@@ -94,6 +94,37 @@ def test_a_refused_connection(mode: str, grant: Operation) -> None:
     assert str(error).startswith(f"Cannot connect to http://{authority}: connection refused.")
 
 
+@pytest.mark.parametrize("where", ["cause", "context", "group"])
+def test_no_failure_keeps_its_request(mode: str, grant: Operation, where: str) -> None:
+    """The request of a failure, and of those that led to it, has lost header, query and form."""
+    raised: list[httpx.HTTPError] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        # As a transport that tries again would: the first failures hang on the last one.
+        response = httpx.Response(503, request=request)
+        first = httpx.HTTPStatusError("first", request=request, response=response)
+        second = httpx.ReadError("second", request=request)
+        last = httpx.ConnectError("last", request=request)
+        raised.extend([first, second, last])
+        second.__context__ = first
+        inner: BaseException = ExceptionGroup("both", [second]) if where == "group" else second
+        if where == "context":
+            last.__context__ = inner
+        else:
+            last.__cause__ = inner
+        raise last
+
+    error = failure(mode, grant, mocked(fail))
+    assert error.__cause__ is raised[-1]
+    assert len(raised) == 3
+    for each in raised:
+        assert (each.request.method, each.request.content) == (grant.method_and_path[:4], b"")
+        assert "authorization" not in each.request.headers
+        assert each.request.url.path == grant.method_and_path[5:]
+    assert isinstance(raised[0], httpx.HTTPStatusError)
+    assert "authorization" not in raised[0].response.request.headers
+
+
 def test_a_host_without_an_address(
     mode: str, grant: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +528,44 @@ def test_a_compressed_bomb_is_not_unpacked(mode: str, layers: int) -> None:
             tracemalloc.stop()
     assert isinstance(error, InvalidResponseError)
     assert peak_bytes < BOMB_BYTES / 4
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        pytest.param(["gzip, gzip, gzip"], id="three"),
+        pytest.param(["gzip", "gzip", "deflate"], id="three lines"),
+        pytest.param(["gzip, identity, x-gzip", "GZIP"], id="two lines"),
+        pytest.param(["br, gzip, gzip"], id="unknown"),
+        pytest.param([", ".join(["gzip"] * 18_000)], id="thousands"),
+        pytest.param(["gzip"] * 18_000, id="thousands of lines"),
+    ],
+)
+def test_more_than_two_content_codings_are_refused(mode: str, lists: list[str]) -> None:
+    """Each coding takes memory of its own, so more than two are refused before any is undone."""
+    headers = [(b"Content-Encoding", each.encode()) for each in lists]
+    # It is none of them, which would be noticed if anything were decompressed.
+    client = mocked(
+        lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(token_body()))
+    )
+    tracemalloc.start()
+    try:
+        error = failure(mode, GET_TOKENS, client)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(error, InvalidResponseError)
+    assert error.problem == "the body has more than 2 content codings"
+    assert peak_bytes < 20 * 1024 * 1024
+
+
+def test_two_content_codings_are_undone(mode: str) -> None:
+    """What a server and a proxy have compressed one after the other is read."""
+    body = gzip.compress(zlib.compress(token_body()))
+    headers = {"Content-Encoding": "deflate, identity, , gzip"}
+    with Wire(always(answer(body, headers=headers))) as wire:
+        tokens = call(mode, GET_TOKENS.module, client=wire.client(), **GET_TOKENS.arguments)
+    assert isinstance(tokens.parsed, GetTokensResponse)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import httpx
 
 from pipedrive_oauth_client._lazy import raise_missing_extra
+from pipedrive_oauth_client._origins import origin_text
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.errors import ProcessBound
 from pipedrive_oauth_client.generated.encode import argument
@@ -19,6 +21,8 @@ except ModuleNotFoundError as missing:
     raise_missing_extra(missing, "PipedriveRequestsAuth", package="requests", extra="requests")
 
 __all__ = ["PipedriveRequestsAuth"]
+
+_ORIGIN: Final = re.compile(r"\A[^:/?#]+://[^/?#]*")
 
 
 class PipedriveRequestsAuth(ProcessBound, AuthBase):
@@ -52,37 +56,62 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
         Raises:
             PipedriveOAuthError: No valid token can be obtained.
         """
-        bearer = self._source.cached() or self._source.get()
-        if _may_go_to(bearer, request):
-            request.headers["Authorization"] = bearer.header
-            start = _position(request.body)
+        url = _parsed(request)
+        if url is None:
+            return request
+        bearer = self._source.cached()
+        if bearer is None and not self._source.is_elsewhere(url):
+            bearer = self._source.get()
+        if bearer is None or not self._may_carry(bearer, request, url):
+            self._source.note_withheld(url)
+            return request
+        request.headers["Authorization"] = bearer.header
+        start = _position(request.body)
 
-            def replay(response: Response, **settings: Any) -> Response:
-                return self._replayed(response, bearer, start, settings)
+        def replay(response: Response, **settings: Any) -> Response:
+            return self._replayed(response, bearer, start, settings)
 
-            add_hook: Any = getattr(request, "register_hook")  # noqa: B009 - it has no types
-            add_hook("response", replay)
+        add_hook: Any = getattr(request, "register_hook")  # noqa: B009 - it has no types
+        add_hook("response", replay)
         return request
+
+    def _may_carry(self, bearer: Bearer, request: PreparedRequest, url: httpx.URL) -> bool:
+        """Tell whether a request may carry a token; one to a former domain goes to the current."""
+        if bearer.may_go_to(url):
+            return True
+        current = bearer.current_origin(url)
+        if current is None:
+            return False
+        self._source.note_moved(url, current)
+        request.url = _ORIGIN.sub(origin_text(current), request.url or "")
+        request.headers.pop("Host", None)  # one of the caller's names the former domain
+        return True
 
     def _replayed(
         self, response: Response, bearer: Bearer, start: int | None, settings: dict[str, Any]
     ) -> Response:
         """Give the response, or the one to the same request with another token."""
         request = response.request
-        if (
-            response.status_code != 401
-            # A redirect may have removed the token, or led to a host that may not have it.
-            or not _may_go_to(bearer, request)
-            or not self._source.should_refresh(bearer, request.headers.get("Authorization"))
-        ):
+        sent_header = request.headers.get("Authorization")
+        if response.status_code != 401:
+            if sent_header == bearer.header:
+                bearer.is_unused = False
+            return response
+        # A redirect may have removed the token, or led to a host that may not have it.
+        url = _parsed(request)
+        if url is None or not bearer.may_go_to(url):
+            if url is not None:
+                self._source.note_withheld(url)
+            return response
+        if not self._source.should_refresh(bearer, sent_header):
             return response
         rejected = bearer.token
         following = self._source.cached(rejected) or self._source.get(rejected)
-        if not _may_go_to(following, request) or not _rewound(request.body, start):
+        again = request.copy()
+        if not self._may_carry(following, again, url) or not _rewound(request.body, start):
             return response
         _ = response.content  # all of it, so that the connection can be used again
         response.close()
-        again = request.copy()
         again.headers["Authorization"] = following.header
         connection: Any = getattr(response, "connection")  # noqa: B009 - the stubs don't know it
         second: Response = connection.send(again, **settings)
@@ -90,14 +119,16 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
         second.request = again
         if second.status_code == 401:
             self._source.note_second_rejection(following, again.headers["Authorization"])
+        else:
+            following.is_unused = False
         return second
 
 
-def _may_go_to(bearer: Bearer, request: PreparedRequest) -> bool:
+def _parsed(request: PreparedRequest) -> httpx.URL | None:
     try:
-        return bearer.may_go_to(httpx.URL(request.url or ""))
+        return httpx.URL(request.url or "")
     except httpx.InvalidURL:
-        return False
+        return None
 
 
 def _rewound(body: Any, start: int | None) -> bool:

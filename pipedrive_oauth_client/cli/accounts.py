@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import wait
@@ -17,28 +16,48 @@ from pipedrive_oauth_client._checks import utc_now
 from pipedrive_oauth_client._renewal import disconnect, in_progress, pending_saves
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
-from pipedrive_oauth_client.cli.output import console, one_line, say, write, write_json
-from pipedrive_oauth_client.cli.status import format_duration, status_of
-from pipedrive_oauth_client.errors import CorruptTokenError, StoreError, TokenNotFoundError
+from pipedrive_oauth_client.cli.output import one_line, progress_bar, say, write, write_json
+from pipedrive_oauth_client.cli.status import (
+    MAX_LISTED,
+    format_duration,
+    listed,
+    not_found_error,
+    status_of,
+)
+from pipedrive_oauth_client.errors import (
+    CorruptTokenError,
+    InvalidResponseError,
+    StoreError,
+    TokenNotFoundError,
+    TokenRequestError,
+    TransportError,
+)
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, due, refresh_due
 from pipedrive_oauth_client.oauth import PipedriveOAuth
-from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account
+from pipedrive_oauth_client.stores.protocol import (
+    TokenStore,
+    accounts_with_prefix,
+    checked_account,
+)
 from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.users import fetch_current_user
 
 __all__ = [
     "chosen_account",
-    "end_grant",
+    "chosen_accounts",
+    "delete_tokens",
+    "end_grants",
     "refresh_many",
     "refresh_one",
     "refreshed_token",
     "retry_save",
+    "show_user",
     "valid_token",
 ]
 
 _RETRY_SECONDS: Final = (1, 2, 4, 8, 15)
 # As long as a request can take.
 _FINISH_SECONDS: Final = 60
-_MAX_LISTED: Final = 5
 
 T = TypeVar("T")
 
@@ -147,31 +166,14 @@ class _FleetTotal:
 def _progress_bar(
     store: TokenStore, before: datetime
 ) -> Generator[Callable[[FleetProgress], object] | None]:
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import (  # noqa: PLC0415 - only for a terminal
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-    )
-
-    total = sum(1 for _ in due(store, before))
-    with Progress(
-        TextColumn("Refreshing"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]}"),
-        console=console(sys.stderr),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=total, failed="")
+    with progress_bar("Refreshing", lambda: sum(1 for _ in due(store, before))) as show:
+        if show is None:
+            yield None
+            return
 
         def update(progress: FleetProgress) -> None:
             done = progress.renewed + progress.already_done + progress.failed
-            failed = f"{progress.failed} failed" if progress.failed else ""
-            bar.update(task, completed=done, failed=failed)
+            show(done, progress.failed)
 
         yield update
 
@@ -179,21 +181,34 @@ def _progress_bar(
 def chosen_account(store: TokenStore, account: str | None, location: str) -> str:
     """Return the account that a command is for: the named one, or the only one in the store."""
     if account is not None:
-        return checked_account(account)
-    found = sorted(islice(store.accounts(), _MAX_LISTED + 1))
+        try:
+            is_there = store.load(checked_account(account)) is not None
+        except CorruptTokenError:
+            is_there = True  # what it is worth, the command itself finds out
+        if not is_there:
+            raise not_found_error(store, account, location)
+        return account
+    found = sorted(islice(store.accounts(), MAX_LISTED + 1))
     if not found:
         raise TokenNotFoundError(f"No account is stored in {location}. Run: pipedrive-oauth login")
     if len(found) > 1:
         raise CommandError(
-            f"Several accounts are stored in {location}. Name one of {_listed(found)}.",
+            f"Several accounts are stored in {location}. Name one of {listed(found)}.",
             ExitCode.USAGE,
         )
     return found[0]
 
 
-def _listed(accounts: Sequence[str]) -> str:
-    more = ", ..." if len(accounts) > _MAX_LISTED else ""
-    return ", ".join(accounts[:_MAX_LISTED]) + more
+def chosen_accounts(
+    store: TokenStore, account: str | None, company: int | None, location: str
+) -> list[str]:
+    """Return the accounts that a command is for: those of a company, or the chosen one."""
+    if company is None:
+        return [chosen_account(store, account, location)]
+    found = sorted(accounts_with_prefix(store, f"{company}:"))
+    if not found:
+        raise TokenNotFoundError(f"No account of company {company} is stored in {location}.")
+    return found
 
 
 def valid_token(oauth: PipedriveOAuth, store: TokenStore, account: str) -> Token:
@@ -257,6 +272,97 @@ def refresh_many(
         write(f"{report.renewed} refreshed{others}, {len(failed)} failed.\n")
     if failed:
         raise CommandError(
-            f"{len(failed)} of the due accounts were not refreshed: {_listed(list(failed))}.",
+            f"{len(failed)} of the due accounts were not refreshed: {listed(list(failed))}.",
             ExitCode.SOME_FAILED,
         )
+
+
+def end_grants(
+    oauth: PipedriveOAuth,
+    store: TokenStore,
+    accounts: Sequence[str],
+    location: str,
+    *,
+    in_json: bool,
+) -> None:
+    """Revoke the grants of accounts and delete their tokens, and report what failed."""
+
+    def end(account: str) -> None:
+        end_grant(oauth, store, account)
+        if not in_json:
+            write(f"Revoked {account}; its token is deleted from {location}.\n")
+
+    _for_each(accounts, end, "revoked", in_json=in_json)
+
+
+def delete_tokens(
+    store: TokenStore, accounts: Sequence[str], location: str, *, in_json: bool
+) -> None:
+    """Delete the stored tokens of accounts, readable or not; no request is sent."""
+
+    def delete(account: str) -> None:
+        with store.lock(account):
+            try:
+                if store.load(account) is None:
+                    raise not_found_error(store, account, location)
+            except CorruptTokenError:
+                pass  # deleting it is what repairs that
+            store.delete(account)
+        if not in_json:
+            write(f"Deleted the token of {account} from {location}; no request was sent.\n")
+
+    _for_each(accounts, delete, "deleted", in_json=in_json)
+
+
+def _for_each(
+    accounts: Sequence[str], work: Callable[[str], None], done: str, *, in_json: bool
+) -> None:
+    """Do something for each account; of several, one that fails does not stop the others."""
+    if len(accounts) == 1:
+        work(accounts[0])
+        if in_json:
+            write_json({"account": accounts[0], done: True})
+        return
+    failed: dict[str, str] = {}
+    for account in accounts:
+        try:
+            work(account)
+        except (StoreError, TokenRequestError, TransportError, InvalidResponseError) as error:
+            failed[account] = one_line(str(error))
+    if in_json:
+        write_json({done: [each for each in accounts if each not in failed], "failed": failed})
+    else:
+        for account, reason in failed.items():
+            say(one_line(f"{account}: {reason}"))
+    if failed:
+        raise CommandError(
+            f"{len(failed)} of {len(accounts)} accounts were not {done}: {listed(list(failed))}.",
+            ExitCode.SOME_FAILED,
+        )
+
+
+def show_user(oauth: PipedriveOAuth, store: TokenStore, account: str, *, in_json: bool) -> None:
+    """Ask Pipedrive whose token it is, and print that."""
+    token = valid_token(oauth, store, account)
+    user = fetch_current_user(token, clock=oauth.clock)
+    if in_json:
+        write_json(
+            {
+                "account": account,
+                "user_id": user.user_id,
+                "name": user.name,
+                "company_id": user.company_id,
+                "company_name": user.company_name,
+                "api_domain": token.api_domain,
+                "scopes": sorted(token.scopes),
+            }
+        )
+        return
+    lines = (
+        ("account", account),
+        ("user", f"{user.name or '-'} ({user.user_id})"),
+        ("company", f"{user.company_name or '-'} ({user.company_id})"),
+        ("API", token.api_domain or "-"),
+        ("scopes", " ".join(sorted(token.scopes)) or "-"),
+    )
+    write("".join(f"{name + ':':<9} {one_line(value)}\n" for name, value in lines))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from pipedrive_oauth_client.cli.options import (
     Account,
     BaseURL,
     ClientID,
+    Company,
     Debug,
     EnvFile,
     Json,
@@ -24,6 +26,7 @@ from pipedrive_oauth_client.cli.options import (
     Store,
     StoreKeysFile,
     StoreName,
+    Yes,
 )
 from pipedrive_oauth_client.cli.output import OutputOptions, one_line, write
 
@@ -66,7 +69,8 @@ States:
   valid       the access token is valid
   stale       it is refreshed at the next use
   ending      refresh it soon, or the grant lapses (60 days unused)
-  lapsed      log in again
+  lapsed      not used for 60 days: log in again
+  ended       Pipedrive has rejected the refresh token: log in again
   unreadable  damaged, or encrypted with another key
 
 \b
@@ -110,12 +114,55 @@ Examples:
 _REVOKE = """\
 End an account's grant: at Pipedrive, which uninstalls the app, and in the store.
 
-It asks for confirmation. If Pipedrive is unreachable, nothing is changed.
+It asks for confirmation. If Pipedrive is unreachable, nothing is changed; --local then deletes the
+stored token alone.
 
 \b
 Examples:
   pipedrive-oauth revoke 123:456
-  pipedrive-oauth revoke 123:456 --yes
+  pipedrive-oauth revoke --company 123 --yes
+"""
+_DELETE = """\
+Delete a stored token, also one that cannot be read. No request is sent: the grant at Pipedrive
+stays, and the app stays installed there. To end the grant as well, use revoke.
+
+\b
+Examples:
+  pipedrive-oauth delete 123:456
+  pipedrive-oauth delete --company 123 --yes
+"""
+_WHOAMI = """\
+Ask Pipedrive whose token it is: the user, the company, and what the app may do.
+
+\b
+Examples:
+  pipedrive-oauth whoami
+  pipedrive-oauth whoami 123:456 --json | jq -r .name
+"""
+_COPY = """\
+Copy the tokens of all accounts to another store, each under its lock.
+
+Nothing is overwritten without --replace. An interrupted copy can be repeated: what is there already
+is skipped. Copies are encrypted with the same keys unless --to-keys-file or --to-clear say
+otherwise. Stop the app before you copy, and start it with the new store: two stores in use at the
+same time would refresh the same grant.
+
+\b
+Examples:
+  pipedrive-oauth copy --to sqlite:////srv/app/tokens.db
+  pipedrive-oauth copy --store file:///srv/tokens --to redis://host:6379/0 --to-keys-file keys
+"""
+_ROTATE = """\
+Encrypt all stored tokens with the newest key.
+
+Give the programs that use the store the new key first, followed by the old one; run this; then
+remove the old key everywhere. With --seal-clear tokens that are not encrypted yet are encrypted,
+too: use it once, when you begin to encrypt.
+
+\b
+Examples:
+  pipedrive-oauth rotate --store-keys-file keys
+  pipedrive-oauth rotate --seal-clear
 """
 _SANDBOX = """\
 Serve a sandbox of Pipedrive's OAuth service on this machine, and print how to use it.
@@ -174,7 +221,7 @@ def _root(
         write(f"{context.get_help()}\n")
 
 
-@app.command("check", help=_CHECK)
+@app.command("check", help=_CHECK, short_help="Check credentials, service and store.")
 def check(
     context: typer.Context,
     client_id: ClientID = None,
@@ -205,7 +252,7 @@ def check(
     )
 
 
-@app.command("login", help=_LOGIN)
+@app.command("login", help=_LOGIN, short_help="Connect an account in the browser.")
 def login(
     context: typer.Context,
     account: Annotated[
@@ -294,7 +341,7 @@ def login(
     write(f"Logged in: {owner}. Saved as {result.account} in {store_url.redacted}{expiry}.\n")
 
 
-@app.command("status", help=_STATUS)
+@app.command("status", help=_STATUS, short_help="Show the accounts of a store.")
 def status(
     context: typer.Context,
     account: Account = None,
@@ -312,14 +359,14 @@ def status(
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     with store_url.open() as token_store:
-        accounts = list_statuses(token_store, account)
+        accounts = list_statuses(token_store, account, store_url.redacted)
     if json:
         write_json({"store": store_url.redacted, "accounts": [each.to_dict() for each in accounts]})
     else:
         print_status(accounts, store_url.redacted)
 
 
-@app.command("token", help=_TOKEN)
+@app.command("token", help=_TOKEN, short_help="Print a valid access token.")
 def token(
     context: typer.Context,
     account: Account = None,
@@ -358,7 +405,7 @@ def token(
         write(f"{access.access_token}\n")
 
 
-@app.command("header", help=_HEADER)
+@app.command("header", help=_HEADER, short_help="Print the Basic header of the app.")
 def header(
     context: typer.Context,
     client_id: ClientID = None,
@@ -378,7 +425,7 @@ def header(
         write(f"{value}\n")
 
 
-@app.command("refresh", help=_REFRESH)
+@app.command("refresh", help=_REFRESH, short_help="Refresh tokens now.")
 def refresh(
     context: typer.Context,
     account: Account = None,
@@ -457,16 +504,20 @@ def refresh(
                 )
 
 
-@app.command("revoke", help=_REVOKE)
+@app.command("revoke", help=_REVOKE, short_help="End a grant, and delete its token.")
 def revoke(
     context: typer.Context,
     account: Account = None,
-    yes: Annotated[
+    company: Company = None,
+    local: Annotated[
         bool,
         typer.Option(
-            "--yes", "-y", help="Do not ask for confirmation.", envvar="PIPEDRIVE_OAUTH_YES"
+            "--local",
+            help="Send no request: delete the stored token alone, as the command delete does.",
+            envvar="PIPEDRIVE_OAUTH_LOCAL",
         ),
     ] = False,
+    yes: Yes = False,
     client_id: ClientID = None,
     client_secret_file: SecretFile = None,
     base_url: BaseURL = _SERVICE,
@@ -478,31 +529,202 @@ def revoke(
     debug: Debug = False,
 ) -> None:
     """End an account's grant."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, end_grant
-    from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
-    from pipedrive_oauth_client.cli.output import ask, can_ask, write, write_json
+    from pipedrive_oauth_client.cli.accounts import chosen_accounts, delete_tokens, end_grants
+    from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
+
+    account = _account_or_company(account, company)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
+    settings = None if local else app_settings(context.obj, client_id, client_secret_file)
+    with store_url.open() as token_store:
+        names = chosen_accounts(token_store, account, company, store_url.redacted)
+        if settings is None:
+            _confirm(names, _DELETE_QUESTION, "revoke", yes=yes)
+            delete_tokens(token_store, names, store_url.redacted, in_json=json)
+            return
+        _confirm(names, "Revoke the grant of {}, and uninstall the app there?", "revoke", yes=yes)
+        with open_oauth(settings, base_url) as oauth:
+            end_grants(oauth, token_store, names, store_url.redacted, in_json=json)
+
+
+_DELETE_QUESTION = "Delete the stored token of {}? The grant at Pipedrive stays."
+
+
+@app.command("delete", help=_DELETE, short_help="Delete a stored token alone.")
+def delete(
+    context: typer.Context,
+    account: Account = None,
+    company: Company = None,
+    yes: Yes = False,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Delete a stored token."""
+    from pipedrive_oauth_client.cli.accounts import chosen_accounts, delete_tokens
+    from pipedrive_oauth_client.cli.settings import store_url_from
+
+    account = _account_or_company(account, company)
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
+    with store_url.open() as token_store:
+        names = chosen_accounts(token_store, account, company, store_url.redacted)
+        _confirm(names, _DELETE_QUESTION, "delete", yes=yes)
+        delete_tokens(token_store, names, store_url.redacted, in_json=json)
+
+
+def _account_or_company(account: str | None, company: int | None) -> str | None:
+    if company is not None and account == os.environ.get("PIPEDRIVE_OAUTH_ACCOUNT"):
+        return None  # an option takes precedence over the environment
+    if company is not None and account is not None:
+        raise typer.BadParameter("Name an account or pass --company, not both.")
+    return account
+
+
+def _confirm(accounts: list[str], question: str, command: str, *, yes: bool) -> None:
+    from pipedrive_oauth_client.cli.exit_codes import CommandError
+    from pipedrive_oauth_client.cli.output import ask, can_ask
+
+    if yes:
+        return
+    if not can_ask():
+        raise CommandError(
+            f"{command} asks for confirmation, which needs a terminal. Pass --yes.", ExitCode.USAGE
+        )
+    named = ", ".join(accounts[:5]) + (f" and {len(accounts) - 5} more" if accounts[5:] else "")
+    if ask(f"{question.format(named)} [y/N]").lower() not in ("y", "yes"):
+        raise CommandError("Nothing was changed.", ExitCode.DECLINED)
+
+
+@app.command("whoami", help=_WHOAMI, short_help="Show whose token it is.")
+def whoami(
+    context: typer.Context,
+    account: Account = None,
+    client_id: ClientID = None,
+    client_secret_file: SecretFile = None,
+    base_url: BaseURL = _SERVICE,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Show whose token it is."""
+    from pipedrive_oauth_client.cli.accounts import chosen_account, show_user
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
         name = chosen_account(token_store, account, store_url.redacted)
-        if not yes and not can_ask():
-            raise CommandError(
-                "revoke asks for confirmation, which needs a terminal. Pass --yes.", ExitCode.USAGE
-            )
-        question = f"Revoke the grant of {name}, and uninstall the app there? [y/N]"
-        if not yes and ask(question).lower() not in ("y", "yes"):
-            raise CommandError("Nothing was changed.", ExitCode.DECLINED)
         with open_oauth(settings, base_url) as oauth:
-            end_grant(oauth, token_store, name)
-    if json:
-        write_json({"account": name, "revoked": True})
-    else:
-        write(f"Revoked {name}; its token is deleted from {store_url.redacted}.\n")
+            show_user(oauth, token_store, name, in_json=json)
 
 
-@app.command("sandbox", help=_SANDBOX)
+@app.command("copy", help=_COPY, short_help="Copy all tokens to another store.")
+def copy(
+    context: typer.Context,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="The store to copy to, in the same form as --store.",
+            envvar="PIPEDRIVE_OAUTH_TO",
+            show_default=False,
+        ),
+    ] = None,
+    to_name: Annotated[
+        str | None,
+        typer.Option(
+            "--to-name",
+            help="Like --store-name, of the store to copy to.",
+            envvar="PIPEDRIVE_OAUTH_TO_NAME",
+            show_default=False,
+        ),
+    ] = None,
+    to_keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--to-keys-file",
+            help=(
+                "Like --store-keys-file, of the store to copy to; by default"
+                " PIPEDRIVE_OAUTH_TO_KEYS, and else the keys of the store that is copied."
+            ),
+            envvar="PIPEDRIVE_OAUTH_TO_KEYS_FILE",
+            show_default=False,
+        ),
+    ] = None,
+    to_clear: Annotated[
+        bool,
+        typer.Option(
+            "--to-clear",
+            help="Store the copies without encryption.",
+            envvar="PIPEDRIVE_OAUTH_TO_CLEAR",
+        ),
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace tokens of the same account in the store to copy to.",
+            envvar="PIPEDRIVE_OAUTH_REPLACE",
+        ),
+    ] = False,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Copy all tokens to another store."""
+    from attrs import evolve
+
+    from pipedrive_oauth_client.cli.settings import store_url_from
+    from pipedrive_oauth_client.cli.transfer import copy_accounts
+
+    if not to:
+        raise typer.BadParameter("Name the store to copy to: --to URL.")
+    source = store_url_from(context.obj, store, store_name, store_keys_file)
+    target = store_url_from(
+        context.obj, to, to_name, to_keys_file, keys_variable="PIPEDRIVE_OAUTH_TO_KEYS"
+    )
+    if to_clear and target.keys:
+        raise typer.BadParameter("Pass keys or --to-clear, not both.")
+    if not target.keys and not to_clear:
+        target = evolve(target, keys=source.keys)
+    copy_accounts(source, target, replace=replace, in_json=json)
+
+
+@app.command("rotate", help=_ROTATE, short_help="Encrypt tokens with the newest key.")
+def rotate(
+    context: typer.Context,
+    seal_clear: Annotated[
+        bool,
+        typer.Option(
+            "--seal-clear",
+            help="Encrypt tokens that are stored in the clear as well.",
+            envvar="PIPEDRIVE_OAUTH_SEAL_CLEAR",
+        ),
+    ] = False,
+    store: Store = None,
+    store_name: StoreName = None,
+    store_keys_file: StoreKeysFile = None,
+    json: Json = False,
+    env_file: EnvFile = None,
+    debug: Debug = False,
+) -> None:
+    """Encrypt all tokens with the newest key."""
+    from pipedrive_oauth_client.cli.settings import store_url_from
+    from pipedrive_oauth_client.cli.transfer import rotate_keys
+
+    store_url = store_url_from(context.obj, store, store_name, store_keys_file)
+    rotate_keys(store_url, seal_clear=seal_clear, in_json=json)
+
+
+@app.command("sandbox", help=_SANDBOX, short_help="Serve a sandbox on this machine.")
 def sandbox(
     port: Annotated[
         int,

@@ -60,7 +60,7 @@ _MEANINGS = {
     ExitCode.NO_ANSWER: "Pipedrive is not reachable or available, or its response is invalid.",
     ExitCode.REFUSED: "Pipedrive rejected the client ID, the client secret or the request.",
     ExitCode.STORE: "The store does not work, or its content cannot be read.",
-    ExitCode.SOME_FAILED: "Some accounts were not refreshed; they are named.",
+    ExitCode.SOME_FAILED: "Some accounts failed, and the others are done; they are named.",
     ExitCode.CHECK_FAILED: "Something in the setup is wrong; `check` has named it.",
     ExitCode.INTERRUPTED: "Stopped by Ctrl-C.",
     ExitCode.OUTPUT_CLOSED: "The reader of the output closed it.",

@@ -15,6 +15,7 @@ __all__ = [
     "Account",
     "BaseURL",
     "ClientID",
+    "Company",
     "Debug",
     "EnvFile",
     "Json",
@@ -23,6 +24,7 @@ __all__ = [
     "Store",
     "StoreKeysFile",
     "StoreName",
+    "Yes",
 ]
 
 
@@ -111,7 +113,8 @@ BaseURL: TypeAlias = Annotated[
     typer.Option(
         "--base-url",
         help="The root URL of the OAuth service; change it for a sandbox.",
-        envvar="PIPEDRIVE_OAUTH_BASE_URL",
+        # The second is the name of before; the frameworks of `web` read the first as well.
+        envvar=["PIPEDRIVE_BASE_URL", "PIPEDRIVE_OAUTH_BASE_URL"],
     ),
 ]
 Store: TypeAlias = Annotated[
@@ -141,8 +144,8 @@ StoreKeysFile: TypeAlias = Annotated[
     typer.Option(
         "--store-keys-file",
         help=(
-            "A file with Fernet keys to encrypt tokens with, the newest first; by default"
-            " PIPEDRIVE_OAUTH_STORE_KEYS."
+            "A file with Fernet keys to encrypt tokens with, the newest first, separated by commas,"
+            " spaces or line breaks; by default PIPEDRIVE_OAUTH_STORE_KEYS, in the same form."
         ),
         envvar="PIPEDRIVE_OAUTH_STORE_KEYS_FILE",
         show_default=False,
@@ -156,4 +159,18 @@ Account: TypeAlias = Annotated[
         autocompletion=complete_account,
         show_default=False,
     ),
+]
+Company: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--company",
+        help="All accounts of a company, by its ID, in place of one: those named 123:...",
+        envvar="PIPEDRIVE_OAUTH_COMPANY",
+        min=1,
+        show_default=False,
+    ),
+]
+Yes: TypeAlias = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask for confirmation.", envvar="PIPEDRIVE_OAUTH_YES"),
 ]

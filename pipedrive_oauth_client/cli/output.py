@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -33,6 +33,7 @@ __all__ = [
     "format_error",
     "one_line",
     "print_parts",
+    "progress_bar",
     "replace_unencodable",
     "safe_message",
     "say",
@@ -44,7 +45,7 @@ __all__ = [
 _MIN_SECRET_LENGTH = 4
 
 
-@define
+@define(eq=False)
 class OutputOptions:
     """How a command reports; `secrets` are removed even from tracebacks."""
 
@@ -217,6 +218,41 @@ def print_parts(terminal: Console, *parts: RenderableType) -> None:
             terminal.print(part)
     # Not written by Rich, which exits the whole program when the reader has closed the output.
     write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+
+
+@contextmanager
+def progress_bar(
+    label: str, count: Callable[[], int]
+) -> Generator[Callable[[int, int], object] | None]:
+    """Show a bar if standard error is a terminal; it is called with how many are done and failed.
+
+    `count` gives the total, and is called only for a bar.
+    """
+    err: TextIO | None = sys.stderr
+    if err is None or not err.isatty():
+        yield None
+        return
+    from rich.progress import (  # noqa: PLC0415 - only for a terminal
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+    )
+
+    with Progress(
+        TextColumn(label),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]}"),
+        console=console(err),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=count(), failed="")
+
+        def update(done: int, failed: int) -> None:
+            bar.update(task, completed=done, failed=f"{failed} failed" if failed else "")
+
+        yield update
 
 
 def can_ask() -> bool:

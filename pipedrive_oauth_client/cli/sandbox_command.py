@@ -19,7 +19,7 @@ def exports(server: SandboxServer) -> dict[str, str]:
         "PIPEDRIVE_CLIENT_ID": app.client_id,
         "PIPEDRIVE_CLIENT_SECRET": app.client_secret,
         "PIPEDRIVE_REDIRECT_URI": app.redirect_uri,
-        "PIPEDRIVE_OAUTH_BASE_URL": server.base_url,
+        "PIPEDRIVE_BASE_URL": server.base_url,
         "PIPEDRIVE_OAUTH_STORE": "file:sandbox-tokens",
     }
 

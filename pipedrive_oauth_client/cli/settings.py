@@ -40,7 +40,7 @@ _PREFIX: Final = "PIPEDRIVE_"
 _UNUSED_REDIRECT_URI: Final = "http://127.0.0.1/not-sent"
 
 
-@frozen
+@frozen(eq=False)
 class AppSettings:
     """What is known about the app. `ask` is None where the command cannot prompt for the rest."""
 
@@ -114,10 +114,15 @@ def load_env_file(path: Path) -> None:
 
 
 def store_url_from(
-    output: OutputOptions, url: str | None, name: str | None, keys_file: Path | None = None
+    output: OutputOptions,
+    url: str | None,
+    name: str | None,
+    keys_file: Path | None = None,
+    *,
+    keys_variable: str = "PIPEDRIVE_OAUTH_STORE_KEYS",
 ) -> StoreURL:
     """Return the store that the options name, and register its secrets in `output`."""
-    text = os.environ.get("PIPEDRIVE_OAUTH_STORE_KEYS", "")
+    text = os.environ.get(keys_variable, "")
     if keys_file is not None:
         text = read_secret_file(keys_file, "the store's keys")
     keys = tuple(re.split(r"[\s,]+", text.strip())) if text.strip() else ()

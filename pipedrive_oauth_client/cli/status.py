@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,19 +22,23 @@ from pipedrive_oauth_client.cli.exit_codes import OutputClosedError
 from pipedrive_oauth_client.cli.output import console, one_line, print_parts, say, write
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError, TokenNotFoundError
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
+from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, GrantEnd, Token
 
 __all__ = [
+    "MAX_LISTED",
     "AccountState",
     "AccountStatus",
     "format_duration",
     "format_relative",
     "list_statuses",
+    "listed",
+    "not_found_error",
     "parse_duration",
     "print_status",
     "status_of",
 ]
 
+MAX_LISTED: Final = 5
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 # From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
@@ -72,6 +78,19 @@ def format_relative(span: timedelta) -> str:
     return f"{words} ago" if span < timedelta(0) else f"in {words}"
 
 
+def not_found_error(store: TokenStore, account: str, location: str) -> TokenNotFoundError:
+    """Make the error of an account without a token; it names those that have one."""
+    found = sorted(islice(store.accounts(), MAX_LISTED + 1))
+    there = f"The accounts there are: {listed(found)}." if found else "No account is stored there."
+    return TokenNotFoundError(f"No token is stored for '{account}' in {location}. {there}")
+
+
+def listed(accounts: Sequence[str]) -> str:
+    """Name accounts, of many only the first ones."""
+    more = ", ..." if len(accounts) > MAX_LISTED else ""
+    return ", ".join(accounts[:MAX_LISTED]) + more
+
+
 class AccountState(StrEnum):
     """The state of an account, in one word."""
 
@@ -79,6 +98,7 @@ class AccountState(StrEnum):
     STALE = "stale"
     ENDING = "ending"
     LAPSED = "lapsed"
+    ENDED = "ended"
     UNREADABLE = "unreadable"
 
     @property
@@ -89,13 +109,18 @@ class AccountState(StrEnum):
             AccountState.STALE: "refreshed at the next use",
             AccountState.ENDING: "refresh it soon, or the grant lapses",
             AccountState.LAPSED: "log in again",
+            AccountState.ENDED: "Pipedrive has rejected it: log in again",
             AccountState.UNREADABLE: "damaged, or encrypted with another key",
         }[self]
 
 
 @frozen
 class AccountStatus:
-    """What can be shown of an account; `lapses_at` is when its unused refresh token lapses."""
+    """What can be shown of an account.
+
+    `lapses_at` is when its unused refresh token lapses, and `grant_end` when Pipedrive has first
+    rejected it. `problem` is why it needs the user.
+    """
 
     account: str
     state: AccountState
@@ -105,6 +130,7 @@ class AccountStatus:
     lapses_at: datetime | None
     now: datetime
     problem: str | None = None
+    grant_end: GrantEnd | None = None
 
     @property
     def expiry(self) -> str:
@@ -119,10 +145,29 @@ class AccountStatus:
         """How long until the unused refresh token lapses, in words."""
         if self.state is AccountState.UNREADABLE:
             return "unknown"
+        if self.grant_end is not None:
+            return f"ended {format_relative(self.grant_end.at - self.now)}"
         if self.lapses_at is None:
             return "none"
         left = self.lapses_at - self.now
         return f"{format_duration(left)} left" if left > timedelta(0) else "lapsed"
+
+    @property
+    def why_it_ended(self) -> str:
+        """What has ended the grant, in words."""
+        if self.grant_end is None and self.lapses_at is None:
+            return "its access token has expired, and it has no refresh token"
+        if self.grant_end is None:
+            return "its refresh token was not used for 60 days"
+        when = format_relative(self.grant_end.at - self.now)
+        return f"Pipedrive rejected its refresh token {when} ({one_line(self.grant_end.error)})"
+
+    @property
+    def reconnect(self) -> str | None:
+        """The command that connects an account again whose grant has ended or lapsed."""
+        if self.state not in (AccountState.ENDED, AccountState.LAPSED):
+            return None
+        return f"pipedrive-oauth login --account {shlex.quote(self.account)}"
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON object of the account."""
@@ -135,6 +180,9 @@ class AccountStatus:
             "expires_at": self.expires_at and self.expires_at.isoformat(),
             "refresh_token_lapses_at": self.lapses_at and self.lapses_at.isoformat(),
             "refresh_token_days_left": days,
+            "grant_ended_at": self.grant_end and self.grant_end.at.isoformat(),
+            "grant_error": self.grant_end and one_line(self.grant_end.error),
+            "reconnect": self.reconnect,
             "problem": self.problem,
         }
 
@@ -150,7 +198,9 @@ def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus |
     if token is None:
         return None
     if token.token_type.lower() != "bearer":
-        return _unreadable(account, "It is encrypted; pass the key.", token.expires_at, now)
+        return _unreadable(
+            account, "It is encrypted; pass the key: --store-keys-file.", token.expires_at, now
+        )
     lapses_at = None
     if token.refresh_token is not None:
         # `datetime` ends in the year 9999.
@@ -164,6 +214,7 @@ def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus |
         expires_at=token.expires_at,
         lapses_at=lapses_at,
         now=now,
+        grant_end=token.grant_end,
     )
 
 
@@ -190,6 +241,8 @@ def _host(api_domain: str) -> str:
 
 
 def _state(token: Token, lapses_at: datetime | None, now: datetime) -> AccountState:
+    if token.grant_end is not None:
+        return AccountState.ENDED
     is_stale = token.is_stale(DEFAULT_LEEWAY, now)
     if lapses_at is None:
         return AccountState.LAPSED if is_stale else AccountState.ENDING
@@ -205,17 +258,18 @@ _STYLES = {
     AccountState.STALE: "",
     AccountState.ENDING: "yellow",
     AccountState.LAPSED: "bold red",
+    AccountState.ENDED: "bold red",
     AccountState.UNREADABLE: "bold red",
 }
 
 
-def list_statuses(store: TokenStore, account: str | None) -> list[AccountStatus]:
+def list_statuses(store: TokenStore, account: str | None, location: str) -> list[AccountStatus]:
     """Return the status of the named account, or of all accounts by name."""
     now = datetime.now(UTC)
     names = sorted(store.accounts()) if account is None else [account]
     statuses = [each for name in names if (each := status_of(store, name, now)) is not None]
     if account is not None and not statuses:
-        raise TokenNotFoundError(f"No token is stored for '{account}'.")
+        raise not_found_error(store, account, location)
     return statuses
 
 
@@ -235,7 +289,15 @@ def print_status(statuses: Sequence[AccountStatus], location: str) -> None:
     elif terminal.width < size.minimum:
         print_parts(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
         return
-    print_parts(terminal, table, f"Store: {location}")
+    print_parts(terminal, table, *_reconnecting(statuses), f"Store: {location}")
+
+
+def _reconnecting(statuses: Sequence[AccountStatus]) -> list[Text]:
+    return [
+        Text(f"{each.account}: {each.why_it_ended}. Connect it again: {each.reconnect}")
+        for each in statuses
+        if each.reconnect
+    ]
 
 
 def _report_problems(statuses: Sequence[AccountStatus]) -> None:
@@ -271,4 +333,6 @@ def _lines(each: AccountStatus) -> Text:
     text.append(f"\n  access token:  {each.expiry}")
     text.append(f"\n  refresh token: {each.lapse}")
     text.append(f"\n  scopes:        {' '.join(each.scopes) or '-'}\n")
+    if each.reconnect:
+        text.append(f"  {each.why_it_ended}. Connect it again:\n  {each.reconnect}\n")
     return text

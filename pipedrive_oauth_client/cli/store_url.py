@@ -28,7 +28,7 @@ _REDIS: Final = frozenset({"redis", "rediss", "unix"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
-@frozen
+@frozen(eq=False)
 class StoreURL:
     """A store that is not open yet. `name` is its table or its key prefix."""
 

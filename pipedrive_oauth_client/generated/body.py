@@ -13,6 +13,10 @@ from .errors import InvalidResponseError
 ACCEPT_ENCODING: Final = "gzip, deflate"
 """The requested codings: those that can be decompressed step by step, to a bounded size."""
 
+# Servers use one, and a proxy in front may add another. Each takes memory of its own, and a header
+# can list thousands.
+_MOST_CODINGS: Final = 2
+
 
 class _Decompressor(Protocol):
     """A type of zlib that has no public name."""
@@ -50,11 +54,17 @@ class Body:
         self._room = max_bytes
         self._chunks: list[bytes] = []
         self._decompressors: list[_Decompressor] = []
-        for coding in reversed(response.headers.get("Content-Encoding", "").lower().split(",")):
-            if coding.strip() in ("gzip", "x-gzip", "deflate"):
+        # httpx joins the lines of a header that occurs more than once.
+        listed = response.headers.get("Content-Encoding", "").lower().split(",")
+        codings = [coding.strip() for coding in listed if coding.strip() not in ("", "identity")]
+        if len(codings) > _MOST_CODINGS:
+            self._fail(f"the body has more than {_MOST_CODINGS} content codings")
+            return
+        for coding in reversed(codings):
+            if coding in ("gzip", "x-gzip", "deflate"):
                 # Tells gzip from zlib by how the data begins.
                 self._decompressors.append(zlib.decompressobj(zlib.MAX_WBITS | 32))
-            elif coding.strip() not in ("", "identity"):
+            else:
                 self._fail("the body has a content coding that was not requested")
 
     def add(self, data: bytes) -> None:

@@ -562,8 +562,33 @@ def _typed(
     if isinstance(error, httpx.ProtocolError):
         # Its text repeats what came, or where it was to be redirected to.
         error = type(error)("The details are withheld: they may hold a secret.")
+    _cut_off_requests(error)
     failure.__cause__ = error
     return failure
+
+
+def _cut_off_requests(error: Exception) -> None:
+    """Replace the requests that failures hold by ones without credentials and form.
+
+    An error tracker would store what an exception holds.
+    """
+    known: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in known:
+            continue
+        known.add(id(each))
+        pending += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+        if isinstance(each, httpx.HTTPError):
+            try:
+                request = each.request
+            except RuntimeError:  # it has none
+                continue
+            url = request.url.copy_with(userinfo=b"", query=None, fragment=None)
+            each.request = httpx.Request(request.method, url)
+            if isinstance(each, httpx.HTTPStatusError):
+                each.response.request = each.request
 
 
 __all__ = [

@@ -3,30 +3,28 @@
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import httpx
 from attrs import define, field
 
-from .types import counted
+from .types import Equality, counted
 
 
-class RawResponse(NamedTuple):
+@define(eq=False)
+class RawResponse(Equality):
     """A response as it came over the wire, decompressed and complete."""
 
     status_code: int
-    headers: httpx.Headers
-    content: bytes
-
-    def __repr__(self) -> str:
-        return f"RawResponse(status_code={self.status_code}, content=<{len(self.content)} bytes>)"
+    headers: httpx.Headers = field(repr=False)
+    content: bytes = field(repr=lambda content: f"<{len(content)} bytes>")
 
 
 T = TypeVar("T")
 
 
-@define
-class Response(Generic[T]):
+@define(eq=False)
+class Response(Equality, Generic[T]):
     """A response as it came, with what was read from it.
 
     Attributes:

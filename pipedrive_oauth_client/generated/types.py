@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Literal, Self
+
+from attrs import fields
 
 
 class Unset:
@@ -42,4 +46,44 @@ def counted(fields: Mapping[str, Any]) -> str:
     return f"<{len(fields)} hidden>"
 
 
-__all__ = ["UNSET", "Unset", "counted", "hidden"]
+# One call for each comparison: each refresh compares tokens.
+@lru_cache
+def _compared(kind: Any) -> attrgetter[object]:
+    return attrgetter(*(each.name for each in fields(kind) if each.eq))
+
+
+class Equality:  # noqa: PLW1641 - there is no hash of what can change
+    """Compares two objects of one class by their fields, as attrs does.
+
+    Written by hand, since test runners take the equality of attrs apart: where an assertion fails,
+    pytest would show each field that differs, secrets included.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        kind: Any = self.__class__
+        compared = _compared(kind)
+        return compared(self) == compared(other)
+
+
+class FrozenEquality:
+    """The same for what can't change, and so can be hashed."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        kind: Any = self.__class__
+        compared = _compared(kind)
+        return compared(self) == compared(other)
+
+    def __hash__(self) -> int:
+        kind: Any = self.__class__
+        return hash((kind, _compared(kind)(self)))
+
+
+__all__ = ["UNSET", "Equality", "FrozenEquality", "Unset", "counted", "hidden"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 
 import anyio
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipedrive_oauth_client.errors import ConfigurationError, ProcessBound
 from pipedrive_oauth_client.sandbox.api_endpoint import ApiEndpoint, RateLimit
@@ -22,7 +22,12 @@ from pipedrive_oauth_client.sandbox.error_responses import (
     RequestRejectedError,
 )
 from pipedrive_oauth_client.sandbox.faults import Faults
-from pipedrive_oauth_client.sandbox.middleware import Middleware, RequestRedactor, Sleep
+from pipedrive_oauth_client.sandbox.middleware import (
+    HostCheck,
+    Middleware,
+    RequestRedactor,
+    Sleep,
+)
 from pipedrive_oauth_client.sandbox.models import DEFAULT_APP, DEFAULT_USER, OTHER_USER, App, User
 from pipedrive_oauth_client.sandbox.notices import (
     ServiceRequest,
@@ -42,6 +47,7 @@ from pipedrive_oauth_client.sandbox.settings import (
     require_distinct,
     require_error_code,
     require_slashed_token_settings,
+    to_host_names,
     to_lifetime,
 )
 from pipedrive_oauth_client.sandbox.state import State
@@ -71,6 +77,7 @@ class Sandbox(ProcessBound):
     Attributes:
         apps: The registered apps.
         users: The users who can install an app.
+        allowed_hosts: The hosts that it answers for besides loopback names; None for any host.
     """
 
     _instead = "Serve it in one process, and pass the address: `sandbox.run(app)`, `base_url`."
@@ -82,8 +89,13 @@ class Sandbox(ProcessBound):
         state: State,
         apps: tuple[App, ...],
         users: tuple[User, ...],
+        allowed_hosts: tuple[str, ...] | None = None,
     ) -> None:
         self._middleware = middleware
+        self._entry: ASGIApp = middleware
+        if allowed_hosts is not None:
+            self._entry = self.answering_for(allowed_hosts)
+        self.allowed_hosts = allowed_hosts
         self._state = state
         self.apps = apps
         self.users = users
@@ -101,7 +113,15 @@ class Sandbox(ProcessBound):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one request of an ASGI server."""
-        await self._middleware(scope, receive, send)
+        await self._entry(scope, receive, send)
+
+    def answering_for(self, names: Collection[str]) -> ASGIApp:
+        """Return this application for loopback names and the given ones alone.
+
+        Args:
+            names: Hosts without port, in lower case.
+        """
+        return HostCheck(self._middleware, names)
 
     def __repr__(self) -> str:
         return f"<Sandbox of {len(self.apps)} apps and {len(self.users)} users>"
@@ -279,6 +299,7 @@ def create_app(
     slashed_token_path: SlashedTokenPath = "serve",
     slashed_token_location: SlashedTokenLocation = "absolute",
     api_calls_per_two_seconds: int = 480,
+    allowed_hosts: Iterable[str] | None = None,
 ) -> Sandbox:
     """Return a sandbox: an ASGI application for any server, or for `run`.
 
@@ -303,6 +324,9 @@ def create_app(
         api_calls_per_two_seconds: How many API calls an access token may make in each window of
             two seconds by the sandbox's clock; the response to the next one is 429. 480 is
             Pipedrive's number for its largest plan, 80 the one for its smallest.
+        allowed_hosts: The hosts, without port, that it answers for besides `localhost`, the names
+            below it, and loopback addresses; requests for other hosts get status 421. None is for
+            any host, as test clients make one up. `run` and `serve` never answer for any host.
 
     Raises:
         ConfigurationError: An argument is not of the form described above, or two apps share a
@@ -316,6 +340,7 @@ def create_app(
     require_error_code("decline_error", decline_error)
     require_count("api_calls_per_two_seconds", api_calls_per_two_seconds)
     require_slashed_token_settings(slashed_token_path, slashed_token_location)
+    hosts = None if allowed_hosts is None else to_host_names(allowed_hosts)
     lifetimes = Lifetimes(
         code=to_lifetime("code_lifetime_minutes", code_lifetime_minutes, timedelta(minutes=1)),
         access_token=to_lifetime(
@@ -349,13 +374,15 @@ def create_app(
     )
     middleware = Middleware(
         app=endpoints,
-        faults=Faults(PATHS),
+        faults=Faults(
+            PATHS, {SLASHED_ISSUE_PATH: ISSUE_PATH} if slashed_token_path == "serve" else None
+        ),
         requests=requests,
         redactor=RequestRedactor(PATHS, all_apps),
         clock=clock,
         sleep=sleep,
     )
-    return Sandbox(middleware, state=state, apps=all_apps, users=all_users)
+    return Sandbox(middleware, state=state, apps=all_apps, users=all_users, allowed_hosts=hosts)
 
 
 def _route(

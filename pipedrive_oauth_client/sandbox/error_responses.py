@@ -106,6 +106,13 @@ FOREIGN_PAGE = Refusal(
     "access_denied", "The decision must come from the sandbox's own page.", status=403
 )
 
+WRONG_HOST = Refusal(
+    "misdirected_request",
+    "This sandbox does not answer for the host of the request (the Host header). It answers for"
+    " localhost, for loopback addresses, and for the hosts of allowed_hosts (--allowed-host).",
+    status=421,
+)
+
 NO_ACCESS_TOKEN = Refusal("unauthorized", "An access token is required.", status=401)
 ACCESS_TOKEN_INVALID = Refusal(
     "invalid_token", "The access token is unknown, expired or revoked.", status=401

@@ -224,10 +224,12 @@ class Faults:
 
     Args:
         paths: The paths that the sandbox has.
+        same: Paths that meet the faults of another one as well, each with that one.
     """
 
-    def __init__(self, paths: Collection[str]) -> None:
+    def __init__(self, paths: Collection[str], same: Mapping[str, str] | None = None) -> None:
         self._paths = tuple(paths)
+        self._same = dict(same or {})
         self._lock = threading.Lock()
         self._planned: list[_PlannedFault] = []
 
@@ -240,7 +242,9 @@ class Faults:
         """Let the next requests to a path meet a fault.
 
         Args:
-            path: The exact path; `/oauth/token` and `/oauth/token/` are two paths.
+            path: The exact path. A fault at `/oauth/token` is met at `/oauth/token/` as well, where
+                this client refreshes, unless the sandbox redirects from there; a fault at
+                `/oauth/token/` only there.
             fault: The fault.
             times: How many requests meet it.
             grant_type: Only requests with this `grant_type` in their form; all by default.
@@ -271,9 +275,10 @@ class Faults:
 
     def take(self, path: str, grant_type: str | None) -> Fault | None:
         """Use up and return the fault that a request meets, or None."""
+        paths = {path, self._same.get(path)}
         with self._lock:
             for each in self._planned:
-                if each.path == path and each.grant_type in {None, grant_type}:
+                if each.path in paths and each.grant_type in {None, grant_type}:
                     each.remaining -= 1
                     if not each.remaining:
                         self._planned.remove(each)

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.sandbox.clock import Now
-from pipedrive_oauth_client.sandbox.error_responses import RequestRejectedError
+from pipedrive_oauth_client.sandbox.error_responses import WRONG_HOST, RequestRejectedError
 from pipedrive_oauth_client.sandbox.fault_responses import RawResponse
 from pipedrive_oauth_client.sandbox.faults import Fault, Faults
 from pipedrive_oauth_client.sandbox.models import GRANT_TYPES, App
@@ -37,7 +37,8 @@ from pipedrive_oauth_client.sandbox.requests import (
     parse_query,
     preview_form,
 )
-from pipedrive_oauth_client.sandbox.urls import UNLOGGED_PATHS
+from pipedrive_oauth_client.sandbox.responses import json_response
+from pipedrive_oauth_client.sandbox.urls import UNLOGGED_PATHS, host_name, is_loopback_name
 
 Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 
@@ -233,6 +234,34 @@ class Middleware:
             await self.sleep(seconds)
             group.cancel_scope.cancel()
         return is_connected
+
+
+@attrs.frozen
+class HostCheck:
+    """Rejects requests for other hosts than loopback names and the given ones, as `host_name` does.
+
+    A web page can have its own name resolved to this machine (DNS rebinding). The browser then
+    takes the sandbox for that page's own site; but the Host header still has the page's name.
+
+    Source:
+        RFC 9110 sections 7.2 and 15.5.20.
+    """
+
+    app: ASGIApp
+    names: Collection[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or reject it."""
+        if scope["type"] != "http" or self._is_allowed(scope):
+            await self.app(scope, receive, send)
+            return
+        response = json_response(WRONG_HOST.body(), status=WRONG_HOST.status)
+        await response(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        name = host_name(given[0].decode("latin-1")) if len(given) == 1 else None
+        return name is not None and (is_loopback_name(name) or name in self.names)
 
 
 def _path_below_mount(scope: Scope) -> str:

@@ -13,7 +13,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -29,6 +29,8 @@ from pipedrive_oauth_client.sandbox.faults import Faults
 from pipedrive_oauth_client.sandbox.middleware import Connection
 from pipedrive_oauth_client.sandbox.models import App, User
 from pipedrive_oauth_client.sandbox.request_log import RequestLog
+from pipedrive_oauth_client.sandbox.settings import to_host_names
+from pipedrive_oauth_client.sandbox.urls import is_loopback_name
 
 # How long a background server may take to start, and to stop.
 _TIMEOUT_SECONDS = 10
@@ -142,24 +144,37 @@ class SandboxServer(ProcessBound):
 
 @contextlib.contextmanager
 def run(
-    app: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0
+    app: Sandbox | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allowed_hosts: Iterable[str] = (),
 ) -> Generator[SandboxServer, None, None]:
     """Serve a sandbox in a background thread for as long as the `with` block lasts.
 
+    It answers requests for loopback names only, so that no web page can use it by DNS rebinding.
+
     Args:
         app: The sandbox; a new one with all defaults if left out.
-        host: A loopback address, or `localhost`.
+        host: A loopback address, or `localhost`. With `allowed_hosts` any address of this machine,
+            such as `0.0.0.0` in a container: then others in the network can reach the sandbox.
         port: A TCP port; 0 chooses a free one.
+        allowed_hosts: The hosts, without port, that it answers for besides loopback names and the
+            hosts of the sandbox itself. The first one is in `base_url` where `host` is no loopback
+            address.
 
     Yields:
         The server, with its `base_url`, its `app` and `visit`.
 
     Raises:
-        ConfigurationError: The host is not this machine's loopback, the port is taken or is no
-            port, or the server could not start or stop.
+        ConfigurationError: The host is not this machine's loopback and no allowed host is given,
+            an allowed host is none, the port is taken or is no port, or the server could not start
+            or stop.
     """
-    server = _Server(app if app is not None else create_app())
-    with contextlib.closing(_listen(host, port)) as listener:
+    sandbox = app if app is not None else create_app()
+    names = _allowed_names(sandbox, allowed_hosts)
+    server = _Server(sandbox, names)
+    with contextlib.closing(_listen(host, port, names)) as listener:
         thread = threading.Thread(
             target=server.serve_until_stopped, args=(listener,), name="pipedrive-sandbox"
         )
@@ -172,7 +187,7 @@ def run(
                 raise ConfigurationError(
                     "The sandbox's server did not start; see the cause."
                 ) from server.failure
-            yield SandboxServer(_base_url(host, listener), server.sandbox)
+            yield SandboxServer(_base_url(host, listener, names), server.sandbox)
         finally:
             server.stop()
             thread.join(_TIMEOUT_SECONDS)
@@ -187,35 +202,44 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    allowed_hosts: Iterable[str] = (),
     announce: Callable[[SandboxServer], None],
 ) -> None:
     """Serve a sandbox in the foreground until Ctrl-C, which ends it with a KeyboardInterrupt.
 
     Args:
         app: The sandbox.
-        host: A loopback address, or `localhost`.
+        host: As for `run`.
         port: A TCP port; 0 chooses a free one.
+        allowed_hosts: As for `run`.
         announce: Called once with the server's address, when clients can already connect.
 
     Raises:
-        ConfigurationError: The host is not this machine's loopback, or the port is taken or is no
-            port.
+        ConfigurationError: The host is not this machine's loopback and no allowed host is given,
+            an allowed host is none, or the port is taken or is no port.
     """
-    with contextlib.closing(_listen(host, port)) as listener:
-        announce(SandboxServer(_base_url(host, listener), app))
-        _Server(app).run(sockets=[listener])
+    names = _allowed_names(app, allowed_hosts)
+    with contextlib.closing(_listen(host, port, names)) as listener:
+        announce(SandboxServer(_base_url(host, listener, names), app))
+        _Server(app, names).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket on a loopback address; port 0 chooses a free one."""
+def _allowed_names(sandbox: Sandbox, allowed_hosts: Iterable[str]) -> tuple[str, ...]:
+    return (*to_host_names(allowed_hosts), *(sandbox.allowed_hosts or ()))
+
+
+def _listen(host: str, port: int, names: Collection[str]) -> socket.socket:
+    """Return a listening socket, on a loopback address unless there are names; 0: a free port."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         address = None
-    if address is None or not address.is_loopback:
+    if address is None or not (address.is_loopback or names):
         raise ConfigurationError(
             "host must be a loopback address such as 127.0.0.1: the sandbox issues tokens without "
-            "any login, so it serves this machine alone."
+            "any login, so it serves this machine alone. For a container in a network of its own, "
+            "name the hosts that others reach it by (allowed_hosts, --allowed-host); then any IP "
+            "address of this machine will do."
         )
     if not 0 <= port <= 65535:
         raise ConfigurationError("port must be from 0 to 65535; 0 chooses a free one.")
@@ -238,9 +262,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _base_url(host: str, listener: socket.socket) -> str:
+def _base_url(host: str, listener: socket.socket, names: Sequence[str]) -> str:
     """Return the address that clients use for a listening socket."""
     port: int = listener.getsockname()[1]
+    if names and not is_loopback_name(host):
+        host = names[0]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -278,9 +304,10 @@ class _Server(uvicorn.Server):
     `settled` is set once the server has started or has failed to, as `failure` then says.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, names: Collection[str]) -> None:
+        app = sandbox.answering_for(names)
         config = uvicorn.Config(
-            sandbox,
+            app,
             http=_QuietProtocol,
             ws="none",
             loop="asyncio",
@@ -294,7 +321,7 @@ class _Server(uvicorn.Server):
         config.load()
         # Without what uvicorn wraps around it: one part trusts the headers of proxies, another
         # one logs whole requests at a low log level.
-        config.loaded_app = sandbox
+        config.loaded_app = app
         super().__init__(config)
         self.sandbox = sandbox
         self.settled = threading.Event()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.sandbox.urls import host_name
 
 SlashedTokenPath: TypeAlias = Literal["serve", 301, 302, 303, 307, 308]
 SlashedTokenLocation: TypeAlias = Literal["absolute", "relative"]
@@ -57,6 +58,25 @@ def require_error_code(name: str, text: str) -> None:
     """Reject a text that no redirect can have as its error code."""
     if not _ERROR_CODE.fullmatch(text):
         raise ConfigurationError(f'{name} must be a code such as "user_denied".')
+
+
+def to_host_names(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Return hosts in the spelling of `host_name`; reject what is not the name of one host."""
+    given: list[object] = [] if isinstance(hosts, str | bytes) else list(hosts)
+    if isinstance(hosts, str | bytes) or not all(isinstance(host, str) for host in given):
+        raise ConfigurationError("allowed_hosts must be a list of strings.")
+    names = list[str]()
+    for host in map(str, given):
+        # An IPv6 address may have its brackets; nothing may follow, as that would be a port.
+        address = host.removeprefix("[").removesuffix("]")
+        name = host_name(f"[{address}]" if ":" in address else address)
+        if name is None:
+            raise ConfigurationError(
+                "allowed_hosts must be names or IP addresses of single hosts, such as 'sandbox',"
+                " without a scheme, a port or a wildcard."
+            )
+        names.append(name)
+    return tuple(names)
 
 
 def require_slashed_token_settings(path: SlashedTokenPath, location: SlashedTokenLocation) -> None:

@@ -7,6 +7,7 @@ Source:
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, quote, urlsplit
@@ -39,6 +40,7 @@ UNLOGGED_PATHS = (HOME_PATH, ICON_PATH)
 _URI_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
 _HOST = re.compile(r"[A-Za-z0-9.\-]+|[0-9A-Fa-f:.]+")
+_HOST_HEADER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+)(?::[0-9]*)?")
 
 
 def origin(request: Request) -> str:
@@ -69,6 +71,35 @@ def base_path(request: Request) -> str:
 def base_url(request: Request) -> str:
     """Return the address that all of the sandbox's paths continue, without a slash at its end."""
     return origin(request) + base_path(request)
+
+
+def host_name(host: str) -> str | None:
+    """Return the host of a Host header in one spelling, without its port; None if it is malformed.
+
+    Letters are lower case, a dot at the end is left out, and IP addresses are in their short form,
+    IPv6 ones without brackets.
+    """
+    match = _HOST_HEADER.fullmatch(host)
+    if match is None:
+        return None
+    name = match[1].lower().removesuffix(".").strip("[]")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        is_name = not match[1].startswith("[") and all(name.split("."))
+        return name if is_name else None
+
+
+def is_loopback_name(name: str) -> bool:
+    """Tell whether a host, spelled as `host_name` does, is this machine wherever it is looked up.
+
+    Source:
+        RFC 6761 section 6.3 (localhost and the names below it).
+    """
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 def is_absolute_uri(text: str) -> bool:

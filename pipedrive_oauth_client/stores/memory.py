@@ -35,6 +35,9 @@ class _LockEntry(NamedTuple):
 
 
 class _Memory:
+    # Slots, so that no tool that walks through attributes gets to the tokens.
+    __slots__ = ("__weakref__", "guard", "locks", "tokens")
+
     def __init__(self) -> None:
         self.tokens: dict[str, _TokenEntry] = {}
         self.reset_locks()

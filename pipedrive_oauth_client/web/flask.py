@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.diagnostics import SetupReport
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
@@ -146,6 +147,22 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         self._require_free(app, paths)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
         app.extensions.setdefault(_EXTENSION, {})[self.name] = extension
+
+    def check(self) -> SetupReport:
+        """Check the setup, for example when the app starts: client secret, redirect URI, store.
+
+        What is wrong is an ERROR record of the logger `pipedrive_oauth_client` with its reason.
+        It sends two or three requests, and takes a lock of the store; see
+        `diagnostics.check_setup`.
+
+        Returns:
+            The report, whose `ok` says whether nothing is known to be wrong.
+
+        Raises:
+            ConfigurationError: The app does not have the extension.
+        """
+        extension = self._extension()
+        return extension.core.check(extension.runner.store)
 
     def auth_for(self, account: str) -> PipedriveAuth:
         """Give what sends a valid token of an account with every request.

@@ -28,6 +28,7 @@ from attrs import define, field, frozen
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client._lazy import raise_missing_extra
 from pipedrive_oauth_client.errors import StateMismatchError
+from pipedrive_oauth_client.generated.types import FrozenEquality
 from pipedrive_oauth_client.web.messages import CookieChange
 
 __all__ = ["LoginAttempt", "LoginAttempts", "ReplayGuard"]
@@ -69,8 +70,8 @@ _MOST_COOKIES: Final = 8
 _MOST_CHARACTERS: Final = 3_500
 
 
-@frozen
-class LoginAttempt:
+@frozen(eq=False)
+class LoginAttempt(FrozenEquality):
     """An attempt to connect."""
 
     state: str = field(repr=False)

@@ -40,7 +40,17 @@ _T = TypeVar("_T")
 _ResponseT = TypeVar("_ResponseT", bound=_Response)
 
 
-@frozen(kw_only=True)
+def _path_of_site(path: str) -> str:
+    """Return a path with one slash at its start: of two, a browser makes the name of a host."""
+    return "/" + path.lstrip("/\\")
+
+
+def _root_of_site(path: str) -> str:
+    """Return where an app is mounted, without a slash at its end; "" for the top."""
+    return _path_of_site(path).rstrip("/")
+
+
+@frozen(kw_only=True, eq=False)
 class WebRequest:
     """A request, as far as a response depends on it."""
 
@@ -48,8 +58,8 @@ class WebRequest:
     query: str = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
     header: Callable[[str], Sequence[str]] = field(repr=False)
-    start: str
-    root: str
+    start: str = field(converter=_path_of_site)
+    root: str = field(converter=_root_of_site)
     native: Any = field(repr=False)
     read_body: Callable[[int], Any] = field(repr=False)
 
@@ -63,7 +73,7 @@ class WebRequest:
         )
 
 
-@frozen
+@frozen(eq=False)
 class CookieChange:
     """A cookie to set, or to remove.
 
@@ -77,7 +87,7 @@ class CookieChange:
     is_secure: bool
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class WebResponse:
     """The response to send."""
 

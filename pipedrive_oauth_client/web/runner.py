@@ -42,7 +42,7 @@ __all__ = [
 _under_way: set[asyncio.Task[WebResponse]] = set()
 
 
-@frozen
+@frozen(eq=False)
 class Step:
     """Something to do."""
 

@@ -8,9 +8,11 @@ from logging import getLogger
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 from attrs import define, field, frozen
 
 from pipedrive_oauth_client._origins import is_loopback
+from pipedrive_oauth_client.diagnostics import SetupReport, check_setup
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     PipedriveOAuthError,
@@ -19,6 +21,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web.login_state import LoginAttempts, ReplayGuard
@@ -207,10 +210,24 @@ class WebCore:
 
     def return_to(self, address: str | None, root: str) -> str:
         """Decide where a browser goes after connecting."""
-        default = self.settings.after_connect
-        return self.redirect_targets.allowed(address) or (
-            root + default if default[0] == "/" else default
+        allowed, default = self.redirect_targets.allowed, self.settings.after_connect
+        below_root = root + default if default.startswith("/") else default
+        # The root comes from the server, perhaps out of a proxy's header: it is checked as well.
+        return allowed(address) or allowed(below_root) or default
+
+    def check(self, store: TokenStore) -> SetupReport:
+        """Check the setup, and log what is wrong with it."""
+        own = self.oauth.own_client
+        report = check_setup(
+            self.oauth.credentials,
+            store,
+            base_url=self.oauth.base_url,
+            client=own if isinstance(own, httpx.Client) else None,
+            clock=self.oauth.clock,
         )
+        for each in report.failed:
+            _LOGGER.error("The setup is wrong (%s): %s", each.name, each.message)
+        return report
 
     def extension_user(
         self, query: str, authorization: Sequence[str]

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 
 from pipedrive_oauth_client.auth import PipedriveAuth
+from pipedrive_oauth_client.diagnostics import SetupReport
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
@@ -107,6 +108,18 @@ class PipedriveWeb(WebSettings[Request, Response]):
     def router(self) -> Router:
         """The routes as an application, for `app.mount`."""
         return Router(routes=self.routes)
+
+    async def check(self) -> SetupReport:
+        """Check the setup, for example when the app starts: client secret, redirect URI, store.
+
+        What is wrong is an ERROR record of the logger `pipedrive_oauth_client` with its reason.
+        It sends two or three requests, and takes a lock of the store; see
+        `diagnostics.check_setup`.
+
+        Returns:
+            The report, whose `ok` says whether nothing is known to be wrong.
+        """
+        return await anyio.to_thread.run_sync(self._core.check, self.store)
 
     def auth_for(self, account: str, /) -> PipedriveAuth:
         """Give what sends a valid token of an account with every request.

@@ -80,7 +80,7 @@ def environ(box: SandboxServer, folder: Path) -> dict[str, str]:
         "PIPEDRIVE_CLIENT_ID": box.app.client_id,
         "PIPEDRIVE_CLIENT_SECRET": box.app.client_secret,
         "PIPEDRIVE_REDIRECT_URI": box.app.redirect_uri,
-        "PIPEDRIVE_OAUTH_BASE_URL": box.base_url,
+        "PIPEDRIVE_BASE_URL": box.base_url,
         "PIPEDRIVE_OAUTH_STORE": folder.as_uri(),
     }
 

@@ -70,10 +70,10 @@ def test_several_processes_request_a_token_at_once(
     assert box.requests.count(grant_type="refresh_token") == before + 1
 
 
-@pytest.mark.parametrize("command", ["token", "refresh", "revoke"])
+@pytest.mark.parametrize("command", ["token", "refresh", "revoke", "delete", "whoami"])
 def test_which_account(run: Run, store: FileTokenStore, granted: Grant, command: str) -> None:
     """Without a name, no account is code 3, and several are code 2 with their names."""
-    yes = ["--yes"] if command == "revoke" else []
+    yes = ["--yes"] if command in ("revoke", "delete") else []
     ran = run(command, *yes)
     assert (ran.code, ran.out) == (3, "")
     assert "pipedrive-oauth login" in ran.err
@@ -86,6 +86,8 @@ def test_which_account(run: Run, store: FileTokenStore, granted: Grant, command:
     assert ran.err.endswith(" Name one of acme, globex.\n")
     ran = run(command, "unknown", *yes)
     assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("Error: No token is stored for 'unknown' in file ")
+    assert ran.err.endswith(". The accounts there are: acme, globex.\n")
     assert store.load("acme") == token
 
 
@@ -122,7 +124,7 @@ def test_unreachable_service(run: Run, store: FileTokenStore, granted: Grant, co
     token = ago(granted(), hours=2)
     store.save("acme", token)
     yes = ["--yes"] if command == "revoke" else []
-    ran = run(command, *yes, PIPEDRIVE_OAUTH_BASE_URL="http://127.0.0.1:1")
+    ran = run(command, *yes, PIPEDRIVE_BASE_URL="http://127.0.0.1:1")
     assert (ran.code, ran.out) == (8, "")
     assert ran.err.startswith(
         "Error: Cannot connect to http://127.0.0.1:1: connection refused. Nothing was sent"
@@ -416,3 +418,127 @@ def test_encrypted_token_without_the_key_stays(
         ran = run(*command)
         assert (ran.code, ran.out) == (10, "")
         assert store.load("acme") == sealed
+
+
+# --- delete, revoke --local, --company ---
+
+
+@pytest.mark.parametrize("command", [["delete"], ["revoke", "--local"]], ids=" ".join)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_delete_of_the_local_token(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer, folder: Path,
+    command: list[str], *, damaged: bool,
+) -> None:  # fmt: skip
+    """The stored token is deleted, readable or not, and no request is sent."""
+    store.save("acme", granted())
+    if damaged:
+        (folder / "token-acme.json").write_bytes(b"{garbage")
+    before = len(box.requests)
+    ran = run(*command, "acme", "--yes")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("Deleted the token of acme from file ")
+    assert list(store.accounts()) == []
+    assert len(box.requests) == before
+    assert box.sandbox.is_installed(DEFAULT_USER)
+
+
+def test_delete_without_the_key(run: Run, store: FileTokenStore, granted: Grant) -> None:
+    """An encrypted token is deleted without its key, and without the app's credentials."""
+    EncryptedTokenStore(store, Fernet.generate_key()).save("acme", granted())
+    ran = run("delete", "--yes", "--json", PIPEDRIVE_CLIENT_ID="", PIPEDRIVE_CLIENT_SECRET="")
+    assert (ran.code, json.loads(ran.out)) == (0, {"account": "acme", "deleted": True})
+    assert list(store.accounts()) == []
+
+
+@pytest.mark.parametrize("command", ["delete", "revoke"])
+def test_company(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer, command: str
+) -> None:
+    """With --company all accounts of that company go, and no others."""
+    for account in ("12:1", "12:2", "123:1", "12"):
+        store.save(account, granted())
+    before = box.requests.count(path="/oauth/revoke")
+    ran = run(command, "--company", "12", "--yes", PIPEDRIVE_OAUTH_ACCOUNT="123:1")
+    assert ran.code == 0, ran.err
+    assert [line.split(";")[0].split(" from")[0].split()[-1] for line in ran.out.splitlines()] == [
+        "12:1",
+        "12:2",
+    ]
+    assert sorted(store.accounts()) == ["12", "123:1"]
+    assert box.requests.count(path="/oauth/revoke") - before == (2 if command == "revoke" else 0)
+    ran = run(command, "--company", "12", "--yes")
+    assert (ran.code, ran.out) == (3, "")
+    assert "No account of company 12 is stored in file " in ran.err
+    assert run(command, "acme", "--company", "12", "--yes").code == 2
+    assert run(command, "--company", "0", "--yes").code == 2
+
+
+def test_company_of_which_one_fails(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer
+) -> None:
+    """An account that can't be revoked is named with code 11, and the others are done."""
+    for account in ("12:1", "12:2", "12:3"):
+        store.save(account, granted())
+    box.faults.add("/oauth/revoke", Fault.status(500))
+    ran = run("revoke", "--company", "12", "--yes", "--json")
+    assert ran.code == 11
+    result = json.loads(ran.out)
+    assert result["revoked"] == ["12:2", "12:3"]
+    assert list(result["failed"]) == ["12:1"]
+    assert "1 of 3 accounts were not revoked: 12:1." in ran.err
+    assert list(store.accounts()) == ["12:1"]
+
+
+@pytest.mark.parametrize("command", [["delete"], ["revoke", "--local"]], ids=" ".join)
+def test_delete_asks(
+    run: Run, store: FileTokenStore, granted: Grant, command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Without --yes a terminal asks, and the question says that the grant stays."""
+    for number in range(7):
+        store.save(f"12:{number}", granted())
+    assert run(*command, "--company", "12").code == 2
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "no"
+
+    monkeypatch.setattr(output, "can_ask", lambda: True)
+    monkeypatch.setattr(output, "ask", ask)
+    assert run(*command, "--company", "12").code == 4
+    question = "Delete the stored token of 12:0, 12:1, 12:2, 12:3, 12:4 and 2 more?"
+    assert asked == [f"{question} The grant at Pipedrive stays. [y/N]"]
+    assert len(list(store.accounts())) == 7
+
+
+# --- whoami ---
+
+
+def test_whoami(run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer) -> None:
+    """`whoami` shows user, company and scopes, with a token that is refreshed first."""
+    store.save("acme", ago(granted(), hours=2))
+    ran = run("whoami")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        "account:  acme",
+        "user:     Alex Moreno (11)",
+        "company:  Acme (1)",
+        f"API:      {box.base_url}",
+        "scopes:   base contacts:read deals:full users:read",
+    ]
+    result = json.loads(run("whoami", "acme", "--json").out)
+    assert (result["account"], result["user_id"], result["company_id"]) == ("acme", 11, 1)
+    assert (result["name"], result["company_name"]) == ("Alex Moreno", "Acme")
+
+
+def test_whoami_of_a_token_that_is_rejected(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer
+) -> None:
+    """An API that rejects the token, or is not there, is code 9 or 8."""
+    store.save("acme", granted())
+    box.faults.add("/api/v1/users/me", Fault.status(401))
+    ran = run("whoami")
+    assert (ran.code, ran.out) == (9, "")
+    box.faults.add("/api/v1/users/me", Fault.status(503))
+    assert run("whoami").code == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,20 @@ from tests.cli.conftest import Ran
 
 Run = Callable[..., Ran]
 GROUP: Any = typer.main.get_command(app)
-COMMANDS = ["check", "login", "status", "token", "header", "refresh", "revoke", "sandbox"]
+COMMANDS = [
+    "check",
+    "login",
+    "status",
+    "token",
+    "header",
+    "refresh",
+    "revoke",
+    "delete",
+    "whoami",
+    "copy",
+    "rotate",
+    "sandbox",
+]
 EXPENSIVE = {
     "httpx",
     "sqlalchemy",
@@ -72,7 +86,7 @@ def test_expensive_imports_are_detected() -> None:
 
 
 def test_commands() -> None:
-    """There are eight commands, and each of them is tested below."""
+    """There are twelve commands, and each of them is tested below."""
     assert list(GROUP.commands) == COMMANDS
 
 
@@ -89,7 +103,8 @@ def test_every_command_has_examples(run: Run, name: str) -> None:
 def test_every_option_has_a_variable(name: str) -> None:
     """Each option and argument can be set in the environment, by a name of its own."""
     own = [each for each in GROUP.commands[name].params if each.name != "help"]
-    variables = [each.envvar for each in own]
+    given = [each.envvar for each in own]
+    variables = [each[0] if isinstance(each, list) else each for each in given]
     assert all(str(each).startswith("PIPEDRIVE_") for each in variables)
     assert len(set(variables)) == len(variables)
 
@@ -99,6 +114,17 @@ def test_no_option_takes_a_secret(name: str) -> None:
     """No option's value is a secret."""
     options = {option for each in GROUP.commands[name].params for option in each.opts}
     assert not options & {"--client-secret", "--secret", "--key", "--keys", "--password", "--token"}
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_summaries_are_not_cut(run: Run, columns: int) -> None:
+    """The list of commands says of each what it does, in full at any width."""
+    ran = run("--help", COLUMNS=str(columns))
+    listing = ran.out.partition("Commands:\n")[2].partition("Exit codes")[0]
+    assert "..." not in listing
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +[A-Z]", listing, re.MULTILINE)
+    assert " ".join(listing.split()).count(".") == len(COMMANDS)
 
 
 def test_exit_codes_are_in_the_help(run: Run) -> None:
@@ -226,6 +252,10 @@ def test_shell_completion(
     for name in ("acme", "apex", "globex"):
         store.save(name, token)
     assert completed("pipedrive-oauth re") == ["refresh", "revoke"]
+    assert completed("pipedrive-oauth delete a", PIPEDRIVE_OAUTH_STORE=folder.as_uri()) == [
+        "acme",
+        "apex",
+    ]
     assert "--older-than" in completed("pipedrive-oauth refresh --")
     url = folder.as_uri()
     assert completed("pipedrive-oauth token a", PIPEDRIVE_OAUTH_STORE=url) == ["acme", "apex"]

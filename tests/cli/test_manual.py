@@ -29,12 +29,15 @@ def test_examples_run_in_their_order(
     environ: dict[str, str], box: SandboxServer, tmp_path: Path
 ) -> None:
     """Every line of every example works, one after the other, against a sandbox."""
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     tool = tmp_path / "bin" / "pipedrive-oauth"
     tool.parent.mkdir()
     python = shlex.quote(sys.executable)
     tool.write_text(f'#!/bin/sh\nexec {python} -m pipedrive_oauth_client.cli "$@"\n')
     tool.chmod(0o755)
+    interpreter = tool.parent / "python"
+    interpreter.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+    interpreter.chmod(0o755)
     browser = tmp_path / "browser.py"
     browser.write_text(
         "import sys, urllib.request\n"
@@ -65,6 +68,9 @@ def test_examples_run_in_their_order(
     assert "Saved as 1:11 in" in done.stdout
     assert "Alex Moreno" in done.stdout
     assert "Revoked acme" in done.stdout
+    assert "Deleted the token of 1:11 from file " in done.stdout
+    assert "1 copied, 0 failed." in done.stdout
+    assert "1 encrypted with the first key, 0 failed." in done.stdout
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -27,7 +27,7 @@ def test_sandbox_runs_until_ctrl_c(environ: dict[str, str]) -> None:
             for line in lines
             if line.startswith("  export ")
         )
-        names = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "OAUTH_BASE_URL", "OAUTH_STORE")
+        names = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "BASE_URL", "OAUTH_STORE")
         assert list(exports) == [f"PIPEDRIVE_{name}" for name in names]
         done = spawned({**environ, **exports, "PIPEDRIVE_OAUTH_STORE": "memory:"}, "token")
         assert done.returncode == 3

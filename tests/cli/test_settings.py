@@ -25,6 +25,15 @@ def test_header(run: Run) -> None:
     assert json.loads(run("header", "--json").out) == {"authorization": ran.out.strip()}
 
 
+def test_base_url(run: Run, store: FileTokenStore, granted: Grant, environ: dict[str, str]) -> None:
+    """The base URL has the variable of the web frameworks; the name of before still counts."""
+    store.save("acme", granted())
+    sandbox, nowhere = environ["PIPEDRIVE_BASE_URL"], "http://127.0.0.1:1"
+    for name, old, code in (("", sandbox, 0), (sandbox, nowhere, 0), (nowhere, sandbox, 8)):
+        ran = run("refresh", PIPEDRIVE_BASE_URL=name, PIPEDRIVE_OAUTH_BASE_URL=old)
+        assert ran.code == code, ran.err
+
+
 def test_secret_from_a_file(run: Run, tmp_path: Path) -> None:
     """The client secret can come from a file, which takes precedence over the environment."""
     file = tmp_path / "secret"

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from attrs import evolve
+from rich.console import Console
 
-from pipedrive_oauth_client import (
-    Token,
-)
+from pipedrive_oauth_client import GrantEnd, Token
+from pipedrive_oauth_client.cli import status
 from pipedrive_oauth_client.cli.status import format_duration, format_relative, parse_duration
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.cli.conftest import Ran, ago
@@ -74,6 +75,49 @@ def test_status_in_json(run: Run) -> None:
     assert found["once"]["refresh_token_lapses_at"] is None
 
 
+@pytest.mark.parametrize("columns", [None, 40])
+def test_ended_grants(
+    run: Run,
+    store: FileTokenStore,
+    granted: Grant,
+    columns: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An ended grant is shown with its time, its reason and the command that reconnects."""
+    now = datetime.now(UTC)
+    end = GrantEnd(at=now - timedelta(days=3, hours=1), error="invalid_grant", tried_at=now)
+    store.save("o'brien", evolve(granted(), grant_end=end))
+    store.save("once", evolve(ago(granted(), days=2), refresh_token=None))
+    store.save("valid", granted())
+    if columns is not None:
+        monkeypatch.setattr(status, "console", narrow(columns))
+    ran = run("status")
+    assert ran.code == 0, ran.err
+    shown = " ".join(ran.out.split())
+    assert "ended 3 days ago" in shown
+    assert "rejected its refresh token 3 days ago (invalid_grant). Connect it again:" in shown
+    assert """pipedrive-oauth login --account 'o'"'"'brien'""" in shown
+    assert "once: its access token has expired, and it has no refresh token." in shown or columns
+    assert shown.count("Connect it again") == 2
+    result = json.loads(run("status", "o'brien", "--json").out)["accounts"][0]
+    assert result["state"] == "ended"
+    assert result["grant_ended_at"] == end.at.isoformat()
+    assert result["grant_error"] == "invalid_grant"
+    assert result["reconnect"] == """pipedrive-oauth login --account 'o'"'"'brien'"""
+    assert json.loads(run("status", "valid", "--json").out)["accounts"][0]["reconnect"] is None
+
+
+def narrow(columns: int) -> Callable[..., Console]:
+    """Return a function that makes consoles of a narrow terminal without colors."""
+
+    def make(stream: TextIO, **_: object) -> Console:
+        return Console(
+            file=stream, width=columns, force_terminal=True, color_system=None, highlight=False
+        )
+
+    return make
+
+
 def test_status_of_one_or_none(run: Run, store: FileTokenStore, granted: Grant) -> None:
     """One account can be named; an unknown one is code 3."""
     assert run("status").out.startswith("No accounts in file ")
@@ -82,6 +126,8 @@ def test_status_of_one_or_none(run: Run, store: FileTokenStore, granted: Grant) 
     assert "acme" in run("status", "acme").out
     ran = run("status", "unknown")
     assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("Error: No token is stored for 'unknown' in file ")
+    assert ran.err.endswith(" The accounts there are: acme.\n")
 
 
 def test_status_of_the_first_and_the_last_day(

@@ -33,7 +33,7 @@ def raw_refresh(net: Net, refresh_token: str) -> socket.socket:
     form = f"grant_type=refresh_token&refresh_token={refresh_token}".encode()
     name, value = basic()
     head = (
-        f"POST {TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n{name}: {value}\r\n"
+        f"POST {TOKEN} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n{name}: {value}\r\n"
         f"Content-Length: {len(form)}\r\n\r\n"
     )
     connection = socket.create_connection((url.host, url.port), timeout=30)

@@ -32,14 +32,6 @@ def test_faults_come_in_their_order_and_number(sandbox: Sandbox) -> None:
     assert faults.remaining() == 0
 
 
-def test_paths_are_exact(sandbox: Sandbox) -> None:
-    """The two token paths are two routes, and a fault of one is not met at the other."""
-    sandbox.faults.add(SLASHED, Fault.status(500))
-    assert status(sandbox, TOKEN) == 400
-    assert status(sandbox, SLASHED) == 500
-    assert sandbox.faults.remaining() == 0
-
-
 def test_grant_type_narrows_a_route(sandbox: Sandbox) -> None:
     """A fault for one grant type does not affect others, and waits for the right one."""
     sandbox.faults.add(TOKEN, Fault.status(500), grant_type="refresh_token")
@@ -100,6 +92,23 @@ def test_fault_comes_at_least_once(sandbox: Sandbox, times: int) -> None:
     """A fault that never comes is rejected."""
     with pytest.raises(ConfigurationError, match="times must be a whole number"):
         sandbox.faults.add(TOKEN, Fault.reset(), times=times)
+
+
+def test_fault_of_the_token_path_meets_refreshes(sandbox: Sandbox) -> None:
+    """A fault at the token path is met with a slash as well; one with a slash only there."""
+    sandbox.faults.add(TOKEN, Fault.status(500))
+    assert (status(sandbox, SLASHED), sandbox.faults.remaining()) == (500, 0)
+    sandbox.faults.add(SLASHED, Fault.status(500))
+    assert status(sandbox, TOKEN) == 400
+    assert status(sandbox, SLASHED) == 500
+
+
+def test_fault_behind_a_redirect() -> None:
+    """Where the sandbox redirects from the path with a slash, the fault is where that leads."""
+    sandbox = create_app(slashed_token_path=308)
+    sandbox.faults.add(TOKEN, Fault.status(500))
+    assert status(sandbox, SLASHED) == 308
+    assert status(sandbox, TOKEN) == 500
 
 
 def test_unknown_grant_type_is_rejected(sandbox: Sandbox) -> None:

@@ -248,7 +248,7 @@ def test_request_without_an_end_is_logged(net: Net) -> None:
     url = httpx.URL(net.server.base_url)
     assert url.port is not None
     with socket.create_connection((url.host, url.port)) as connection:
-        head = f"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
+        head = f"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
         connection.sendall(head.encode() + b"Content-Length: 99\r\n\r\ngrant_type=")
     wait_for(net, lambda: net.server.requests.count(path="/oauth/token") == 1)
     (logged,) = net.server.requests.select(path="/oauth/token")

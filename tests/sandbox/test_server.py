@@ -24,7 +24,7 @@ from pipedrive_oauth_client.sandbox import (
     create_app,
     run,
 )
-from tests.sandbox.support import OTHER_APP, authorization_query, query_of
+from tests.sandbox.support import OTHER_APP, Clock, Net, Wire, authorization_query, query_of
 
 # One client for all tests, as creating one loads all certificate authorities.
 HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
@@ -295,13 +295,13 @@ def send_nothing(_: socket.socket) -> None:
 
 def send_half_a_head(connection: socket.socket) -> None:
     """Stop before the headers end."""
-    connection.sendall(b"POST /oauth/token HTTP/1.1\r\nHost: x\r\n")
+    connection.sendall(b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\n")
 
 
 def send_half_a_form(connection: socket.socket) -> None:
     """Stop in the middle of the form."""
     connection.sendall(
-        b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n"
+        b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
         b"Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type="
     )
 
@@ -429,3 +429,148 @@ def test_forwarded_headers_are_not_believed() -> None:
             headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"},
         )
         assert response.json()["api_domain"] == server.base_url
+
+
+def get(server: SandboxServer, *hosts: str, version: str = "1.1") -> int:
+    """Ask for the home page with these Host headers, and return the status of the response."""
+    lines = [f"GET / HTTP/{version}", *(f"Host: {host}" for host in hosts), "Connection: close"]
+    with socket.create_connection(address_of(server)) as connection:
+        connection.settimeout(30)
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+LOOPBACK_HOSTS = [
+    "localhost",
+    "LocalHost:8900",
+    "localhost.",
+    "localhost.:1",
+    "sandbox.localhost",
+    "127.0.0.1",
+    "127.0.0.1:65535",
+    "127.8.9.1:1",
+    "127.0.0.1.",
+    "[::1]",
+    "[::1]:8900",
+    "[0:0:0:0:0:0:0:1]",
+]
+FOREIGN_HOSTS = [
+    "evil.example",
+    "evil.example:8900",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "evillocalhost",
+    "192.0.2.1",
+    "0.0.0.0",  # noqa: S104
+    "[::]",
+    "[2001:db8::1]:80",
+    "127.0.0.1@evil.example",
+    "evil.example, localhost",
+    "localhost evil.example",
+    "localhost:80:80",
+    "localhost:port",
+    ".localhost",
+    "localhost..",
+    "[::1",
+    "::1",
+    "[localhost]",
+    "*",
+    "\xe9.example",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK_HOSTS)
+def test_loopback_names_are_served(served: Net, host: str) -> None:
+    """Any spelling of this machine's own name is answered, whatever its port."""
+    assert get(served.server, host) == 200
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+def test_other_hosts_are_misdirected(served: Net, host: str) -> None:
+    """A request that names another host, or none clearly, is answered by 421."""
+    assert get(served.server, host) in {421, 400}  # h11 rejects some by itself
+    assert get(served.server, "evil.example") == 421
+
+
+def test_a_missing_host_is_misdirected(served: Net) -> None:
+    """Neither no Host header nor two of them name a host of the sandbox's."""
+    assert get(served.server, version="1.0") == 421
+    assert get(served.server, "localhost", "evil.example") == 400
+
+
+def test_a_rebound_name_presses_no_button() -> None:
+    """A page whose name resolves to this machine gets neither the consent page nor a token."""
+    with run() as server:
+        host = f"evil.example:{httpx.URL(server.base_url).port}"
+        rebound = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+        page = HTTP.get(authorization_url(server), headers=rebound)
+        form = {"ticket": "any", "account": "1:11", "decision": "allow"}
+        allowed = HTTP.post(f"{server.base_url}/sandbox/consent", data=form, headers=rebound)
+        for response in (page, allowed):
+            assert response.status_code == 421
+            assert response.json()["error"] == "misdirected_request"
+            assert "--allowed-host" in response.json()["message"]
+            assert "evil" not in response.text
+            assert response.headers["cache-control"] == "no-store"
+        assert list(server.requests) == []
+        assert not server.sandbox.is_installed(DEFAULT_USER)
+
+
+def test_given_hosts_are_served() -> None:
+    """Hosts that the server or the sandbox was given are answered, besides loopback names."""
+    sandbox = create_app(allowed_hosts=["box.test", "2001:db8::1"])
+    with run(sandbox, allowed_hosts=["Pipedrive.Test."]) as server:
+        for host in ("box.test", "[2001:DB8:0::1]:80", "pipedrive.test", "PIPEDRIVE.test:1"):
+            assert get(server, host) == 200
+        assert get(server, "localhost") == 200
+        assert get(server, "other.test") == 421
+        # A loopback address stays the address, as other names may not resolve here.
+        assert server.base_url.startswith("http://127.0.0.1:")
+
+
+def test_a_container_is_reached_by_its_name() -> None:
+    """With allowed hosts any address of this machine will do, and the first one is announced."""
+    hosts = ["sandbox.localhost", "other.test"]
+    with run(host="0.0.0.0", allowed_hosts=hosts) as server:  # noqa: S104
+        port = httpx.URL(server.base_url).port
+        assert server.base_url == f"http://sandbox.localhost:{port}"
+        address = ("127.0.0.1", port)
+        with socket.create_connection(address) as connection:
+            connection.settimeout(30)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["*"],
+        ["*.example"],
+        ["http://a.example"],
+        ["a.example:80"],
+        ["[::1]:80"],
+        [""],
+        ["a b"],
+        [1],
+    ],
+)
+def test_an_allowed_host_is_one_host(hosts: list[str]) -> None:
+    """A wildcard, a URL, a port or nothing is no host; the error says what is."""
+    with pytest.raises(ConfigurationError, match="allowed_hosts must be"):
+        create_app(allowed_hosts=hosts)
+    with (
+        pytest.raises(ConfigurationError, match="allowed_hosts must be"),
+        run(allowed_hosts=hosts),
+    ):
+        pass
+    with pytest.raises(ConfigurationError, match="a list"):
+        create_app(allowed_hosts="a.example")
+
+
+def test_an_application_answers_for_the_hosts_it_is_given(clock: Clock) -> None:
+    """Without a server a sandbox answers for any host, unless it is given a list."""
+    assert Wire(create_app(clock=clock)).request("GET", "/").status_code == 200
+    limited = Wire(create_app(clock=clock, allowed_hosts=[]))
+    assert limited.request("GET", "/").status_code == 421
+    assert limited.request("GET", "/", headers=[("Host", "localhost")]).status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 from tests.specdiff.cases import base
 from tools.specdiff.__main__ import main
-from tools.specdiff.spec_files import CannotCompareError, parse_yaml
 
 BOMB = b"a: &a0 [x, x, x, x, x, x, x, x, x]\n" + b"".join(
     b"b%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 9)
@@ -32,19 +30,19 @@ CIRCLE = base().replace(
 )
 
 HOSTILE = {
-    "nothing": (b"", "is empty"),
-    "no YAML": (b"a: [1", "is not YAML"),
-    "a tab": (b"a:\n\t- b", ":2 is not YAML"),
-    "binary": (b"\x00\x01\x02", "is not YAML"),
-    "another encoding": (base().encode("utf-16"), "is not UTF-8"),
-    "aliases that explode": (BOMB, "aliases that stand for over"),
+    "nothing": (b"", "the document is empty"),
+    "no YAML": (b"a: [1", "not YAML"),
+    "a tab": (b"a:\n\t- b", ":2: not YAML"),
+    "binary": (b"\x00\x01\x02", "not YAML"),
+    "another encoding": (base().encode("utf-16"), "not YAML in UTF-8"),
+    "aliases that explode": (BOMB, "more than 500,000 values"),
     "an anchor in itself": (b"a: &a [*a]", "an anchor that contains itself"),
     "a key twice": (HEAD + b"paths: {}\npaths: {}", "the key 'paths' twice"),
     "a key that is not a string": (b"? [1]\n: 2", "a key that is not a string"),
     "an object of Python": (b"!!python/object/apply:os.system [ls]", "the tag"),
-    "too deep": (b"a: " + b"[" * 100_000, "is not YAML"),
+    "too deep": (b"a: " + b"[" * 100_000, "not YAML"),
     "deep": (b"a: " + b"[" * 500 + b"]" * 500, "more than 200 levels"),
-    "two documents": (b"--- a\n--- b", "is not YAML"),
+    "two documents": (b"--- a\n--- b", "not YAML"),
     "a list": (b"- a", "no key `openapi`"),
     "Swagger": (b"swagger: '2.0'", "no key `openapi`"),
     "a version to come": (HEAD.replace(b"3.0.3", b"3.2.0"), "'3.2.0'"),
@@ -127,32 +125,6 @@ def test_missing_git_is_reported(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["HEAD", "openapi.yaml"]) == 2
     assert "git can't be run" in capsys.readouterr().err
-
-
-def test_yaml_1_2_is_parsed() -> None:
-    """Words, numbers and keys are read as the generator reads them, merge keys included."""
-    text = (
-        b"\xef\xbb\xbfa: &x {on: yes, 200: '7', n: ~, d: 2026-01-02, 4XX: 0x1F}\r\n"
-        b"c: {<<: *x, on: 2}\r\n"
-    )
-    parsed = parse_yaml("spec", text)
-    plain = {"on": "yes", "200": "7", "n": None, "d": "2026-01-02", "4XX": 31}
-    assert parsed.content == {"a": plain, "c": {**plain, "on": 2}}
-    assert parsed.line(("c", "on")) == 2
-    assert parsed.line(("c", "200")) == 1
-
-
-def test_json_is_parsed() -> None:
-    """A character that JSON writes as two escapes is one, and an escaped backslash stays."""
-    for text in ("\U0001f4da", "\\ud83d\\udcda", "\\\U0001f4da\\"):
-        written = json.dumps({"a": text})
-        assert parse_yaml("spec", written.encode()).content == {"a": text}
-
-
-def test_merge_key_takes_mappings_only() -> None:
-    """A merge key takes mappings only."""
-    with pytest.raises(CannotCompareError, match="merge key"):
-        parse_yaml("spec", b"a: {<<: 1}")
 
 
 def test_program_ends_without_traceback() -> None:

@@ -74,7 +74,7 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
                 stdout=output,
                 stderr=output,
             )
-            stack.callback(_end, process)
+            stack.callback(end, process)
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
         # One client, as creating one loads all certificate authorities: the programs need the time.
         with httpx.Client(trust_env=False) as client:
@@ -83,7 +83,8 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
         yield Running(PipedriveSandbox(server, clock), addresses, log)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force if need be."""
     process.terminate()
     try:
         process.wait(PATIENCE_SECONDS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator
 
+import httpx
+
 from pipedrive_oauth_client import UnexpectedStatus
 
 
@@ -16,6 +18,12 @@ def visible(error: BaseException) -> str:
         if isinstance(each, UnexpectedStatus):
             del attributes["content"]  # the body, for whoever asks for it by name
         parts += [str(each), repr(each), repr(each.args), repr(attributes)]
+        # An error tracker goes on into the objects that an error holds.
+        for value in attributes.values():
+            if isinstance(value, httpx.Request):
+                parts += [str(value.url), repr(value.headers.raw), repr(value.read())]
+            if isinstance(value, httpx.Response):
+                parts += [repr(value.headers.raw), repr(value.request.headers.raw)]
     return "\n".join(parts)
 
 

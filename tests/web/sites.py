@@ -49,9 +49,37 @@ django_settings.configure(
     ALLOWED_HOSTS=["*"],
     DEBUG_PROPAGATE_EXCEPTIONS=True,
     FILE_UPLOAD_MAX_MEMORY_SIZE=20_000_000,
-    INSTALLED_APPS=["pipedrive_oauth_client.web.django"],
+    INSTALLED_APPS=[
+        "django.contrib.admin",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+        "pipedrive_oauth_client.web.django",
+    ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,
+    # Of the cache, which one process has, and of the admin, which some of the tests have.
+    SILENCED_SYSTEM_CHECKS=[
+        "pipedrive_oauth_client.W001",
+        "admin.E408",
+        "admin.E409",
+        "admin.E410",
+    ],
+    STATIC_URL="/static/",
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                ]
+            },
+        }
+    ],
     USE_TZ=True,
 )
 django.setup()

@@ -119,6 +119,22 @@ def test_app_under_a_prefix(build: Build) -> None:
     assert site.browser().connect().headers["Location"] == "https://front.example/in"
 
 
+@pytest.mark.parametrize("kind", ["starlette", "fastapi"], indirect=True)
+def test_app_at_a_single_slash(build: Build) -> None:
+    """A server that is told `--root-path /` sends nobody to a host that is named like a page."""
+    site = build(after_connect="/deals")
+    inner = site._app
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        # As uvicorn does it.
+        await inner({**scope, "root_path": "/", "path": "/" + scope["path"]}, receive, send)
+
+    browser = evolve(site, app=mounted).browser()
+    assert browser.connect().headers["Location"] == "/deals"
+    page = browser.get(site.callback + "?state=unknown&code=1").text
+    assert 'href="/pipedrive/connect"' in page
+
+
 @pytest.mark.parametrize(
     ("wanted", "location"),
     [

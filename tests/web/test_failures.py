@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 from pipedrive_oauth_client import PipedriveOAuth, StoreError, Token
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore, SQLTokenStore
 from tests.support.auths import WatchedStore
-from tests.web.conftest import NARROW_CLIENT
+from tests.web.conftest import CLIENT, NARROW_CLIENT
 from tests.web.sites import ONE_OF_EACH, Build, Site
 
 TOKEN = "/oauth/token"
@@ -101,6 +102,26 @@ def test_database_that_others_can_read(
     (record,) = (each for each in caplog.records if each.levelname == "ERROR")
     assert str(file) in record.getMessage()
     assert "chmod" in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", ONE_OF_EACH, indirect=True)
+def test_check_at_start(build: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The check names a wrong secret and a store that can't be used, each in an ERROR record."""
+    file = tmp_path / "tokens.db"
+    file.touch(0o644)
+    with SQLTokenStore(f"sqlite:///{file}") as store:
+        site = build(evolve(CLIENT, client_secret="another-secret"), store=store)
+        if site.kind == "flask":
+            with site._app.app_context():
+                report = site.web.check()
+        else:
+            assert site._runner is not None
+            report = site._runner.run(site.web.check())
+    assert not report.ok
+    errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert any("(client)" in each for each in errors)
+    assert any(str(file) in each for each in errors)
+    assert not any("another-secret" in each for each in errors)
 
 
 def test_app_may_not_ask_whose_token_it_is(build: Build) -> None:

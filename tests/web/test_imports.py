@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from pipedrive_oauth_client import web
+from pipedrive_oauth_client.web import django as web_django
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 FRAMEWORKS = {"starlette", "fastapi", "flask", "django"}
 SCRIPT = """
@@ -61,3 +68,12 @@ def test_extra_is_missing() -> None:
     )
     assert done.stdout.startswith("MissingExtraError")
     assert "pipedrive-oauth-client[web]" in done.stdout
+
+
+def test_reference_has_every_name() -> None:
+    """The page of the web part has an entry for each name; an error has its own heading."""
+    page = (DOCS / "python/web.md").read_text(encoding="utf-8")
+    entries = set(re.findall(r"^::: pipedrive_oauth_client\.web\.([\w.]+)$", page, re.MULTILINE))
+    django = {f"django.{name}" for name in web_django.__all__}
+    frameworks = {"flask.PipedriveWeb", "starlette.PipedriveWeb"}
+    assert entries == {*web.__all__, *django, *frameworks} - {"SignedTokenError"}

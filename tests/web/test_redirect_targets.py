@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from pipedrive_oauth_client import ConfigurationError
+from pipedrive_oauth_client import ConfigurationError, PipedriveOAuth
+from pipedrive_oauth_client.web.messages import WebRequest
 from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
+from pipedrive_oauth_client.web.settings import WebCore, WebSettings
+from tests.support.flows import CREDENTIALS
 from tests.support.untyped import untyped
 
 ELSEWHERE = [
@@ -108,3 +113,39 @@ def test_what_is_no_origin(origins: object) -> None:
     """What is no list of origins is refused."""
     with pytest.raises(ConfigurationError, match=r"return_origins|hosts"):
         untyped(RedirectTargets)(origins)
+
+
+@pytest.mark.parametrize(
+    ("root", "location"),
+    [
+        ("", "/deals"),
+        ("/", "/deals"),
+        ("//", "/deals"),
+        ("/crm/", "/crm/deals"),
+        ("crm", "/crm/deals"),
+        ("//evil.example", "/evil.example/deals"),
+        ("/\\evil.example", "/evil.example/deals"),
+        ("\\/evil.example", "/evil.example/deals"),
+        ("/crm//evil", "/deals"),
+        ("/\t/evil.example", "/deals"),
+        ("/%2f/evil", "/deals"),
+        ("/a" * 300, "/deals"),
+    ],
+)
+def test_root_is_normalized(root: str, location: str) -> None:
+    """Whatever a server or a proxy says the root is, a browser stays at this site."""
+    request = WebRequest(
+        method="GET",
+        query="",
+        cookies={},
+        header=lambda _: [],
+        start=f"{root}/pipedrive/connect",
+        root=root,
+        native=None,
+        read_body=lambda _: None,
+    )
+    settings = WebSettings[Any, Any](secret_keys=["k" * 20], after_connect="/deals")
+    core = WebCore(PipedriveOAuth(CREDENTIALS), settings)
+    assert core.return_to(None, request.root) == location
+    assert request.start.startswith("/")
+    assert not request.start.startswith(("//", "/\\"))

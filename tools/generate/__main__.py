@@ -10,6 +10,7 @@ from pathlib import Path
 from tools.generate.document import GenerationError
 from tools.generate.render import Sources, render
 from tools.generate.tree import Difference, compare, read_tree, rewrite
+from tools.safe_output import printable_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         # `--check` compares with what was proven when it was written.
         wanted = render(sources, proven=not arguments.check)
     except GenerationError as error:
-        print(f"Nothing was generated.\n{error}", file=sys.stderr)
+        print(f"Nothing was generated.\n{printable_lines(str(error))}", file=sys.stderr)
         return 2
     differences = compare(read_tree(folder), wanted)
     if arguments.check:
@@ -56,7 +57,8 @@ def _check(differences: list[Difference], count: int) -> int:
         print(f"No drift: the {count} generated files match the spec, settings and templates.")
         return 0
     for difference in differences:
-        print(difference.diff or f"{difference.path}: an empty file is {difference.kind}")
+        empty = f"{difference.path}: an empty file is {difference.kind}"
+        print(printable_lines(difference.diff or empty))
     print(
         f"\nDrift in {len(differences)} of the generated files (above). Never edit them: change"
         " openapi.yaml or generator-templates/, run `make generate`, and commit what it writes.",

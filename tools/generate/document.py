@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from attrs import define
 from openapi_python_client.parser.openapi import Endpoint
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedBase
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tools.bounded_yaml import ParsedYAML, RejectedYAMLError, parse
+from tools.bounded_yaml import read_bytes as read_bounded
 
 # The keys that lead to a part of the spec.
 Pointer: TypeAlias = "tuple[str | int, ...]"
@@ -29,8 +29,7 @@ class ConstructError(GenerationError):
     def __init__(self, at: Pointer, problem: str) -> None:
         self.at = at
         self.problem = problem
-        pointer = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in at)
-        super().__init__(f"{pointer or 'the document'}: {problem.rstrip('.')}.")
+        super().__init__(f"{pointer_text(at)}: {problem.rstrip('.')}.")
 
 
 def refuse(message: str) -> NoReturn:
@@ -41,23 +40,28 @@ def refuse(message: str) -> NoReturn:
 def read_bytes(path: Path) -> bytes:
     """Read a file of the project."""
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except OSError as error:
         raise GenerationError(f"Cannot read {path}: {error.strerror}.") from error
 
 
-def load_yaml(path: Path, text: bytes) -> dict[Any, Any]:
+def load_yaml(path: Path, text: bytes) -> ParsedYAML:
     """Read YAML that holds a mapping."""
     try:
-        content = YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line = f":{mark.line + 1}" if mark else ""
-        why = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error)
-        raise GenerationError(f"{path}{line}: not valid YAML: {one_line(why)}.") from error
-    if not isinstance(content, dict):
+        parsed = parse(path.name, text, strict=True)
+    except RejectedYAMLError as error:
+        where = "" if error.pointer is None else f"{one_line(pointer_text(error.pointer), 120)}: "
+        problem = one_line(f"{where}{error.problem}")
+        raise GenerationError(f"{path.name}:{error.position[0]}: {problem}.") from error
+    if not isinstance(parsed.content, dict):
         raise GenerationError(f"{path} holds no mapping (openapi.yaml: no OpenAPI document).")
-    return content
+    return parsed
+
+
+def pointer_text(at: Pointer) -> str:
+    """Write a pointer as RFC 6901 has it."""
+    keys = (str(key).replace("~", "~0").replace("/", "~1") for key in at)
+    return "".join(f"/{key}" for key in keys) or "the document"
 
 
 def one_line(text: str, longest: int = 300) -> str:
@@ -66,41 +70,9 @@ def one_line(text: str, longest: int = 300) -> str:
     return joined if len(joined) <= longest else f"{joined[:longest]}..."
 
 
-def with_text_keys(node: Any) -> Any:
-    """Return a value of YAML with every key as text: `200:` is the same as `'200':`."""
-    if isinstance(node, Mapping):
-        return {str(key): with_text_keys(value) for key, value in node.items()}
-    return [with_text_keys(each) for each in node] if isinstance(node, list) else node
-
-
-def position_of(content: Any, at: Sequence[str | int]) -> tuple[int, int]:
-    """Return line and column, from 1, of the last key of a pointer that exists.
-
-    Args:
-        content: YAML as the round-trip loader of ruamel.yaml reads it.
-        at: The pointer.
-    """
-    line = column = 0
-    for key in at:
-        if not isinstance(content, CommentedBase):
-            break
-        try:
-            if isinstance(content, dict):
-                key = next((each for each in content if str(each) == key), key)  # noqa: PLW2901
-                known = content.lc.key(key)
-            else:
-                known = content.lc.item(key)
-            content = content[key]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            break
-        line, column = known
-    return line + 1, column + 1
-
-
-def located(path: Path, text: bytes, error: ConstructError) -> GenerationError:
+def located(path: Path, parsed: ParsedYAML, error: ConstructError) -> GenerationError:
     """Name the file and the line of a part of the spec that cannot be turned into code."""
-    line, _column = position_of(YAML().load(text), error.at)
-    return GenerationError(f"{path.name}:{line}: {error}")
+    return GenerationError(f"{path.name}:{parsed.line(error.at)}: {error}")
 
 
 @define
@@ -153,7 +125,14 @@ class Document:
 
     def operation(self, endpoint: Endpoint) -> Mapping[str, Any]:
         """Return the operation object of one of the generator's endpoints."""
-        for _at, operation in self.operations():
+        return self._find(endpoint)[1]
+
+    def path(self, endpoint: Endpoint) -> str:
+        """Return the path of one of the generator's endpoints, with the spec's own names."""
+        return str(self._find(endpoint)[0][1])
+
+    def _find(self, endpoint: Endpoint) -> tuple[Pointer, Mapping[str, Any]]:
+        for at, operation in self.operations():
             if operation.get("operationId") == str(endpoint.name):
-                return operation
+                return at, operation
         raise GenerationError(f"{endpoint.name} is no operationId of the spec.")

@@ -7,6 +7,7 @@ read here, so that the spec stays the one place that says which field is secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from attrs import frozen
@@ -15,8 +16,11 @@ from openapi_python_client.parser.properties import Property
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference, Schema
 from openapi_python_client.schema import Response as ResponseData
+from openapi_python_client.schema.untrusted_string import UntrustedString
 
 from tools.generate.document import Document, GenerationError
+
+_PARAMETER = re.compile(r"{([A-Za-z_][A-Za-z0-9_-]*)}")
 
 
 @frozen
@@ -54,6 +58,19 @@ class SpecFacts:
         """Return the description and the address of an operation's `externalDocs`, or nothing."""
         documents = self.document.operation(endpoint).get("externalDocs")
         return f"{documents.get('description', 'See')}: {documents['url']}" if documents else ""
+
+    def path_parts(self, endpoint: Endpoint) -> list[UntrustedString | Property]:
+        """Return an operation's path as what is sent as it stands, and the parameters between."""
+        parameters = {_text(each.name): each for each in endpoint.path_parameters}
+        parts: list[UntrustedString | Property] = []
+        for index, part in enumerate(_PARAMETER.split(self.document.path(endpoint))):
+            if index % 2:
+                parts.append(parameters[part])
+            elif part:
+                if "{" in part or "}" in part:
+                    raise GenerationError(f"Braces in {part} enclose no parameter.")
+                parts.append(UntrustedString(part))
+        return parts
 
     def accept(self, endpoint: Endpoint) -> str:
         """Return the `Accept` header: the media types of the successful responses."""
@@ -149,3 +166,7 @@ class SchemaFacts:
         # A schema that holds itself does so through its properties, which are not followed.
         for part in [*schema.allOf, *schema.oneOf, *schema.anyOf]:
             yield from self._composed(part)
+
+
+def _text(name: UntrustedString | str) -> str:
+    return name.get_untrusted_value() if isinstance(name, UntrustedString) else name

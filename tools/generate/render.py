@@ -30,6 +30,7 @@ from openapi_python_client.parser.errors import GeneratorError
 from openapi_python_client.parser.properties import EnumProperty
 from pydantic import ValidationError
 
+from tools.bounded_yaml import ParsedYAML
 from tools.generate import prose
 from tools.generate.check_spec import check_document, check_values
 from tools.generate.document import (
@@ -41,7 +42,6 @@ from tools.generate.document import (
     one_line,
     read_bytes,
     refuse,
-    with_text_keys,
 )
 from tools.generate.facts import SchemaFacts, SpecFacts
 from tools.generate.names import Names, values_for_template
@@ -115,13 +115,14 @@ def render(sources: Sources, *, proven: bool = False) -> dict[PurePosixPath, byt
         output_path=None,
     )
     text = read_bytes(sources.spec)
+    parsed = load_yaml(sources.spec, text)
     try:
-        document, names = load_spec(sources.spec, text, config)
+        document, names = load_spec(text, parsed, config)
         files = _render(document, names, config, sources)
         if proven:
             prove(files, document, names)
     except ConstructError as error:
-        raise located(sources.spec, text, error) from error
+        raise located(sources.spec, parsed, error) from error
     except RecursionError as error:
         raise GenerationError(f"{sources.spec.name} nests schemas too deeply.") from error
     return files
@@ -154,7 +155,7 @@ def _render(
 
 def load_settings(path: Path) -> ConfigFile:
     """Read generator-config.yml; reject settings that do not exist or have no effect here."""
-    settings = load_yaml(path, read_bytes(path))
+    settings = load_yaml(path, read_bytes(path)).content
     # The generator ignores what it does not know, a misspelled setting included.
     unknown = sorted(settings.keys() - SETTINGS)
     overrides = settings.get("class_overrides")
@@ -172,14 +173,17 @@ def load_settings(path: Path) -> ConfigFile:
         ) from error
 
 
-def load_spec(path: Path, text: bytes, config: Config) -> tuple[Document, Names]:
-    """Parse a spec, and reject whatever the templates are not known to write correctly."""
-    content = load_yaml(path, text)
-    check_values(content)
-    document = Document.read(text, with_text_keys(content))
-    check_document(document)
-    names = Names(document, config)
-    names.check()
+def load_spec(text: bytes, parsed: ParsedYAML, config: Config) -> tuple[Document, Names]:
+    """Take a parsed spec, and reject whatever the templates are not known to write correctly."""
+    check_values(parsed.content)
+    document = Document.read(text, parsed.content)
+    try:
+        check_document(document)
+        names = Names(document, config)
+        names.check()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # A component is used before the walk comes to it, and may have any shape.
+        raise GenerationError(f"A part of the spec has a wrong shape: {_cause(error)}") from error
     return document, names
 
 

@@ -13,23 +13,23 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedBase
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from tools.bounded_yaml import RejectedYAMLError, parse, read_bytes
 from tools.environments import SetupError, exit_code
-from tools.generate.document import with_text_keys
 from tools.npm import install
+from tools.safe_output import printable_lines
 
 HERE = Path(__file__).resolve().parent
 CLI = "@redocly/cli/bin/cli.js"
 
 # Some messages hold the object that they are about.
 LONGEST = 200
+# Of a component to others, through references: the project's spec has fewer than ten.
+MAX_WAYS = 10_000
 VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 
 
@@ -44,7 +44,8 @@ class Problem:
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.rule}]"
+        where = f"{self.file}:{self.line}:{self.column}"
+        return printable_lines(f"{where}: {self.message} [{self.rule}]")
 
 
 def main() -> None:
@@ -69,40 +70,72 @@ def main() -> None:
 def spec_problems(file: Path) -> Iterator[Problem]:
     """Check a document against the OpenAPI specification."""
     try:
-        content = YAML().load(file.read_bytes())
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        why = error.problem if isinstance(error, MarkedYAMLError) else "the file is not UTF-8"
-        yield Problem(str(file), line, column, f"This is not YAML: {why}.", "yaml")
+        parsed = parse(str(file), read_bytes(file))
+    except RejectedYAMLError as error:
+        yield Problem(str(file), *error.position, f"This can't be read: {error.problem}.", "yaml")
         return
+    content = parsed.content
     version = re.match(r"3\.\d", str(content.get("openapi")) if isinstance(content, dict) else "")
     if version is None or version[0] not in VALIDATORS:
         wanted = " or ".join(VALIDATORS)
         yield Problem(str(file), 1, 1, f"This is not an OpenAPI document of {wanted}.", "yaml")
         return
-    for fault in VALIDATORS[version[0]](with_text_keys(content)).iter_errors():
+    if (tangled := tangled_schema(content)) is not None:
+        line, column = parsed.position(["components", "schemas", tangled])
+        problem = f"The schema {tangled} refers to others in more than {MAX_WAYS:,} ways."
+        yield Problem(str(file), line, column, problem, "references")
+        return
+    try:
+        faults = list(VALIDATORS[version[0]](content).iter_errors())
+    except Exception as error:  # noqa: BLE001 - it follows whatever references it meets
+        problem = f"openapi-spec-validator fails on it with {type(error).__name__}."
+        yield Problem(str(file), 1, 1, problem, "openapi")
+        return
+    for fault in faults:
         # Of an object that fits none of several forms, what is wrong deepest inside it.
         exact = max([fault, *fault.context], key=lambda each: len(each.absolute_path))
-        line, column = position_of(content, list(exact.absolute_path))
+        line, column = parsed.position(list(exact.absolute_path))
         message = " ".join(str(exact.message).split())
         shown = message if len(message) < LONGEST else f"{message[:LONGEST]}..."
         yield Problem(str(file), line, column, shown, "openapi")
 
 
-def position_of(content: Any, path: Sequence[str | int]) -> tuple[int, int]:
-    """Return line and column, from 1, of the last key of a path that exists."""
-    line = column = 0
-    for key in path:
-        if not isinstance(content, CommentedBase):
-            break
-        try:
-            known = content.lc.key(key) if isinstance(content, dict) else content.lc.item(key)
-            content = content[key]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            break
-        line, column = known
-    return line + 1, column + 1
+def tangled_schema(content: dict[str, Any]) -> str | None:
+    """Return a component that leads to schemas in so many ways that a validator would not end."""
+    components = content.get("components")
+    schemas = components.get("schemas") if isinstance(components, dict) else None
+    schemas = cast("dict[str, Any]", schemas if isinstance(schemas, dict) else {})
+    below = {name: list(_referred(schema)) for name, schema in schemas.items()}
+    ways: dict[str, int] = {}
+    for first in schemas:
+        # Without recursion: a chain of references may be as long as the document.
+        waiting, open_ = [first], set[str]()
+        while waiting:
+            name = waiting[-1]
+            if name in open_ or name in ways or name not in below:
+                waiting.pop()
+                if name in open_:
+                    open_.discard(name)
+                    ways[name] = 1 + sum(ways.get(each, 1) for each in below[name])
+                    if ways[name] > MAX_WAYS:
+                        return name
+                continue
+            open_.add(name)
+            waiting += [each for each in below[name] if each not in open_ and each not in ways]
+    return None
+
+
+def _referred(node: Any) -> Iterator[str]:
+    """Yield the name of the component in each reference, as often as there is one."""
+    if isinstance(node, dict):
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/components/schemas/"):
+            yield reference.rpartition("/")[2]
+        for each in node.values():
+            yield from _referred(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _referred(each)
 
 
 def rule_problems(files: Sequence[Path], settings: Path = HERE / "redocly.yaml") -> list[Problem]:

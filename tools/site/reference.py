@@ -15,10 +15,9 @@ from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty, Property
-from ruamel.yaml import YAML
 
 from tools.environments import ROOT
-from tools.generate.document import Document, GenerationError, with_text_keys
+from tools.generate.document import Document, GenerationError, load_yaml
 from tools.generate.facts import SpecFacts
 from tools.site.example_call import example_call
 
@@ -96,7 +95,7 @@ class Api:
 
 def read_spec(spec: Path) -> dict[str, Any]:
     """Read a spec's YAML."""
-    content: dict[str, Any] = with_text_keys(YAML(typ="safe").load(spec.read_bytes()))
+    content: dict[str, Any] = load_yaml(spec, spec.read_bytes()).content
     return content
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
+from tools.safe_output import printable, without_commands
 from tools.specdiff.diff import Report, View, diff
 from tools.specdiff.findings import rules_table
 from tools.specdiff.render import VIEWS, json_text, markdown, print_report
-from tools.specdiff.spec_files import CannotCompareError, printable, read_source
+from tools.specdiff.spec_files import CannotCompareError, read_source
 
 # A file or a log has no width of its own.
 _WIDTH = 120
@@ -60,9 +63,13 @@ def _run(argv: list[str] | None) -> int:
 
 def write(report: Report, form: str, view: View = "both") -> None:
     """Write a report to standard output, as `text`, `markdown` or `json`."""
-    if form == "text":
-        width = None if sys.stdout.isatty() else _WIDTH
-        print_report(report, Console(highlight=False, width=width), view)
+    if form == "text" and sys.stdout.isatty():
+        print_report(report, Console(highlight=False), view)
+    elif form == "text":
+        text = io.StringIO()
+        print_report(report, Console(highlight=False, width=_WIDTH, file=text), view)
+        # A line may begin with any word of the spec, since long ones are wrapped.
+        sys.stdout.write(without_commands(text.getvalue()))
     else:
         sys.stdout.write(json_text(report) if form == "json" else markdown(report, view))
     sys.stdout.flush()
@@ -76,10 +83,22 @@ def exit_status(program: str, command: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            print(f"{program}: {printable(str(error))}", file=sys.stderr)
+            print(f"{program}: {without_commands(printable(str(error)))}", file=sys.stderr)
         # Keep Python from writing at exit what could not be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - status 1 would say that something breaks
+        print(f"{program}: {_fault(error)}", file=sys.stderr)
     return 2
+
+
+def _fault(error: Exception) -> str:
+    """Say where this program has failed, in one line to report."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return without_commands(
+        printable(f"a fault of this program, please report it: {what} ({where})")
+    )
 
 
 def run_as_program(command: Callable[[], int]) -> NoReturn:

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
+from tools.safe_output import printable
 from tools.specdiff.schemas import WORDING_KEYS, component_classes
 from tools.specdiff.spec import Spec, SpecLocation, canonical
-from tools.specdiff.spec_files import printable
 
 # Who sees a value: `request` is for what callers send, `response` for what they read.
 Side: TypeAlias = Literal["request", "response"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from tools.safe_output import printable, without_commands
 from tools.specdiff.diff import Report, View
 from tools.specdiff.findings import Finding, Level, Signature, shorten
 from tools.specdiff.spec import SpecLocation
-from tools.specdiff.spec_files import printable
 
 # Raised when a program that reads JSON reports would have to change.
 JSON_FORMAT = 1
@@ -31,7 +32,7 @@ _MAX_OPERATIONS = 4
 _MAX_ROWS = 200
 _TABLE_HEADER = ("| change | over HTTP | importers | where: old → new |", "|---|---|---|---|")
 # What Markdown or HTML would interpret in a table cell.
-_MARKUP = re.compile(r"([\\*_\[\]<>|#~!&@$])")
+_MARKUP = re.compile(r"([\\`*_\[\]<>|#~!&@$])")
 
 
 def _by_level(report: Report, view: View) -> list[tuple[Level, list[Finding]]]:
@@ -49,13 +50,14 @@ def _summary(report: Report, view: View) -> str:
     return f"{counts}. Breaking over HTTP: {http}; for importers: {importer}."
 
 
-def _python_note(report: Report) -> str:
+def _python_note(report: Report, code: Callable[[str], str] = str) -> str:
     """Say why signatures were not compared, or not all; nothing if there is nothing to say."""
     if not report.python_note or not report.findings:
         return ""
     if report.python == "partly":
         return f"Of a spec of this length, {report.python_note}."
-    return f"Python signatures were not compared: {report.python_note}."
+    # The reason repeats what the spec says.
+    return f"Python signatures were not compared: {code(report.python_note)}."
 
 
 def _operations(each: Finding) -> str:
@@ -130,9 +132,9 @@ def markdown(report: Report, view: View = "both") -> str:
         folded = level in (Level.WORDING, Level.NONE)
         parts.append(_folded(title, text) if folded else f"### {title}\n\n{text}")
     parts += _signature_block(report)
-    if note := _python_note(report):
-        parts.append(_escape(note))
-    return "\n\n".join(parts) + "\n"
+    if note := _python_note(report, code=_code):
+        parts.append(note)
+    return without_commands("\n\n".join(parts) + "\n")
 
 
 def _folded(title: str, text: str) -> str:
@@ -160,12 +162,12 @@ def _sentence(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", re.sub(r"\s+", " ", text))
+    return _MARKUP.sub(r"\\\1", printable(re.sub(r"\s+", " ", text)))
 
 
 def _code(text: str) -> str:
     """Write code for a table cell, which a bar would end even there."""
-    plain = shorten(text, 300).replace("\\", "\\\\").replace("|", "\\|").strip()
+    plain = shorten(text, 500).replace("\\", "\\\\").replace("|", "\\|").strip()
     return f"`{plain}`" if plain else ""
 
 
@@ -210,5 +212,9 @@ def _json_signatures(signatures: tuple[Signature, ...]) -> list[dict[str, str | 
 
 
 def json_text(report: Report) -> str:
-    """Write a report as JSON."""
-    return json.dumps(json_report(report), indent=2, ensure_ascii=False) + "\n"
+    """Write a report as JSON, with escapes for what a terminal or a job would interpret."""
+    text = json.dumps(json_report(report), indent=2, ensure_ascii=False) + "\n"
+    shown = (
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
+    return "".join(shown).replace("##[", r"##\u005b")

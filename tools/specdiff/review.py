@@ -12,6 +12,7 @@ from pathlib import Path
 from attrs import frozen
 from packaging.version import VERSION_PATTERN, InvalidVersion, Version
 
+from tools.safe_output import printable, without_commands
 from tools.specdiff.__main__ import Parser, exit_status, run_as_program, write
 from tools.specdiff.diff import Report, diff
 from tools.specdiff.findings import Finding, Level
@@ -120,7 +121,9 @@ def _entries(changelog: str, version: Version) -> list[str]:
 
 
 def _name(each: Finding) -> str:
-    return each.subject.replace("`", "'")
+    """Give the subject as CHANGELOG.md writes it, and as it can be printed."""
+    text = printable(each.subject).replace("`", "'")
+    return without_commands(" ".join(text.split()))
 
 
 def advice(found: Review, *, breaks: bool) -> list[str]:

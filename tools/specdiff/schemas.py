@@ -113,7 +113,9 @@ def read_schema(location: SpecLocation, above: frozenset[Pointer] = frozenset())
 
 def _is_one_reference(location: SpecLocation) -> bool:
     """Tell whether an `allOf`, `oneOf` or `anyOf` holds one reference, null aside."""
-    parts = [each for key in ("allOf", "oneOf", "anyOf") for each in location.get(key) or ()]
+    # The schemas of OpenAPI 3.1 are not validated: any value may be of any type.
+    lists = [location.get(key) for key in ("allOf", "oneOf", "anyOf")]
+    parts = [each for every in lists if isinstance(every, list) for each in every]
     parts = [each for each in parts if each != {"type": "null"}]
     return len(parts) == 1 and isinstance(parts[0], dict) and "$ref" in parts[0]
 
@@ -122,7 +124,8 @@ def _read_keys(location: SpecLocation) -> Schema:
     """Read what a schema says itself, without `allOf`, `oneOf` and `anyOf`."""
     node: dict[str, Any] = location.value
     types = _types(node)
-    if types is not None and not node.get("nullable") and None not in node.get("enum", [None]):
+    values = node["enum"] if isinstance(node.get("enum"), list) else [None]
+    if types is not None and not node.get("nullable") and None not in values:
         # In OpenAPI 3.1, null has to be in both, the types and the values.
         types -= {"null"}
     # The spelling of `format: byte` in OpenAPI 3.1.
@@ -158,8 +161,8 @@ def _read_keys(location: SpecLocation) -> Schema:
 
 def _types(node: dict[str, Any]) -> frozenset[str] | None:
     given = node.get("type")
-    types = {given} if isinstance(given, str) else set(given) if isinstance(given, list) else set()
-    types &= TYPES
+    names = given if isinstance(given, list) else [given]
+    types = {each for each in names if isinstance(each, str)} & TYPES
     if not types and _OBJECT_KEYS & node.keys():
         types = {"object"}
     if not types and "items" in node:
@@ -285,7 +288,7 @@ def _members(schema: Schema) -> dict[str, Any] | None:
     try:
         return dict(EnumProperty.values_from_list(values, _ANY_CLASS, names))
 
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, LookupError):
         return None
 
 

@@ -15,13 +15,16 @@ from openapi_spec_validator.schemas import openapi_v31_schema_validator as v31_v
 from referencing import Registry, Specification
 from referencing.exceptions import Unresolvable
 
-from tools.specdiff.spec_files import CannotCompareError, ParsedYAML, Source, parse_yaml
+from tools.bounded_yaml import ParsedYAML, RejectedYAMLError, parse
+from tools.specdiff.spec_files import CannotCompareError, Source
 
 Pointer: TypeAlias = tuple[str, ...]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 _MAX_HOPS = 50
+# Schemas that refer to each other twice over and over stand for more than any spec says.
+_MAX_STEPS = 300_000
 # Keys whose value is a schema; elsewhere, text beside a reference only replaces other text.
 _SCHEMA_KEYS = {("schema",), ("items",), ("additionalProperties",)}
 
@@ -35,11 +38,15 @@ class Spec:
     minor: int
     parsed: ParsedYAML
     _registry: Registry[Any]
+    _steps: list[int] = field(factory=lambda: [0])
 
     @classmethod
     def load(cls, source: Source) -> Spec:
         """Parse and validate a spec."""
-        parsed = parse_yaml(source.label, source.text)
+        try:
+            parsed = parse(source.label, source.text)
+        except RejectedYAMLError as error:
+            raise CannotCompareError(str(error)) from error
         content = parsed.content
         version = content.get("openapi") if isinstance(content, dict) else None
         found = re.fullmatch(r"3\.([01])\.[0-9]+", version) if isinstance(version, str) else None
@@ -67,6 +74,13 @@ class Spec:
         """Give the components of a kind, for example `schemas`, by their names."""
         components = self.top.at("components")
         return components.entries(kind) if components else {}
+
+    def count_step(self) -> None:
+        """Count a look at a schema or another object; the first one too many ends it."""
+        self._steps[0] += 1
+        if self._steps[0] > _MAX_STEPS:
+            problem = "refers to the same schemas in too many ways to be compared"
+            raise CannotCompareError(f"{self.label} {problem}")
 
     def resolve(self, reference: str, pointer: Pointer) -> SpecLocation:
         """Find the target of the `$ref` at a pointer. Nothing is ever fetched."""
@@ -152,6 +166,7 @@ class SpecLocation:
     def follow(self) -> SpecLocation:
         """Follow references, but not in a circle, nor past siblings that `read_schema` reads."""
         location = self
+        self.spec.count_step()
         for _ in range(_MAX_HOPS):
             if not location.is_reference or location._has_siblings:
                 return location

@@ -10,11 +10,11 @@ from attrs import define, field
 
 from ..decode import fields_of, optional, text
 from ..encode import plain
-from ..types import UNSET, Unset, counted, hidden
+from ..types import UNSET, Equality, Unset, counted, hidden
 
 
-@define
-class GetTokensRequest:
+@define(eq=False)
+class GetTokensRequest(Equality):
     """The form of an authorization code grant.
 
     Attributes:

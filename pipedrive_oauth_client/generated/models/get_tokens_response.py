@@ -10,11 +10,11 @@ from attrs import define, field
 
 from ..decode import fields_of, integer, optional, required, text
 from ..encode import plain
-from ..types import UNSET, Unset, counted, hidden
+from ..types import UNSET, Equality, Unset, counted, hidden
 
 
-@define
-class GetTokensResponse:
+@define(eq=False)
+class GetTokensResponse(Equality):
     """An access token and what belongs to it (RFC 6749, section 5.1).
 
     Attributes:

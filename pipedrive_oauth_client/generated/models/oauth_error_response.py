@@ -10,11 +10,11 @@ from attrs import define, field
 
 from ..decode import boolean, fields_of, null, one_of, optional, text
 from ..encode import plain
-from ..types import UNSET, Unset, counted
+from ..types import UNSET, Equality, Unset, counted
 
 
-@define
-class OAuthErrorResponse:
+@define(eq=False)
+class OAuthErrorResponse(Equality):
     """Why a request was rejected (RFC 6749, section 5.2, and Pipedrive's own fields).
 
     Attributes:

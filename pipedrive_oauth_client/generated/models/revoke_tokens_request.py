@@ -10,11 +10,11 @@ from attrs import define, field
 
 from ..decode import fields_of, optional, text
 from ..encode import plain
-from ..types import UNSET, Unset, counted, hidden
+from ..types import UNSET, Equality, Unset, counted, hidden
 
 
-@define
-class RevokeTokensRequest:
+@define(eq=False)
+class RevokeTokensRequest(Equality):
     """The form of a revocation (RFC 7009, section 2.1).
 
     Attributes:

@@ -9,8 +9,10 @@ from pipedrive_oauth_client.web.django.decorators import (
     basic_auth_required,
     extension_user_required,
 )
+from pipedrive_oauth_client.web.django.store import DjangoTokenStore
 
 __all__ = [
+    "DjangoTokenStore",
     "adisconnect",
     "auth_for",
     "basic_auth_required",

@@ -6,35 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.web.connect import plan_callback, plan_install, plan_start
-from pipedrive_oauth_client.web.django.configuration import blocking_core, site
+from pipedrive_oauth_client.web.django.configuration import blocking_core, non_atomic, site
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
 __all__ = ["acallback", "aconnect", "ainstall", "callback", "connect", "install"]
 
 
+@non_atomic
 def connect(request: HttpRequest) -> HttpResponseBase:
-    """Send a browser to Pipedrive's consent page; see `journey.start`."""
+    """Send a browser to Pipedrive's consent page; see `web.connect.start`."""
+    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+        return _to_login(request)
     plan = plan_start(blocking_core(), _web_request(request))
     return _response(run_plan(plan, _runner()))
 
 
+@non_atomic
 def install(request: HttpRequest) -> HttpResponseBase:
     """Send a browser that the Marketplace has sent here to the consent page, with a state."""
+    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+        return _to_login(request)
     plan = plan_install(blocking_core(), _web_request(request))
     return _response(run_plan(plan, _runner()))
 
 
 @csrf_exempt
+@non_atomic
 def callback(request: HttpRequest) -> HttpResponseBase:
-    """Take up what Pipedrive's redirect has brought, or its notice; see `journey.callback`.
+    """Take up what Pipedrive's redirect has brought, or its notice; see `web.connect.callback`.
 
     Exempt from Django's own check, since a notice carries no token of the app's: it shows the
     app's credentials instead.
@@ -43,26 +50,49 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     return _response(run_plan(plan, _runner()))
 
 
-@non_atomic_requests
+@non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
+    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+        return _to_login(request)
     plan = plan_start(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
 
 
-@non_atomic_requests
+@non_atomic
 async def ainstall(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `install` without blocking the event loop."""
+    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+        return _to_login(request)
     plan = plan_install(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
 
 
 @csrf_exempt
-@non_atomic_requests
+@non_atomic
 async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
     plan = plan_callback(site().core, _web_request(request))
     return _response(await run_plan_async(plan, _async_runner()))
+
+
+async def _user_of(request: HttpRequest) -> Any:
+    return await request.auser() if hasattr(request, "auser") else None
+
+
+def _is_logged_in(user: Any) -> bool:
+    if user is None:
+        raise ConfigurationError(
+            "PIPEDRIVE_OAUTH['LOGIN_REQUIRED'] needs"
+            " django.contrib.auth.middleware.AuthenticationMiddleware in MIDDLEWARE."
+        )
+    return bool(user.is_authenticated)
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    from django.contrib.auth.views import redirect_to_login  # noqa: PLC0415 - it needs the app auth
+
+    return redirect_to_login(request.get_full_path())
 
 
 def _runner() -> StepRunner:

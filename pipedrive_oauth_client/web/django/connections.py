@@ -1,0 +1,532 @@
+"""The connections of `DjangoTokenStore`: its own, or that of a `TestCase`; and their errors.
+
+What is shown of a database's error may repeat no token: drivers and databases repeat the statement,
+its parameters or the row that they reject.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, Final, TypeVar
+
+from django.core import mail
+from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import load_backend
+
+from pipedrive_oauth_client.errors import ConfigurationError
+
+__all__ = [
+    "MAX_FAILURES",
+    "TABLE",
+    "Connection",
+    "Connections",
+    "advice_for",
+    "is_testing",
+    "notice_testcase",
+    "reason_to_repeat",
+    "redacted",
+    "remember_databases",
+]
+
+TABLE: Final = "pipedrive_tokens"
+_MOST_IDLE: Final = 8
+_T = TypeVar("_T")
+
+# Used unless OPTIONS sets them. A server that is gone without a word is noticed in time.
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"timeout": 10.0},
+    "postgresql": {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    },
+    "mysql": {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30},
+}
+_AFTER_CONNECT: Final = {
+    "sqlite": "PRAGMA secure_delete = ON",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 15",
+}
+# For one transaction, since a connection pooler hands the session to another program after it.
+_POSTGRESQL_BEGIN: Final = (
+    "BEGIN; SELECT set_config('lock_timeout', '15s', true), set_config('statement_timeout', '25s',"
+    " true), set_config('idle_in_transaction_session_timeout', '5s', true)"
+)
+# Microseconds since 1970 by the clock of the database, the same for all machines of an app.
+_NOW: Final = {
+    "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    # Not UNIX_TIMESTAMP(NOW(6)): that goes through local time, where an hour in autumn comes twice.
+    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+    # 2440587.5 is the Julian day of 1970-01-01.
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+}
+
+
+class Connection:
+    """A connection of Django's, past its cursors: those log parameters, which hold tokens."""
+
+    def __init__(self, wrapper: BaseDatabaseWrapper, *, is_shared: bool = False) -> None:
+        self.wrapper = wrapper
+        self.vendor: str = wrapper.vendor
+        self.now = _NOW[wrapper.vendor]
+        self._is_shared = is_shared  # with a TestCase, whose transaction goes on
+        self._cursor: Any = None
+
+    def in_transaction(self, step: Callable[..., _T], *arguments: Any) -> _T:
+        """Run a step; after an error nothing of it is left."""
+        begin, commit = "", ""
+        if self._is_shared:
+            begin, commit = "SAVEPOINT pipedrive_step", "RELEASE SAVEPOINT pipedrive_step"
+        elif self.vendor == "postgresql":
+            begin, commit = _POSTGRESQL_BEGIN, "COMMIT"
+        with _TESTCASE_GUARD if self._is_shared else nullcontext():
+            return self._between(begin, commit, step, *arguments)
+
+    def _between(self, begin: str, commit: str, step: Callable[..., _T], *arguments: Any) -> _T:
+        try:
+            with self.wrapper.wrap_database_errors:
+                self._cursor = self._connected().cursor()
+                try:
+                    if begin:
+                        self._cursor.execute(begin)
+                    result = step(self, *arguments)
+                    if commit:
+                        self._cursor.execute(commit)
+                finally:
+                    self._cursor.close()
+        except BaseException:
+            self._undo()
+            raise
+        return result
+
+    def _connected(self) -> Any:
+        opened: Any = self.wrapper.connection
+        if opened is None:
+            self.wrapper.ensure_connection()
+            opened = self.wrapper.connection
+            statement = _AFTER_CONNECT.get(self.vendor)
+            if statement is not None:
+                cursor = opened.cursor()
+                cursor.execute(statement)
+                cursor.close()
+        return opened
+
+    def _undo(self) -> None:
+        with suppress(Exception):  # the error that led here counts
+            if not self._is_shared:
+                _close(self.wrapper)
+            else:
+                cursor = self._connected().cursor()
+                cursor.execute("ROLLBACK TO SAVEPOINT pipedrive_step")
+                cursor.close()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Execute a statement, whose parameters are written %s."""
+        if self.vendor == "sqlite":
+            statement = statement.replace("%s", "?")
+        self._cursor.execute(statement, parameters)
+
+    def rows(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
+        """Execute a query, and give its rows."""
+        self.execute(statement, *parameters)
+        found: Sequence[tuple[Any, ...]] = self._cursor.fetchall()
+        return found
+
+    def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
+        """Execute a query, and give its first row."""
+        found = self.rows(statement, *parameters)
+        return found[0] if found else None
+
+    def upsert(
+        self,
+        account: str,
+        values: dict[str, tuple[str, Sequence[object]]],
+        condition: tuple[str, Sequence[object]] | None,
+    ) -> None:
+        """Insert the row; if it exists, update it if the condition holds.
+
+        Values are SQL with its parameters. The first one is new at each call.
+        """
+        columns = ", ".join(["account", *values])
+        inserted = ", ".join(["%s", *(value for value, _ in values.values())])
+        parameters: list[object] = [account]
+        changes: list[str] = []
+        for _, given in values.values():
+            parameters += given
+        insert = f"INSERT INTO {TABLE} ({columns}) VALUES ({inserted})"  # noqa: S608 - no input
+        if self.vendor == "mysql":
+            is_updated = condition
+            for name, (value, given) in values.items():
+                if is_updated is None:
+                    changes.append(f"{name} = {value}")
+                else:
+                    changes.append(f"{name} = IF({is_updated[0]}, {value}, {TABLE}.{name})")
+                    parameters += is_updated[1]
+                parameters += given
+                # MySQL updates one column after the other, and the first shows whether it did.
+                if is_updated is condition and condition is not None:
+                    is_updated = f"{TABLE}.{name} = {value}", given
+            statement = f"{insert} ON DUPLICATE KEY UPDATE {', '.join(changes)}"
+        else:
+            for name, (value, given) in values.items():
+                changes.append(f"{name} = {value}")
+                parameters += given
+            statement = f"{insert} ON CONFLICT (account) DO UPDATE SET {', '.join(changes)}"
+            if condition is not None:
+                statement += f" WHERE {condition[0]}"
+                parameters += condition[1]
+        self.execute(statement, *parameters)
+
+
+class _KeptConnection(threading.local):
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.pid = 0
+
+
+class Connections:
+    """Makes connections with the settings of an alias, and keeps idle ones as `CONN_MAX_AGE` says.
+
+    A renewal has a thread of its own, so that connections belong to no thread.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._kept = _KeptConnection()
+        self.forget()
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """Leave the idle connections to the parent of a fork, whose sessions they are."""
+        _LEFT_TO_THE_PARENT.extend(getattr(self, "_idle", []))
+        self._guard = threading.Lock()
+        self._idle: list[BaseDatabaseWrapper] = []
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for wrapper in idle:
+            _close(wrapper)
+
+    @contextmanager
+    def kept(self) -> Generator[None]:
+        """Have this thread use one connection until the end of the block."""
+        kept = self._kept
+        if kept.connection is not None and kept.pid == os.getpid():
+            yield
+            return
+        with self.borrowed() as connection:
+            kept.connection, kept.pid = connection, os.getpid()
+            try:
+                yield
+            finally:
+                kept.connection = None
+
+    @contextmanager
+    def borrowed(self) -> Generator[Connection]:
+        """Lend a connection for a step; it may not be connected yet."""
+        kept = self._kept
+        if kept.connection is not None:
+            if kept.pid == os.getpid():
+                yield kept.connection
+                return
+            _LEFT_TO_THE_PARENT.append(kept.connection.wrapper)
+            kept.connection = None
+        of_test = _testcase_connection(self._alias)
+        if of_test is not None:
+            yield Connection(of_test, is_shared=True)
+            return
+        pid = os.getpid()
+        wrapper = self._idle_one() or self._new()
+        try:
+            yield Connection(wrapper)
+        finally:
+            if pid == os.getpid():  # a forked child may leave the block as well
+                self._give_back(wrapper)
+
+    def _idle_one(self) -> BaseDatabaseWrapper | None:
+        with self._guard:
+            if not self._idle:
+                return None
+            wrapper = self._idle.pop()
+        if wrapper.settings_dict["NAME"] != connections.settings[self._alias]["NAME"]:
+            _close(wrapper)  # a test run has begun
+            return None
+        with suppress(Error):
+            wrapper.close_if_unusable_or_obsolete()
+            wrapper.close_if_health_check_failed()
+        return wrapper
+
+    def _give_back(self, wrapper: BaseDatabaseWrapper) -> None:
+        # The server can't drop the database of a test run while a connection to it is open.
+        if wrapper.settings_dict["CONN_MAX_AGE"] == 0 or is_testing():
+            _close(wrapper)
+        with self._guard:
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append(wrapper)
+                return
+        _close(wrapper)
+
+    def _new(self) -> BaseDatabaseWrapper:
+        given = connections.settings.get(self._alias)
+        if given is None:
+            raise ConfigurationError(
+                f"DATABASES has no {self._alias!r}, which the token store is to use. Set"
+                " PIPEDRIVE_OAUTH['DATABASE'] to the alias of one of your databases."
+            )
+        _refuse_untested(self._alias, given)
+        wrapper_class = load_backend(given["ENGINE"]).DatabaseWrapper
+        vendor = wrapper_class.vendor
+        if vendor not in _NOW:
+            raise ConfigurationError(
+                f"The token store can't use DATABASES[{self._alias!r}] with {given['ENGINE']}: it"
+                " is for SQLite, PostgreSQL, MariaDB and MySQL. Set PIPEDRIVE_OAUTH['DATABASE'] to"
+                " another one, or PIPEDRIVE_OAUTH['STORE'] to another store."
+            )
+        name = str(given["NAME"])
+        if vendor == "sqlite" and (
+            name == ":memory:" or ("mode=memory" in name and "cache=shared" not in name)
+        ):
+            raise ConfigurationError(
+                f"DATABASES[{self._alias!r}] is in the memory of one connection, so that threads"
+                " could not share it. Name a file."
+            )
+        options = {**_OPTIONS[vendor], **given["OPTIONS"]}
+        # A pool may be exhausted by the very requests that wait for the renewal.
+        options.pop("pool", None)
+        own = {**given, "AUTOCOMMIT": True, "OPTIONS": options}
+        wrapper: BaseDatabaseWrapper = wrapper_class(own, self._alias)
+        wrapper.inc_thread_sharing()
+        return wrapper
+
+
+_ALL: Final[weakref.WeakSet[Connections]] = weakref.WeakSet()
+# Closing them in a child would end the parent's sessions, and so may collecting them.
+_LEFT_TO_THE_PARENT: Final[list[BaseDatabaseWrapper]] = []
+
+
+def _leave_connections_to_the_parent() -> None:
+    for each in list(_ALL):
+        each.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_connections_to_the_parent)
+
+
+def _close(wrapper: BaseDatabaseWrapper) -> None:
+    with suppress(Error):
+        # Not its own method: SQLite's leaves databases in memory open.
+        BaseDatabaseWrapper.close(wrapper)
+
+
+# --- Tests of the project ---
+
+_TESTCASE_GUARD: Final = threading.RLock()
+_testcases: Final[dict[str, BaseDatabaseWrapper]] = {}
+_names_of_databases: Final[dict[str, object]] = {}
+
+
+def is_testing() -> bool:
+    """Tell whether Django's test environment is set up, by its own runner or by pytest-django."""
+    return hasattr(mail, "outbox")
+
+
+def remember_databases() -> None:
+    """Remember the names that the databases have before a test runner replaces them."""
+    for alias in connections.settings:
+        _names_of_databases.setdefault(alias, connections.settings[alias]["NAME"])
+
+
+def notice_testcase() -> None:
+    """Notice the connections of a `TestCase` that runs in this thread, for renewals in others."""
+    for wrapper in connections.all(initialized_only=True):
+        if _is_of_testcase(wrapper):
+            _testcases[wrapper.alias] = wrapper
+
+
+def _testcase_connection(alias: str) -> BaseDatabaseWrapper | None:
+    """Give the connection of a `TestCase` that is running, from whichever thread."""
+    if not is_testing():
+        return None
+    notice_testcase()
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.alias == alias and type(wrapper.connect).__name__ == "_DatabaseFailure":
+            wrapper.connect()  # a SimpleTestCase, which explains what it wants
+    found = _testcases.get(alias)
+    if found is not None and _is_of_testcase(found):
+        return found
+    _testcases.pop(alias, None)
+    return None
+
+
+def _is_of_testcase(wrapper: BaseDatabaseWrapper) -> bool:
+    return any(getattr(block, "_from_testcase", False) for block in wrapper.atomic_blocks)
+
+
+def _refuse_untested(alias: str, settings: dict[str, Any]) -> None:
+    # Live tokens may be in it. A test that declares its database never gets here.
+    name = settings["NAME"]
+    is_own = _names_of_databases.get(alias) == name and settings["TEST"].get("NAME") != name
+    if is_testing() and is_own:
+        raise ConfigurationError(
+            f"A test uses the tokens of DATABASES[{alias!r}], for which there is no test database"
+            f" yet. Use django.test.TestCase with {alias!r} in `databases`, or pytest-django's"
+            " `django_db`."
+        )
+
+
+# --- Errors ---
+
+# Two transactions collided, and the database has rolled this one back.
+_COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
+# The server does not accept writes: after a failover, the previous primary.
+_READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
+_LOST: Final[frozenset[str | int]] = frozenset(
+    {"57P01", "57P02", "57P03", 0, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
+)
+# How often a step may fail for a reason before its error is raised.
+MAX_FAILURES: Final = {"connection lost": 2, "read-only": 2, "collision": 20}
+# Errors whose text is the database's own and repeats no content.
+_READABLE_CLASSES: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
+_READABLE_CODES: Final = ("42501", "42703", "42P01")
+_READABLE_NUMBERS: Final = {
+    1020,
+    1021,
+    1030,
+    1036,
+    1040,
+    1041,
+    1044,
+    1045,
+    1049,
+    1053,
+    1054,
+    1114,
+    1129,
+    1130,
+    1142,
+} | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
+_HIDDEN: Final = "its text is hidden, since it may repeat stored content"
+_ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
+    (
+        frozenset({"42P01", "42703", 1146, 1054}),
+        ("no such table", "no such column", "has no column"),
+        (
+            "The tables of the token store are not in DATABASES[{alias!r}], or not all of them. Run"
+            " `manage.py migrate pipedrive_oauth_client{option}`. If the project's users came"
+            " later, run it with `0001 --fake` before."
+        ),
+    ),
+    (
+        frozenset({"3D000", 1049}),
+        (),
+        "The database of DATABASES[{alias!r}] does not exist. Create it, or correct its NAME.",
+    ),
+    (
+        frozenset({"53300", 1040, 1203, 1226}),
+        ("no more connections allowed", "sorry, too many clients already"),
+        (
+            "The database of DATABASES[{alias!r}] has no connection left. The token store needs one"
+            " besides that of the request; allow more."
+        ),
+    ),
+    (
+        frozenset({"28000", "28P01", "42501", 1044, 1045, 1142, 1143}),
+        ("password authentication failed",),
+        (
+            "The database of DATABASES[{alias!r}] rejected the user. Check the password and the"
+            " user's rights."
+        ),
+    ),
+    (
+        _COLLISIONS | {"55P03", "57014", 1205},
+        ("is locked",),
+        (
+            "Another transaction kept the token store from writing to DATABASES[{alias!r}]. If it"
+            " is that of the view (ATOMIC_REQUESTS, `atomic`), which waits for this, put"
+            " `django.db.transaction.non_atomic_requests` on the view, or keep the tokens in"
+            " another database: PIPEDRIVE_OAUTH['DATABASE']. Otherwise try again."
+        ),
+    ),
+    (
+        _READ_ONLY,
+        ("readonly database",),
+        (
+            "The database of DATABASES[{alias!r}] is read-only. Make sure that the address leads to"
+            " the primary, and that the user may write; then try again."
+        ),
+    ),
+    (
+        frozenset({"53100", 1021, 1114}),
+        ("disk is full",),
+        "The database of DATABASES[{alias!r}] has no room left. Make room, then try again.",
+    ),
+)
+
+
+def _code_of(error: BaseException) -> str | int | None:
+    # MySQL's number, which says more than its SQLSTATE, or PostgreSQL's SQLSTATE.
+    orig = error.__cause__ or error
+    if orig.args and isinstance(orig.args[0], int):
+        return orig.args[0]
+    code: str | None = getattr(orig, "sqlstate", None) or getattr(orig, "pgcode", None)
+    return code
+
+
+def reason_to_repeat(error: Error, vendor: str) -> str | None:
+    """Return why to repeat a step that has failed, a key of `MAX_FAILURES`; None if not."""
+    code = _code_of(error)
+    if code in _READ_ONLY:
+        return "read-only"
+    # Databases in shared memory, as tests have them, do not wait for each other.
+    if code in _COLLISIONS or "table is locked" in str(error):
+        return "collision"
+    if vendor == "sqlite" or not isinstance(error, InterfaceError | OperationalError):
+        return None
+    # An error of PostgreSQL's driver without a code comes of the connection.
+    is_lost = code in _LOST or code is None or str(code).startswith("08")
+    return "connection lost" if is_lost else None
+
+
+def advice_for(error: Error, alias: str) -> str:
+    """Return what happened and what to do, without repeating the error's own text."""
+    code, text = _code_of(error), str(error)
+    option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
+    for codes, words, advice in _ADVICE:
+        if code in codes or any(word in text for word in words):
+            return advice.format(alias=alias, option=option)
+    if isinstance(error, InterfaceError | OperationalError):
+        return (
+            f"The token store can't reach the database of DATABASES[{alias!r}]. Make sure that it"
+            " runs, and that HOST, PORT, USER and PASSWORD are right; then try again."
+        )
+    return (
+        f"The database of DATABASES[{alias!r}] failed in a step of the token store; the cause says"
+        " why."
+    )
+
+
+def redacted(error: Error, vendor: str) -> Error:
+    """Give an error of the same kind whose text repeats no content, and with no error behind it."""
+    code, text = _code_of(error), str(error)
+    if vendor == "sqlite":
+        shown = _HIDDEN if "with text" in text else text
+    elif isinstance(code, int):
+        shown = text if code in _READABLE_NUMBERS or code >= 2000 else f"error {code}; {_HIDDEN}"
+    elif code is None:
+        # Of the driver itself: it got no connection, or has lost it.
+        shown = text if isinstance(error, InterfaceError | OperationalError) else _HIDDEN
+    elif code.startswith(_READABLE_CLASSES) or code in _READABLE_CODES:
+        diagnosis = getattr(error.__cause__, "diag", None)
+        shown = getattr(diagnosis, "message_primary", None) or f"error {code}"
+    else:
+        shown = f"error {code}; {_HIDDEN}"
+    return type(error)(shown)

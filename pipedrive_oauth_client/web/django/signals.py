@@ -1,0 +1,20 @@
+"""Signals: `account_connected`, `account_disconnected` and `grant_ended`.
+
+The sender is `models.PipedriveAccount`. What a receiver raises goes to the caller, except for
+`grant_ended`, which is sent from the thread of a renewal: there it is logged.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+__all__ = ["account_connected", "account_disconnected", "grant_ended"]
+
+account_connected = Signal()
+"""A token is saved. Arguments: `account`, `connection`, `request` and `user`, or None."""
+
+account_disconnected = Signal()
+"""A token is deleted. Arguments: `account` and `notice`: Pipedrive's, or None for `disconnect`."""
+
+grant_ended = Signal()
+"""The service has rejected a refresh token. Arguments: `account`, `at` and `error`."""

@@ -16,7 +16,7 @@ from pipedrive_oauth_client._lazy import lazy_attributes as _lazy_attributes
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client._renewal import disconnect
-    from pipedrive_oauth_client.auth import PipedriveAuth
+    from pipedrive_oauth_client.auth import PipedriveAuth, raise_for_scope
     from pipedrive_oauth_client.authorization import NO_STATE, AuthorizationRequest, NoState
     from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
     from pipedrive_oauth_client.errors import (
@@ -117,6 +117,7 @@ __all__ = [
     "fetch_current_user",
     "fetch_current_user_async",
     "get_tokens",
+    "raise_for_scope",
     "refresh_tokens",
     "revoke_tokens",
 ]
@@ -124,7 +125,7 @@ __all__ = [
 # The same as the imports above.
 _NAMES = {
     "_renewal": ("disconnect",),
-    "auth": ("PipedriveAuth",),
+    "auth": ("PipedriveAuth", "raise_for_scope"),
     "authorization": ("NO_STATE", "AuthorizationRequest", "NoState"),
     "credentials": ("AppCredentials", "basic_auth_header"),
     "errors": (*(name for name in __all__ if name.endswith("Error")), "UnexpectedStatus"),

@@ -10,18 +10,24 @@ from __future__ import annotations
 import copy
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from contextvars import copy_context
 from datetime import datetime, timedelta
-from typing import Any, Final
+from logging import ERROR, WARNING, getLogger
+from typing import TYPE_CHECKING, Any, Final
 
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    GrantEndedError,
+    InvalidClientError,
     InvalidGrantError,
+    MissingScopesError,
+    PipedriveOAuthError,
     StoreError,
     StoreLockTimeoutError,
     TokenNotFoundError,
@@ -34,18 +40,23 @@ from pipedrive_oauth_client.stores.leased import Lease, load_first, save_last
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import Token
 
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event, RefreshReason
+
 __all__ = [
     "Requirement",
     "disconnect",
     "in_progress",
     "pending_saves",
     "renew",
+    "renew_and_report",
     "result_of",
     "start_or_join",
 ]
 
 _NO_TIME: Final = timedelta(0)
 _MOST_ROUNDS: Final = 5
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 
 # --- Tokens that the service has issued and the store has not accepted yet ---
@@ -111,10 +122,11 @@ pending_saves: Final = PendingSaves()
 
 
 class _Flight:
-    __slots__ = ("future", "store", "thread")
+    __slots__ = ("future", "report", "store", "thread")
 
-    def __init__(self, store: TokenStore) -> None:
+    def __init__(self, store: TokenStore, report: Callable[[], object] | None) -> None:
         self.store = store  # while it is referenced, no other store gets its id
+        self.report = report
         self.future: Future[Token] = Future()
         self.thread = 0
 
@@ -138,18 +150,25 @@ if hasattr(os, "register_at_fork"):
 
 
 def start_or_join(
-    store: TokenStore, account: str, work: Callable[[], Token], *, run_here: bool = False
+    store: TokenStore,
+    account: str,
+    work: Callable[[], Token],
+    *,
+    run_here: bool = False,
+    report: Callable[[], object] | None = None,
 ) -> Future[Token]:
     """Join the account's renewal that is in progress, or start `work` as the next one.
 
     `work` runs in a thread of its own, or in this one with `run_here`; the future is done then.
+    `report` is called there after it, when the account may be renewed again and before the callers
+    go on, so that what it calls may ask for a token, and is finished when they look.
     A renewal that asks for a token of its own account raises a `ConfigurationError`.
     """
     key = id(store), account
     # Most callers find a renewal in progress. Reading one entry needs no lock.
     if (flight := _single_flight.flights.get(key)) is not None:
         return _joined(flight)
-    own = _Flight(store)
+    own = _Flight(store, report)
     try:
         with _single_flight.guard:
             flight = _single_flight.flights.setdefault(key, own)
@@ -247,10 +266,139 @@ def _run(key: tuple[int, str], flight: _Flight, work: Callable[[], Token]) -> No
     # Before the future is done: a caller that learns of a failure may try again at once.
     with _single_flight.guard:
         _single_flight.flights.pop(key, None)
-    if error is not None:
-        flight.future.set_exception(error)
-    elif token is not None:
-        flight.future.set_result(token)
+    try:
+        if flight.report is not None:
+            flight.report()
+    finally:
+        if error is not None:
+            flight.future.set_exception(error)
+        elif token is not None:
+            flight.future.set_result(token)
+
+
+# --- What a renewal reports: events for `on_event`, and records for the log ---
+
+
+def renew_and_report(
+    oauth: PipedriveOAuth,
+    store: TokenStore,
+    account: str,
+    requirement: Requirement,
+    *,
+    events: list[Event],
+    cached: Token | None = None,
+    is_fleet: bool = False,
+) -> tuple[Token, bool]:
+    """Do the same as `renew`, log it, and add to `events` what is to be reported after it.
+
+    `cached` is a token that the caller has beside the stored one.
+    """
+    started = time.monotonic()
+    try:
+        token, was_refreshed = renew(oauth, store, account, requirement)
+    except PipedriveOAuthError as error:
+        # What nothing was tried for is no failed refresh: no token, or a grant known to have ended.
+        is_known = isinstance(error, GrantEndedError) and error.__cause__ is None
+        if not (is_known or isinstance(error, TokenNotFoundError | MissingScopesError)):
+            seconds = time.monotonic() - started
+            now = read_clock(oauth.clock)
+            is_valid = any(
+                each is not None
+                and each.access_token != requirement.rejected
+                and each.expires_at > now
+                for each in (requirement.latest, cached)
+            )
+            reason = "fleet" if is_fleet else _reason(requirement, now)
+            _log_failure(account, error, is_valid=is_valid)
+            if oauth.has_on_event:
+                _add_failure(events, account, requirement.latest, error, is_valid, seconds, reason)
+        raise
+    if was_refreshed:
+        seconds = time.monotonic() - started
+        reason = "fleet" if is_fleet else _reason(requirement, read_clock(oauth.clock))
+        _LOGGER.info(
+            "Refreshed the token of %r (%s) in %.3f s. It expires at %s.",
+            account,
+            reason,
+            seconds,
+            token.expires_at.isoformat(timespec="seconds"),
+        )
+        if oauth.has_on_event:
+            _add_success(events, account, requirement.latest, token, seconds, reason)
+    return token, was_refreshed
+
+
+def _reason(requirement: Requirement, now: datetime) -> RefreshReason:
+    latest = requirement.latest
+    if latest is not None and latest.access_token == requirement.rejected:
+        return "rejected"
+    return "early" if latest is not None and latest.expires_at > now else "expired"
+
+
+def _add_failure(  # noqa: PLR0917 - one caller, which has them all
+    events: list[Event],
+    account: str,
+    previous: Token | None,
+    error: PipedriveOAuthError,
+    is_valid: bool,
+    seconds: float,
+    reason: RefreshReason,
+) -> None:
+    from pipedrive_oauth_client.events import (  # noqa: PLC0415 - for those who want events
+        GrantEnded,
+        RefreshFailed,
+    )
+
+    own = copy.copy(error)  # without a traceback, whose frames hold secrets
+    own.__cause__ = error.__cause__
+    failed = RefreshFailed(
+        account=account, error=own, is_token_valid=is_valid, seconds=seconds, reason=reason
+    )
+    events.append(failed)
+    is_first = previous is None or previous.grant_end is None
+    if isinstance(error, GrantEndedError) and is_first:
+        events.append(
+            GrantEnded(account=account, at=error.since, error=error.error or "invalid_grant")
+        )
+
+
+def _add_success(  # noqa: PLR0917 - one caller, which has them all
+    events: list[Event],
+    account: str,
+    previous: Token | None,
+    token: Token,
+    seconds: float,
+    reason: RefreshReason,
+) -> None:
+    from pipedrive_oauth_client.events import (  # noqa: PLC0415 - for those who want events
+        ApiDomainChanged,
+        GrantRestored,
+        TokenRefreshed,
+    )
+
+    refreshed = TokenRefreshed(
+        account=account, expires_at=token.expires_at, seconds=seconds, reason=reason
+    )
+    events.append(refreshed)
+    if previous is None:
+        return
+    if previous.grant_end is not None:
+        events.append(GrantRestored(account=account))
+    former, current = previous.api_domain, token.api_domain
+    if former is not None and current is not None and former.rstrip("/") != current.rstrip("/"):
+        events.append(ApiDomainChanged(account=account, former=former, current=current))
+
+
+def _log_failure(account: str, error: PipedriveOAuthError, *, is_valid: bool) -> None:
+    # An error for what a person has to fix. Of the rest, an early refresh has a warning of its own.
+    to_fix = (InvalidClientError, InvalidGrantError, StoreError, ConfigurationError)
+    if isinstance(error, to_fix) and not isinstance(error, StoreLockTimeoutError):
+        level = ERROR
+    elif is_valid:
+        return
+    else:
+        level = WARNING
+    _LOGGER.log(level, "The token of %r could not be refreshed. %s", account, error)
 
 
 # --- One renewal ---
@@ -263,14 +411,20 @@ class Requirement:
         clock: Gives the current time as an aware datetime.
         leeway: How long before its expiry a token is refreshed, if it can be.
         rejected: The access token that the API has rejected, or None.
+        check: Raises an error where a token is none for the caller at all, or None.
         latest: The token that was judged last, or None; it is a renewal's newest knowledge.
     """
 
-    __slots__ = ("_clock", "_leeway", "latest", "rejected")
+    __slots__ = ("_check", "_clock", "_leeway", "latest", "rejected")
 
     def __init__(
-        self, clock: Callable[[], datetime], leeway: timedelta, rejected: str | None = None
+        self,
+        clock: Callable[[], datetime],
+        leeway: timedelta,
+        rejected: str | None = None,
+        check: Callable[[Token], None] | None = None,
     ) -> None:
+        self._check = check
         self._clock = clock
         self._leeway = leeway
         self.rejected = rejected
@@ -283,6 +437,8 @@ class Requirement:
         live for less than the leeway, even the newest is within it.
         """
         self.latest = token
+        if self._check is not None:
+            self._check(token)
         if token.access_token == self.rejected:
             return False
         # A token that can't be refreshed is used until its expiry.

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import httpx
 
-from pipedrive_oauth_client.errors import ProcessBound
+from pipedrive_oauth_client.errors import MissingScopesError, ProcessBound
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.token_source import Bearer, TokenSource
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, Token
 
-__all__ = ["PipedriveAuth", "is_replayable"]
+__all__ = ["PipedriveAuth", "is_replayable", "raise_for_scope"]
 
 
 class _TokenNeeded(NamedTuple):
-    """What a request needs before it goes on: a token other than the rejected one.
+    """What a request needs before it goes on: a token, or another one than the rejected one.
 
     The response that rejected it is read first: it may hold the only connection.
     """
 
-    rejected: Token | None = None
-    response: httpx.Response | None = None
+    url: httpx.URL
+    rejected: tuple[Token, httpx.Response] | None = None
 
+
+# What Pipedrive's API says, and what RFC 6750 says.
+_SCOPE_MISMATCH: Final = "scope and url mismatch"
+_INSUFFICIENT: Final = re.compile(r'error="?insufficient_scope"?', re.IGNORECASE)
+_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x7e ]{1,500})"', re.IGNORECASE)
 
 _Step: TypeAlias = httpx.Request | _TokenNeeded
 
@@ -52,6 +58,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`: hosts, `api.acme.com`, or origins,
             `https://api.acme.com:8443`.
+        required_scopes: What the token has to be for, for example `{"deals:full"}`; see
+            `Token.missing_scopes`. Where it lacks one, a `MissingScopesError` is raised before
+            anything is sent, until the person has authorized the app again.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -70,9 +79,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         *,
         leeway: timedelta = DEFAULT_LEEWAY,
         hosts: Iterable[str] = (),
+        required_scopes: Iterable[str] = (),
     ) -> None:
         # Public for the adapters of other HTTP libraries.
-        self.token_source: Final = TokenSource(oauth, store, account, leeway=leeway, hosts=hosts)
+        self.token_source: Final = TokenSource(
+            oauth, store, account, leeway=leeway, hosts=hosts, required_scopes=required_scopes
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(account={self.account!r})"
@@ -100,6 +112,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         Raises:
             TokenNotFoundError: No token is stored for the account.
             InvalidGrantError: The grant has ended; the person has to authorize the app again.
+            MissingScopesError: The token lacks one of `required_scopes`; likewise.
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source
@@ -140,9 +153,11 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         while True:
             result: object
             if isinstance(step, _TokenNeeded):
-                if step.response is not None:
-                    step.response.read()
-                result = self.token_source.get(step.rejected)
+                if step.rejected is None:
+                    result = self.token_source.get_for(step.url)
+                else:
+                    step.rejected[1].read()
+                    result = self.token_source.get(step.rejected[0])
             else:
                 result = yield step
             try:
@@ -166,9 +181,11 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         while True:
             result: object
             if isinstance(step, _TokenNeeded):
-                if step.response is not None:
-                    await step.response.aread()
-                result = await self.token_source.aget(step.rejected)
+                if step.rejected is None:
+                    result = await self.token_source.aget_for(step.url)
+                else:
+                    await step.rejected[1].aread()
+                    result = await self.token_source.aget(step.rejected[0])
             else:
                 result = yield step
             try:
@@ -179,13 +196,9 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     def _steps(self, request: httpx.Request) -> Generator[_Step, Any]:
         source = self.token_source
         bearer = source.cached()
-        if bearer is None:
-            if source.is_elsewhere(request.url):
-                source.note_withheld(request.url)
-                yield request  # it needs no token, so none is refreshed for it
-                return
-            bearer = cast(Bearer, (yield _TokenNeeded()))
-        if not (bearer.may_go_to(request.url) or _moved(source, bearer, request)):
+        if bearer is None and not source.is_elsewhere(request.url):
+            bearer = cast("Bearer | None", (yield _TokenNeeded(request.url)))
+        if bearer is None or not (bearer.may_go_to(request.url) or _moved(source, bearer, request)):
             source.note_withheld(request.url)
             yield request
             return
@@ -198,7 +211,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             if not bearer.may_go_to(response.request.url):
                 source.note_withheld(response.request.url)  # a redirect has led there
             return
-        following: Bearer = yield _TokenNeeded(bearer.token, response)
+        following: Bearer = yield _TokenNeeded(request.url, (bearer.token, response))
         if not is_replayable(request, response):
             return
         if not (following.may_go_to(request.url) or _moved(source, following, request)):
@@ -226,6 +239,45 @@ def _moved(source: TokenSource, bearer: Bearer, request: httpx.Request) -> bool:
 def _sent(response: httpx.Response) -> object:
     # A redirect may have removed the token, on its way to another host and back as well.
     return response.request.headers.get("Authorization")
+
+
+def raise_for_scope(response: Any) -> None:
+    """Raise an error if the API has rejected a request because the token lacks a scope.
+
+    Other responses, those with another reason for status 403 among them, pass.
+
+    Args:
+        response: A response of httpx, httpx2 or requests, whose body has been read.
+
+    Raises:
+        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The person
+            has to authorize the app again, since a refresh brings no new scopes; before that, the
+            app needs the scope in the Developer Hub. `missing` is what the response names, and
+            empty if it names none.
+
+    Source:
+        Pipedrive's page of OAuth status codes; RFC 6750, section 3.1.
+    """
+    if response.status_code != 403:
+        return
+    challenge = _INSUFFICIENT.search(response.headers.get("WWW-Authenticate") or "")
+    try:
+        body: Any = response.json()
+    except Exception:  # noqa: BLE001 - it is no JSON, or was not read; each library has its own errors
+        body = None
+    fields = body if isinstance(body, dict) else {}
+    texts = [text for text in (fields.get("error"), fields.get("message")) if isinstance(text, str)]
+    if challenge is None and not any(_SCOPE_MISMATCH in text.lower() for text in texts):
+        return
+    named = _SCOPE.search(response.headers.get("WWW-Authenticate") or "")
+    missing = named[1].replace(",", " ").split() if named is not None else []
+    shown = f" ({', '.join(sorted(missing))})" if missing else ""
+    raise MissingScopesError(
+        f"Pipedrive's API rejected the request since the token lacks a scope{shown}. A refresh"
+        " brings no new scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
+        " not there, and have the person authorize the app again.",
+        missing=missing,
+    )
 
 
 def is_replayable(request: httpx.Request, response: httpx.Response) -> bool:

@@ -205,7 +205,7 @@ class ServerError(TokenRequestError):
 
 
 class MissingScopesError(PipedriveOAuthError):
-    """The token lacks scopes that the program requires; nothing was sent.
+    """The token lacks scopes that the program requires, or that the API required.
 
     A refresh brings no new scopes: the person has to authorize the app again.
 

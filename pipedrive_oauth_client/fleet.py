@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -19,7 +19,7 @@ from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client._renewal import (
     Requirement,
     pending_saves,
-    renew,
+    renew_and_report,
     result_of,
     start_or_join,
 )
@@ -39,6 +39,9 @@ from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.leased import aware
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.tokens import Token
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event
 
 __all__ = ["FleetProgress", "FleetReport", "due", "refresh_due"]
 
@@ -233,7 +236,7 @@ class _Run:
         self._limiter = limiter
         self._progress = progress
         # It accepts what expires after its clock's time; `before` itself is not due.
-        self._requirement = Requirement(lambda: before - timedelta.resolution, _NO_TIME)
+        self._latest_due = before - timedelta.resolution
         self._is_stopped = False
         self._lost_in_a_row = 0
         self._guard = threading.Lock()
@@ -264,15 +267,23 @@ class _Run:
 
     def _refresh(self, account: str) -> None:
         was_refreshed = False
+        requirement = Requirement(lambda: self._latest_due, _NO_TIME)
+        events: list[Event] = []
 
         def work() -> Token:
             nonlocal was_refreshed
-            token, was_refreshed = renew(self._oauth, self._store, account, self._requirement)
+            token, was_refreshed = renew_and_report(
+                self._oauth, self._store, account, requirement, events=events, is_fleet=True
+            )
             return token
+
+        def report() -> None:
+            for event in events:
+                self._oauth.emit(event)
 
         error: PipedriveOAuthError | None = None
         try:
-            result_of(start_or_join(self._store, account, work, run_here=True))
+            result_of(start_or_join(self._store, account, work, run_here=True, report=report))
         except TokenNotFoundError as failure:
             if self._store.load(account) is not None:
                 error = failure

@@ -32,26 +32,25 @@ from pipedrive_oauth_client.credentials import AppCredentials
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     InvalidResponseError,
+    PipedriveOAuthError,
     ProcessBound,
     UnusableAccessTokenError,
 )
-from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
+from pipedrive_oauth_client.generated import models
+from pipedrive_oauth_client.generated.api import oauth as endpoints
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
 from pipedrive_oauth_client.generated.decode import json_object
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.generated.models import (
-    GetTokensRequest,
-    GetTokensResponse,
-    RefreshTokensRequest,
-    RevokeTokensRequest,
-)
 from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
-from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token, token_from_fields
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
+    from pipedrive_oauth_client.retry import RetryPolicy
 
 __all__ = ["AsyncPipedriveOAuth", "PipedriveOAuth", "TokenTypeHint"]
 
@@ -65,13 +64,21 @@ _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=64)
 _REDIRECTS: Final = (301, 302, 307, 308)
 
 
+def _policy(retry: RetryPolicy | Literal["default"]) -> RetryPolicy | None:
+    # An import takes time that a flow without retries need not spend.
+    from pipedrive_oauth_client.retry import RetryPolicy, default_policy  # noqa: PLC0415
+
+    return default_policy() if retry == "default" else argument("retry", retry, RetryPolicy)
+
+
 class _HiddenHeader:
-    """The header of the credentials, which error trackers do not see in the flow's attributes."""
+    """The header of credentials, which error trackers do not see in the flow's attributes."""
 
-    __slots__ = ("value",)
+    __slots__ = ("credentials", "value")
 
-    def __init__(self, value: str) -> None:
-        self.value = value
+    def __init__(self, credentials: AppCredentials) -> None:
+        self.credentials = credentials
+        self.value = credentials.basic_auth_header
 
     def __repr__(self) -> str:
         return "<hidden>"
@@ -84,23 +91,24 @@ class _BaseOAuth(ProcessBound):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str,
         retry: RetryPolicy | Literal["default"] | None,
         clock: Callable[[], datetime],
         on_event: Callable[[Event], object] | None,
     ) -> None:
-        self._credentials = argument("credentials", credentials, AppCredentials)
-        self._header = _HiddenHeader(credentials.basic_auth_header)
+        self._credentials = _checked_credentials(credentials)
+        self._header: _HiddenHeader | None = None
+        if isinstance(credentials, AppCredentials):
+            self._header = _HiddenHeader(credentials)
         self._client = Client(base_url=base_url, httpx_args={"limits": _LIMITS})
         require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
             # On this machine: a proxy that the environment names would read the secrets.
             settings = {"limits": _LIMITS, "trust_env": False}
             self._client = Client(base_url=base_url, httpx_args=settings)
-        self._retry = default_policy() if retry == "default" else retry
-        argument("retry", self._retry, RetryPolicy | None)
+        self._retry = None if retry is None else _policy(retry)
         self._clock = clock
         read_clock(clock)  # here, since after a request its token would be lost
         # Only Pipedrive's own service has to name Pipedrive's domains.
@@ -116,12 +124,15 @@ class _BaseOAuth(ProcessBound):
         self._on_event = on_event
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._credentials!r}, base_url={self.base_url!r})"
+        known = isinstance(self._credentials, AppCredentials)
+        shown = repr(self._credentials) if known else "credentials=<function>"
+        return f"{type(self).__name__}({shown}, base_url={self.base_url!r})"
 
     @property
     def credentials(self) -> AppCredentials:
-        """The app that this flow is for."""
-        return self._credentials
+        """The app that this flow is for. A function that was passed in their place is called."""
+        source = self._credentials
+        return source if isinstance(source, AppCredentials) else _asked(source)
 
     @property
     def base_url(self) -> str:
@@ -141,6 +152,11 @@ class _BaseOAuth(ProcessBound):
         """Gives this flow the current time as an aware datetime."""
         return self._clock
 
+    @property
+    def has_on_event(self) -> bool:
+        """Whether events are reported at all."""
+        return self._on_event is not None
+
     def emit(self, event: Event) -> None:
         """Report an event to `on_event`. An exception in that function is logged, and is no error.
 
@@ -153,7 +169,7 @@ class _BaseOAuth(ProcessBound):
             return
         try:
             self._on_event(event)
-        except Exception:
+        except (Exception, SystemExit):
             _LOGGER.exception("on_event has failed for %s.", type(event).__name__)
 
     def authorization_url(self, state: str | None = None) -> AuthorizationRequest:
@@ -172,7 +188,7 @@ class _BaseOAuth(ProcessBound):
         Source:
             RFC 6749, sections 4.1.1 and 10.12.
         """
-        return authorization.authorization_url(self._credentials, self._client, state)
+        return authorization.authorization_url(self.credentials, self._client, state)
 
     def read_callback(
         self, url_or_query: str | Mapping[str, Any], expected_state: str | NoState
@@ -204,9 +220,10 @@ class _BaseOAuth(ProcessBound):
 
         def plan() -> Plan[Token]:
             sent_at = read_clock(self._clock)
-            form = GetTokensRequest(code=code, redirect_uri=self._credentials.redirect_uri)
-            response = yield from self._send(get_tokens, form, "get_tokens", code)
-            return self._token(response, sent_at, "get_tokens", code)
+            app = self.credentials
+            form = models.GetTokensRequest(code=code, redirect_uri=app.redirect_uri)
+            response = yield from self._send(app, endpoints.get_tokens, form, "get_tokens", code)
+            return self._token(app, response, sent_at, "get_tokens", code)
 
         return Operation("get_tokens", plan)
 
@@ -220,21 +237,24 @@ class _BaseOAuth(ProcessBound):
         name = "refresh_tokens"
 
         def plan() -> Plan[Token]:
+            app = self.credentials
             sent_at = read_clock(self._clock)
             if not self._refresh_without_slash:
-                form = RefreshTokensRequest(refresh_token=refresh_token)
-                response = yield from self._send(refresh_tokens, form, name, refresh_token)
+                form = models.RefreshTokensRequest(refresh_token=refresh_token)
+                response = yield from self._send(
+                    app, endpoints.refresh_tokens, form, name, refresh_token
+                )
                 if response.status_code not in _REDIRECTS or not self._leads_to_get_tokens(
                     response
                 ):
-                    return self._token(response, sent_at, name, refresh_token, token)
+                    return self._token(app, response, sent_at, name, refresh_token, token)
                 self._refresh_without_slash = True
                 sent_at = read_clock(self._clock)
             # The other grant's endpoint, since it posts to that path; the form is the same.
-            other = GetTokensRequest(grant_type="refresh_token")
+            other = models.GetTokensRequest(grant_type="refresh_token")
             other["refresh_token"] = refresh_token
-            response = yield from self._send(get_tokens, other, name, refresh_token)
-            return self._token(response, sent_at, name, refresh_token, token)
+            response = yield from self._send(app, endpoints.get_tokens, other, name, refresh_token)
+            return self._token(app, response, sent_at, name, refresh_token, token)
 
         return Operation(name, plan)
 
@@ -247,19 +267,27 @@ class _BaseOAuth(ProcessBound):
         require_vschar("token", value)
 
         def plan() -> Plan[None]:
-            form = RevokeTokensRequest(token=value, token_type_hint=hint)
-            response = yield from self._send(revoke_tokens, form, "revoke_tokens", value)
+            app = self.credentials
+            form = models.RevokeTokensRequest(token=value, token_type_hint=hint)
+            name = "revoke_tokens"
+            response = yield from self._send(app, endpoints.revoke_tokens, form, name, value)
             if response.status_code != 200:
-                raise self._error("revoke_tokens", response, value)
+                raise self._error(app, "revoke_tokens", response, value)
 
         return Operation("revoke_tokens", plan, repeatable=True)
 
+    def _header_of(self, app: AppCredentials) -> str:
+        header = self._header
+        if header is None or header.credentials is not app:
+            header = self._header = _HiddenHeader(app)
+        return header.value
+
     def _send(
-        self, endpoint: Endpoint, body: object, name: str, secret: str
+        self, app: AppCredentials, endpoint: Endpoint, body: object, name: str, secret: str
     ) -> Plan[Response[Any]]:
         failure: Exception
         try:
-            return (yield Call(endpoint, {"authorization": self._header.value, "body": body}))
+            return (yield Call(endpoint, {"authorization": self._header_of(app), "body": body}))
         except InvalidResponseError as error:
             status = error.status_code
             if status is None or 200 < status < 400:
@@ -275,12 +303,13 @@ class _BaseOAuth(ProcessBound):
                 failure.__cause__ = error.__cause__
             else:
                 # An error response whose body can't be read is an error response all the same.
-                failure = self._error(name, Response(status, b"", headers, None), secret)
+                failure = self._error(app, name, Response(status, b"", headers, None), secret)
                 failure.__cause__ = error
         raise failure
 
-    def _token(
+    def _token(  # noqa: PLR0917 - one operation's, as they stand in its plan
         self,
+        app: AppCredentials,
         response: Response[Any],
         sent_at: datetime,
         name: str,
@@ -288,10 +317,10 @@ class _BaseOAuth(ProcessBound):
         previous: Token | str | None = None,
     ) -> Token:
         if response.status_code != 200:
-            raise self._error(name, response, secret)
+            raise self._error(app, name, response, secret)
         parsed: Any = response.parsed
         headers = response.headers
-        if isinstance(parsed, GetTokensResponse):
+        if isinstance(parsed, models.GetTokensResponse):
             if parsed.token_type.lower() == "bearer" and (
                 isinstance(parsed.api_domain, Unset)
                 or is_api_domain(parsed.api_domain, any_host=self._any_api_domain)
@@ -317,22 +346,59 @@ class _BaseOAuth(ProcessBound):
             )
         raise failure
 
-    def _error(self, name: str, response: Response[Any], secret: str) -> Exception:
-        secrets = [
-            secret,
-            self._credentials.client_secret,
-            self._header.value.removeprefix("Basic "),
-        ]
+    def _error(
+        self, app: AppCredentials, name: str, response: Response[Any], secret: str
+    ) -> Exception:
+        secrets = [secret, app.client_secret, self._header_of(app).removeprefix("Basic ")]
         return error_from_response(name, response, now=read_clock(self._clock), secrets=secrets)
 
     def _leads_to_get_tokens(self, response: Response[Any]) -> bool:
         """Tell whether a refresh was redirected to the same endpoint without the slash."""
         try:
-            here = httpx.URL(refresh_tokens.url(client=self._client))
+            here = httpx.URL(endpoints.refresh_tokens.url(client=self._client))
             target = here.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
             return False
-        return target == httpx.URL(get_tokens.url(client=self._client))
+        return target == httpx.URL(endpoints.get_tokens.url(client=self._client))
+
+
+def _checked_credentials(
+    credentials: AppCredentials | Callable[[], AppCredentials],
+) -> AppCredentials | Callable[[], AppCredentials]:
+    if isinstance(credentials, AppCredentials):
+        return credentials
+    from inspect import iscoroutinefunction  # noqa: PLC0415 - only for those who pass a function
+
+    given: object = credentials
+    if isinstance(given, type) or not callable(given) or iscoroutinefunction(given):
+        raise ConfigurationError(
+            "credentials must be AppCredentials, or an ordinary function without arguments that"
+            f" returns them, not {type(given).__name__}."
+        )
+    return credentials
+
+
+def _asked(source: Callable[[], AppCredentials]) -> AppCredentials:
+    failure: Exception
+    try:
+        found: object = source()
+    except PipedriveOAuthError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a secret manager's client raises anything
+        # Its text is not repeated: it may hold a secret.
+        name = type(error).__name__
+        failure = ConfigurationError(
+            f"The function that was passed as credentials has failed ({name}). Nothing was sent."
+        )
+        failure.__cause__ = error
+    else:
+        if isinstance(found, AppCredentials):
+            return found
+        failure = ConfigurationError(
+            "The function that was passed as credentials must return AppCredentials, not"
+            f" {type(found).__name__}. Nothing was sent."
+        )
+    raise failure
 
 
 class PipedriveOAuth(_BaseOAuth):
@@ -341,7 +407,8 @@ class PipedriveOAuth(_BaseOAuth):
     It may be shared by threads. `with` closes its connections at the end.
 
     Args:
-        credentials: The app.
+        credentials: The app, or a function that gives it and is called for each token request, so
+            that a new client secret needs no restart. It must be quick, and safe for threads.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
         client: An `httpx.Client` of your own, for proxies, certificates, HTTP/2 or timeouts. It is
@@ -359,7 +426,7 @@ class PipedriveOAuth(_BaseOAuth):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str = DEFAULT_BASE_URL,
         client: httpx.Client | None = None,
@@ -370,8 +437,9 @@ class PipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.Client | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
 
@@ -483,7 +551,8 @@ class AsyncPipedriveOAuth(_BaseOAuth):
     It may be shared by tasks, and by event loops. `async with` closes its connections at the end.
 
     Args:
-        credentials: The app.
+        credentials: The app, or a function that gives it and is called for each token request, so
+            that a new client secret needs no restart. It must be quick, and safe for threads.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
         client: An `httpx.AsyncClient` of your own, for proxies, certificates, HTTP/2 or timeouts.
@@ -501,7 +570,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
 
     def __init__(
         self,
-        credentials: AppCredentials,
+        credentials: AppCredentials | Callable[[], AppCredentials],
         *,
         base_url: str = DEFAULT_BASE_URL,
         client: httpx.AsyncClient | None = None,
@@ -512,8 +581,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.AsyncClient | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.credentials import AppCredentials
@@ -31,19 +31,18 @@ class PipedriveSandbox:
     Attributes:
         server: The server: its faults, its request log, `visit`, `install` and `uninstall`.
         clock: The sandbox's clock; `clock.advance(...)` moves it forward.
-        credentials: The credentials of the app that the sandbox knows.
     """
 
     server: SandboxServer
     clock: Clock
-    credentials: AppCredentials = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    @property
+    def credentials(self) -> AppCredentials:
+        """The credentials of the app that the sandbox knows, with its secret of now."""
         from pipedrive_oauth_client.credentials import AppCredentials  # noqa: PLC0415 - as below
 
         app = self.server.app
-        credentials = AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
-        object.__setattr__(self, "credentials", credentials)
+        return AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
 
     @property
     def base_url(self) -> str:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from logging import getLogger
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pipedrive_oauth_client._checks import read_clock
@@ -22,10 +22,16 @@ from pipedrive_oauth_client._origins import (
     origin_text,
     parse_hosts,
 )
-from pipedrive_oauth_client._renewal import Requirement, renew, result_of, start_or_join
+from pipedrive_oauth_client._renewal import (
+    Requirement,
+    renew_and_report,
+    result_of,
+    start_or_join,
+)
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
     CorruptTokenError,
+    MissingScopesError,
     PipedriveOAuthError,
     ProcessBound,
     StoreError,
@@ -35,11 +41,15 @@ from pipedrive_oauth_client.errors import (
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import Token, checked_scopes
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.events import Event
 
 __all__ = ["Bearer", "TokenSource", "wait_until_done"]
 
 _NO_TIME: Final = timedelta(0)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _COOLDOWN: Final = timedelta(seconds=60)
 # After a failed refresh that was only early. The default leeway has room for several attempts.
 _EARLY_COOLDOWN: Final = timedelta(seconds=10)
@@ -73,28 +83,26 @@ class Bearer:
         leeway: timedelta,
         now: datetime,
         hosts: frozenset[Origin],
-        any_host: bool = False,
     ) -> None:
         self.token = token
         self.is_unused = False
         self.header = f"Bearer {token.access_token}"
         self.stale_at = token.expires_at
-        if token.refresh_token is not None:
+        if token.refresh_token is not None and token.grant_end is None:
             left = token.expires_at - now
             # A token that lives for less than the leeway would be refreshed for every request.
             self.stale_at -= leeway if left > leeway else max(left / 2, _NO_TIME)
         self.origins = hosts
         self._own: Origin | None = None
         if token.api_domain is not None:
-            self._own = own = api_origin(token.api_domain, any_host=any_host)
+            self._own = own = api_origin(token.api_domain)
             if own is None:
-                wanted = "an https address" if any_host else "an https address under pipedrive.com"
                 raise CorruptTokenError(
-                    f"The api_domain of the stored token is not {wanted}, so the token is sent"
-                    " nowhere. Have the person authorize the app again."
+                    "The api_domain of the stored token is not an https address, so the token is"
+                    " sent nowhere. Have the person authorize the app again."
                 )
             self.origins = hosts | {own}
-        former = (api_origin(each, any_host=any_host) for each in token.former_api_domains)
+        former = map(api_origin, token.former_api_domains)
         self.former = frozenset(each for each in former if each is not None) - self.origins
 
     def __repr__(self) -> str:
@@ -205,6 +213,7 @@ class TokenSource(ProcessBound):
         account: The account.
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`.
+        required_scopes: What the token has to be for.
 
     Raises:
         ConfigurationError: An argument can't be right.
@@ -218,6 +227,7 @@ class TokenSource(ProcessBound):
         *,
         leeway: timedelta,
         hosts: Iterable[str],
+        required_scopes: Iterable[str] = (),
     ) -> None:
         argument("oauth", oauth, PipedriveOAuth | AsyncPipedriveOAuth)
         self._oauth = oauth.blocking() if isinstance(oauth, AsyncPipedriveOAuth) else oauth
@@ -230,6 +240,8 @@ class TokenSource(ProcessBound):
             raise ConfigurationError("leeway must not be negative.")
         self._leeway = leeway
         self._hosts = parse_hosts(hosts)
+        self._required_scopes = checked_scopes("required_scopes", required_scopes)
+        self._check = self._check_scopes if self._required_scopes else None
         self.clock: Final = oauth.clock
         self.cooldown: Final = _RefreshCooldown()
         self._cache: Bearer | None = None
@@ -249,7 +261,7 @@ class TokenSource(ProcessBound):
         """Give a token that is stored and valid, refreshed if need be."""
         search = _Search(rejected, self._cache)
         while True:
-            future = start_or_join(self._store, self.account, partial(self._renew, search))
+            future = self._start_or_join(search)
             bearer = self._bearer_from(future, search)
             if bearer is not None:
                 return bearer
@@ -258,20 +270,42 @@ class TokenSource(ProcessBound):
         """Do the same as `get` without blocking the event loop."""
         search = _Search(rejected, self._cache)
         while True:
-            future = start_or_join(self._store, self.account, partial(self._renew, search))
+            future = self._start_or_join(search)
             await wait_until_done(future)
             bearer = self._bearer_from(future, search)
             if bearer is not None:
                 return bearer
 
+    def get_for(self, url: URLParts) -> Bearer | None:
+        """Give a token as `get` does; None where none can be had, and the URL gets none anyway."""
+        try:
+            return self.get()
+        except PipedriveOAuthError:
+            if not self._gets_none(url):
+                raise
+        return None
+
+    async def aget_for(self, url: URLParts) -> Bearer | None:
+        """Do the same as `get_for` without blocking the event loop."""
+        try:
+            return await self.aget()
+        except PipedriveOAuthError:
+            if not self._gets_none(url):
+                raise
+        return None
+
     def is_elsewhere(self, url: URLParts) -> bool:
-        """Tell whether no token can be for a URL, as far as is known, so that none is needed."""
+        """Tell whether the latest token is known not to go to a URL, so that none is needed."""
         cached = self._cache
-        if cached is not None:
-            if cached.may_go_to(url) or cached.current_origin(url) is not None:
-                return False
-            # The next refresh may name another domain of Pipedrive.
-            return self._any_host or not may_be_api(origin_of(url))
+        if cached is None or cached.may_go_to(url) or cached.current_origin(url) is not None:
+            return False
+        # The next refresh may name another domain of Pipedrive.
+        return self._any_host or not may_be_api(origin_of(url))
+
+    def _gets_none(self, url: URLParts) -> bool:
+        if self._cache is not None:
+            return self.is_elsewhere(url)
+        # No token is known at all. It would be for a domain of Pipedrive, or for a named host.
         origin = origin_of(url)
         return not (self._any_host or origin in self._hosts or may_be_api(origin))
 
@@ -287,6 +321,10 @@ class TokenSource(ProcessBound):
                 self.account,
                 host,
             )
+            if self._oauth.has_on_event:
+                from pipedrive_oauth_client.events import TokenWithheld  # noqa: PLC0415 - rare
+
+                self._oauth.emit(TokenWithheld(account=self.account, origin=host))
 
     def note_moved(self, url: URLParts, current: Origin) -> None:
         """Log that a request to a former api_domain goes to the current one, once for each."""
@@ -319,16 +357,32 @@ class TokenSource(ProcessBound):
         if sent_header == bearer.header:
             self.cooldown.start(read_clock(self.clock))
 
+    def _start_or_join(self, search: _Search) -> Future[Token]:
+        work, report = partial(self._renew, search), partial(self._report, search)
+        return start_or_join(self._store, self.account, work, report=report)
+
+    def _report(self, search: _Search) -> None:
+        for event in search.events:
+            self._oauth.emit(event)
+
     def _renew(self, search: _Search) -> Token:
         failure = self._early_failure(read_clock(self.clock))
         leeway = self._leeway if failure is None else _NO_TIME
-        requirement = Requirement(self.clock, leeway, search.rejected)
+        requirement = Requirement(self.clock, leeway, search.rejected, self._check)
         was_refreshed = False
         try:
-            token, was_refreshed = renew(self._oauth, self._store, self.account, requirement)
+            token, was_refreshed = renew_and_report(
+                self._oauth,
+                self._store,
+                self.account,
+                requirement,
+                events=search.events,
+                cached=None if self._cache is None else self._cache.token,
+            )
         except PipedriveOAuthError as error:
             usable = self._usable_after(error, requirement)
             if usable is None:
+                self._remember_place(requirement.latest)
                 raise
             token = usable
             if failure is None:
@@ -336,6 +390,8 @@ class TokenSource(ProcessBound):
         else:
             if was_refreshed:
                 self._notes.forget_early_failure(self._store, self.account)
+                if self._check is not None:
+                    self._check(token)
         finally:
             if self._owns_oauth:
                 self._oauth.close()  # else its connection stays open for an hour, and unused
@@ -348,12 +404,30 @@ class TokenSource(ProcessBound):
         self._cache = bearer
         return token
 
+    def _check_scopes(self, token: Token) -> None:
+        missing = token.missing_scopes(self._required_scopes)
+        if missing:
+            raise MissingScopesError(
+                f"The token of {self.account!r} lacks the scopes {', '.join(sorted(missing))}. A"
+                " refresh brings no new scopes: the person has to authorize the app again. If it"
+                " lacks them still, add them to the app in Pipedrive's Developer Hub.",
+                missing=missing,
+            )
+
+    def _remember_place(self, token: Token | None) -> None:
+        # A token that could not be refreshed still says where its API is.
+        if self._cache is None and token is not None:
+            with suppress(CorruptTokenError):
+                bearer = self._bearer_of(token)
+                bearer.stale_at = _LONG_AGO
+                self._cache = bearer
+
     def _early_failure(self, now: datetime) -> _EarlyFailure | None:
         return self._notes.early_failure(self._store, self.account, now)
 
     def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
         """Give the token that serves although it could not be refreshed; None if none does."""
-        if isinstance(error, TokenNotFoundError):
+        if isinstance(error, TokenNotFoundError | MissingScopesError):
             return None  # the account was deleted, perhaps since the person has disconnected it
         now = read_clock(self.clock)
         cached = None if self._cache is None else self._cache.token
@@ -390,7 +464,7 @@ class TokenSource(ProcessBound):
             # Another caller's, which may have asked for more. What is cached may serve this one.
             if (
                 cached is not None
-                and not isinstance(error, TokenNotFoundError)
+                and not isinstance(error, TokenNotFoundError | MissingScopesError)
                 and requirement.accepts(cached.token)
             ):
                 return cached
@@ -403,7 +477,7 @@ class TokenSource(ProcessBound):
             # What another caller of the flow, or of the fleet, was content with.
             failure = self._early_failure(read_clock(self.clock))
             leeway = self._leeway if failure is None else _NO_TIME
-            requirement = Requirement(self.clock, leeway, search.rejected)
+            requirement = Requirement(self.clock, leeway, search.rejected, self._check)
             if not requirement.accepts(token, is_new=token.access_token != search.known):
                 return None
         return self._newer_of(token, search)
@@ -426,9 +500,7 @@ class TokenSource(ProcessBound):
 
     def _bearer_of(self, token: Token) -> Bearer:
         now = read_clock(self.clock)
-        bearer = Bearer(
-            token, leeway=self._leeway, now=now, hosts=self._hosts, any_host=self._any_host
-        )
+        bearer = Bearer(token, leeway=self._leeway, now=now, hosts=self._hosts)
         failure = self._early_failure(now)
         if failure is not None:
             leeway = min(self._leeway, token.expires_at - now)
@@ -439,13 +511,14 @@ class TokenSource(ProcessBound):
 class _Search:
     """One caller's search for a token that the API has not rejected."""
 
-    __slots__ = ("has_renewed", "known", "rejected", "renewals")
+    __slots__ = ("events", "has_renewed", "known", "rejected", "renewals")
 
     def __init__(self, rejected: Token | None, cached: Bearer | None) -> None:
         self.rejected = None if rejected is None else rejected.access_token
         self.known = None if cached is None else cached.token.access_token
         self.has_renewed = False  # it may join renewals of other callers, which want less
         self.renewals = 0
+        self.events: list[Event] = []
 
 
 async def wait_until_done(future: Future[Any]) -> None:

@@ -139,7 +139,7 @@ def test_a_host_that_is_named_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "former", ["http://acme.pipedrive.com", "https://evil.example", "", "a b", "https://x:99999"]
+    "former", ["http://acme.pipedrive.com", "ftp://evil.example", "", "a b", "https://x:99999"]
 )
 def test_a_former_domain_that_is_none(former: str) -> None:
     """What no api_domain may be is left out; nothing is led astray by it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -13,16 +14,22 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import evolve
+from attrs import asdict, evolve
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from pipedrive_oauth_client import (
     AppCredentials,
     AsyncPipedriveOAuth,
+    InvalidClientError,
     PipedriveAuth,
     PipedriveOAuth,
+    ServerError,
+    disconnect,
     sandbox,
     stores,
 )
+from pipedrive_oauth_client.events import GrantRestored
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
@@ -52,9 +59,13 @@ FLEET = blocks("worker-fleet.md")
 # How many pieces of code each page has; a test below runs each.
 PIECES = {
     "errors.md": 1,
+    "events.md": 3,
+    "moving.md": 2,
     "python/diagnostics.md": 1,
-    "keeping-tokens.md": 4,
+    "keeping-tokens.md": 6,
     "quick-start.md": 3,
+    # What tests/test_operations_guide.py runs:
+    "operations.md": 3,
     "testing-your-app.md": 1,
     "web-apps.md": 4,
     # What tests/browser/test_django_guide.py runs:
@@ -71,7 +82,12 @@ PIECES = {
 
 
 # What a page shows without running it: excerpts of a diff, and what a tool has printed.
-SHOWN = {"changing-the-api.md": {"diff", "text"}}
+SHOWN = {
+    "changing-the-api.md": {"diff", "text"},
+    # Checked by tests/test_operations_guide.py and tests/sandbox/test_in_containers.py.
+    "operations.md": {"ini", "text", "yaml"},
+    "testing-your-app.md": {"yaml"},
+}
 
 
 def test_every_piece_of_code_is_tested() -> None:
@@ -82,6 +98,46 @@ def test_every_piece_of_code_is_tested() -> None:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
+
+
+def test_the_guide_for_other_clients(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The loop of the guide takes over tokens of each client, which the new app can refresh."""
+    code = "\n".join(blocks("moving.md"))
+    names = run(code)
+    box = pipedrive_sandbox
+    response: dict[str, Any] = {"scope": "base", "api_domain": box.base_url, "expires_in": 3599}
+    kept: dict[str, dict[str, Any]] = {}
+    with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
+        seconds = int(box.clock().timestamp()) + 3599
+        for account, own in (
+            ("authlib", {"expires_at": seconds, "token_type": "Bearer"}),
+            ("requests-oauthlib", {"expires_at": seconds + 0.5, "scope": ["base"]}),
+            ("node callback", {"token_type": "Bearer"}),
+            ("table", {"issued_at": box.clock(), "id": 5}),
+            ("broken", {"expires_at": "yesterday"}),
+        ):
+            token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+            tokens = {"access_token": token.access_token, "refresh_token": token.refresh_token}
+            kept[account] = {**response, **tokens, **own}
+        store = MemoryTokenStore()
+        failed = names["move"](kept.items(), store)
+        assert list(failed) == ["broken"]
+        assert kept["broken"]["access_token"] not in failed["broken"]
+        assert sorted(store.accounts()) == [
+            "authlib",
+            "node callback",
+            "requests-oauthlib",
+            "table",
+        ]
+        for account in store.accounts():
+            moved = store.load(account)
+            assert moved is not None
+            assert moved.scopes == {"base"}
+            new = oauth.refresh(moved)
+            store.save(account, new)
+        before = {account: store.load(account) for account in store.accounts()}
+        assert list(names["move"](kept.items(), store)) == ["broken"]
+        assert {account: store.load(account) for account in store.accounts()} == before
 
 
 def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,7 +319,7 @@ def test_workers_in_other_processes(
 def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
     """The adapters of both libraries are used as shown."""
     box = pipedrive_sandbox
-    whoami = run(KEEPING[2])["whoami"]
+    whoami = run(KEEPING[4])["whoami"]
     store = MemoryTokenStore()
     with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
         store.save("acme", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
@@ -273,7 +329,7 @@ def test_other_http_libraries(pipedrive_sandbox: PipedriveSandbox) -> None:
 
 def test_encryption() -> None:
     """The store of the page returns tokens, and the store underneath holds none in the clear."""
-    names = run(KEEPING[3])
+    names = run(KEEPING[5])
     inner = MemoryTokenStore()
     store = names["encrypted"](inner)
     with sandbox.run() as server:
@@ -316,3 +372,123 @@ def test_every_name_of_the_fixture_exists(pipedrive_sandbox: PipedriveSandbox) -
     faults = re.findall(r"`Fault\.(\w+)", text)
     assert len(faults) > 6
     assert all(hasattr(Fault, name) for name in faults)
+
+
+EVENTS = blocks("events.md")
+
+
+def test_the_recipe_for_logs(
+    pipedrive_sandbox: PipedriveSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each event becomes a record with its account, at a level that says what to do."""
+    box, names = pipedrive_sandbox, run(EVENTS[0])
+    caplog.set_level("INFO", "acme.pipedrive")
+    with names["make_oauth"](box.credentials, box.base_url) as oauth:
+        store = MemoryTokenStore()
+        store.save("acme:ada", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
+        auth = PipedriveAuth(oauth, store, "acme:ada")
+        auth.token(rejected=auth.token())
+        box.faults.add("/oauth/token/", Fault.status(503), times=9)
+        with _without_retries(oauth) as impatient:
+            failing = PipedriveAuth(impatient, store, "acme:ada")
+            with pytest.raises(ServerError):
+                failing.token(rejected=failing.token())
+        box.faults.clear()
+        assert disconnect(oauth, store, "acme:ada")
+        oauth.emit(GrantRestored(account="acme:ada"))
+    records = [each for each in caplog.records if each.name == "acme.pipedrive"]
+    told = [(each.levelname, each.getMessage()) for each in records[:3]]
+    assert told == [("INFO", "refreshed"), ("ERROR", "refresh failed"), ("ERROR", "grant ended")]
+    assert [getattr(each, "account", None) for each in records] == ["acme:ada"] * 3 + [None]
+    assert records[3].getMessage() == "GrantRestored(account='acme:ada')"
+
+
+def _without_retries(oauth: PipedriveOAuth) -> PipedriveOAuth:
+    return PipedriveOAuth(
+        oauth.credentials, base_url=oauth.base_url, retry=None, on_event=oauth._on_event
+    )
+
+
+def test_the_recipe_for_metrics(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The SDK collects refreshes by outcome, their time, and the number of ended grants."""
+    box = pipedrive_sandbox
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    ended = ["globex:grace"]
+    on_event = run(EVENTS[1])["metrics"](provider.get_meter("acme"), lambda: ended)
+    with PipedriveOAuth(
+        box.credentials, base_url=box.base_url, retry=None, clock=box.clock, on_event=on_event
+    ) as oauth:
+        store = MemoryTokenStore()
+        store.save("acme:ada", oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s")))
+        auth = PipedriveAuth(oauth, store, "acme:ada")
+        for _ in range(2):
+            box.clock.advance(timedelta(hours=2))
+            auth.token()
+        box.faults.add("/oauth/token/", Fault.status(503))
+        with pytest.raises(ServerError):
+            auth.token(rejected=auth.token())
+        oauth.emit(GrantRestored(account="acme:ada"))
+    data: Any = reader.get_metrics_data()
+    provider.shutdown()
+    found = {
+        metric.name: {
+            tuple(sorted((point.attributes or {}).values())): getattr(
+                point, "count", getattr(point, "value", None)
+            )
+            for point in metric.data.data_points
+        }
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+    }
+    refreshes = {("expired", "refreshed"): 2, ("ServerError", "rejected"): 1}
+    assert found == {
+        "pipedrive.token.refreshes": refreshes,
+        "pipedrive.token.refresh.duration": refreshes,
+        "pipedrive.grants.ended": {(): 1},
+    }
+
+
+def test_the_recipe_for_the_level_of_logs() -> None:
+    """With it, each refresh is printed."""
+    program = f"{EVENTS[2]}\nlogging.getLogger('pipedrive_oauth_client').info('refreshed')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.endswith("INFO pipedrive_oauth_client refreshed\n")
+
+
+def test_scopes(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the scope there are deals; without it, and after it was removed, it is asked for."""
+    first_deals = run(KEEPING[2])["first_deals"]
+    clock, store = sandbox.Clock(), MemoryTokenStore()
+    with sandbox.run(sandbox.create_app(clock=clock)) as server:
+        box = PipedriveSandbox(server, clock)
+        with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=clock) as oauth:
+            callback = box.authorize(state="s")
+            store.save("acme", oauth.exchange(oauth.read_callback(callback, "s")))
+            assert len(first_deals(oauth, store, "acme")) > 1
+            server.sandbox.change_scopes(["base"])
+            assert first_deals(oauth, store, "acme") == []
+            clock.advance(timedelta(hours=2))
+            assert first_deals(oauth, store, "acme") == []
+    printed = "Please connect Pipedrive again: deals:read\n"
+    assert capsys.readouterr().out == printed * 2
+
+
+def test_a_new_client_secret(tmp_path: Path) -> None:
+    """The flow of the page reads its credentials again when the app's secret has been reset."""
+    file = tmp_path / "app.json"
+    with sandbox.run() as server:
+        box = PipedriveSandbox(server, sandbox.Clock())
+
+        def write() -> None:
+            file.write_text(json.dumps(asdict(box.credentials)), encoding="utf-8")
+
+        write()
+        with run(KEEPING[3])["flow"](file, box.base_url) as oauth:
+            token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+            server.sandbox.reset_client_secret()
+            with pytest.raises(InvalidClientError):
+                oauth.refresh(token)
+            write()
+            assert oauth.refresh(token) != token

@@ -18,12 +18,14 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 def test_every_python_and_both_ends_have_a_turn() -> None:
     """The oldest Python gets the oldest packages, the newest the newest, others the locked ones."""
-    assert noxfile.packages_for(["3.11", "3.12", "3.13", "3.14"]) == {
+    assert noxfile.packages_for(["3.11", "3.12", "3.13", "3.14", "3.15"]) == {
         "3.11": "lowest",
         "3.12": "locked",
         "3.13": "locked",
-        "3.14": "newest",
+        "3.14": "locked",
+        "3.15": "newest",
     }
+    assert supported_versions(PYPROJECT) == ["3.11", "3.12", "3.13", "3.14", "3.15"]
     assert set(supported_versions(PYPROJECT)) <= set(noxfile.VERSIONS)
 
 

@@ -212,8 +212,10 @@ def test_import_loads_nothing_but_the_package() -> None:
     # what a renewal and its waiters share.
     allowed = {"hmac", "secrets", "importlib.util", "importlib._abc"}
     allowed |= {"concurrent", "concurrent.futures", "concurrent.futures._base"}
-    allowed |= {"contextvars", "_contextvars"}
-    assert {name for name in modules if name.split(".")[0] != package.__name__} <= allowed
+    allowed |= {"contextvars"}
+    others = {name for name in modules if name.split(".")[0] != package.__name__}
+    # What the standard library has in C is another module in each version.
+    assert {name for name in others if not name.startswith("_")} <= allowed
     assert not {name for name in modules if name.split(".")[1:2] in (["sandbox"], ["web"], ["cli"])}
     assert events == []
 
@@ -261,7 +263,8 @@ def test_lazy_names_behave_like_others() -> None:
         "members = dict(inspect.getmembers(package))\n"
         "print(set(package.__all__) - set(members), members['Token'] is package.Token)\n"
         "token = package.UNSET\n"
-        "print(pickle.loads(pickle.dumps(token)) is token, pickle.dumps(package.Token)[:2])\n"
+        "kept = pickle.dumps(package.Token, protocol=4)\n"
+        "print(pickle.loads(pickle.dumps(token)) is token, kept[:2])\n"
         "print(hasattr(package, 'nothing'), hasattr(package, '__wrapped__'))\n"
     )
     assert python(program).splitlines() == [

@@ -25,6 +25,7 @@ from pipedrive_oauth_client import (
     CorruptTokenError,
     PipedriveAuth,
     PipedriveOAuth,
+    ServerError,
     Token,
     TokenNotFoundError,
 )
@@ -386,6 +387,18 @@ def test_hosts_that_get_none_need_no_token(send: Any, is_known: bool) -> None:
         with pytest.raises(TokenNotFoundError):
             send(auth, "GET", "https://other.pipedrive.com/")
     assert site.headers() == ([], [None], 0)
+
+
+@each_library
+def test_hosts_that_get_none_while_the_service_is_down(send: Any) -> None:
+    """A token that can't be refreshed still says which host would get it."""
+    with served() as site, authorized(site, lifetime=-HOUR) as auth:
+        site.service_answers[:] = [answer(b"{}", status=503)]
+        assert send(auth, "GET", site.other.url)[0] == 200
+        with pytest.raises(ServerError):
+            send(auth, "GET", site.api.url)
+        assert send(auth, "GET", site.other.url)[0] == 200
+    assert site.headers() == ([], [None, None], 2)
 
 
 # --- Waiting in an event loop for a thread ---

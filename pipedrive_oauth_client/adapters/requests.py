@@ -61,7 +61,7 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
             return request
         bearer = self._source.cached()
         if bearer is None and not self._source.is_elsewhere(url):
-            bearer = self._source.get()
+            bearer = self._source.get_for(url)
         if bearer is None or not self._may_carry(bearer, request, url):
             self._source.note_withheld(url)
             return request

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import one_line, progress_bar, say, write, write_json
 from pipedrive_oauth_client.cli.status import (
+    ACCESS_LIFETIME,
     MAX_LISTED,
     format_duration,
     listed,
@@ -26,6 +28,7 @@ from pipedrive_oauth_client.cli.status import (
 )
 from pipedrive_oauth_client.errors import (
     CorruptTokenError,
+    GrantEndedError,
     InvalidResponseError,
     StoreError,
     TokenNotFoundError,
@@ -47,14 +50,18 @@ __all__ = [
     "chosen_accounts",
     "delete_tokens",
     "end_grants",
+    "ended_accounts",
+    "readable_account",
     "refresh_many",
     "refresh_one",
     "refreshed_token",
+    "retry_ended_grants",
     "retry_save",
     "show_user",
     "valid_token",
 ]
 
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RETRY_SECONDS: Final = (1, 2, 4, 8, 15)
 # As long as a request can take.
 _FINISH_SECONDS: Final = 60
@@ -109,7 +116,9 @@ def _refresh_due(
     per_second: float,
 ) -> FleetReport:
     """Refresh the accounts that are due, with a progress bar if standard error is a terminal."""
-    before = datetime.now(UTC) - older_than
+    # An access token that was refreshed then has expired an hour later.
+    now = datetime.now(UTC)
+    before = min(now, now - older_than + ACCESS_LIFETIME)
     with _progress_bar(store, before) as show:
         total = _FleetTotal(show)
 
@@ -178,6 +187,27 @@ def _progress_bar(
         yield update
 
 
+def readable_account(store: TokenStore, account: str | None, location: str) -> str:
+    """Return the account that a command is for, whose token has to be readable."""
+    name = chosen_account(store, account, location)
+    try:
+        token = store.load(name)
+    except CorruptTokenError as error:
+        text = str(error)
+        # What the library says is for programs.
+        if "can't be decrypted" in text:
+            text += " The keys come from --store-keys-file, or PIPEDRIVE_OAUTH_STORE_KEYS."
+        elif "stored in the clear" in text:
+            text += " The command for that is: pipedrive-oauth rotate --seal-clear"
+        raise CorruptTokenError(text) from error
+    if token is not None and token.token_type.lower() != "bearer":
+        raise CorruptTokenError(
+            f"The token of '{name}' in {location} is encrypted. Pass its key: --store-keys-file, or"
+            " PIPEDRIVE_OAUTH_STORE_KEYS."
+        )
+    return name
+
+
 def chosen_account(store: TokenStore, account: str | None, location: str) -> str:
     """Return the account that a command is for: the named one, or the only one in the store."""
     if account is not None:
@@ -239,9 +269,36 @@ def end_grant(oauth: PipedriveOAuth, store: TokenStore, account: str) -> None:
         raise TokenNotFoundError(f"No token is stored for '{account}'.")
 
 
+def retry_ended_grants(store: TokenStore, accounts: Iterable[str]) -> None:
+    """Let the next refresh of accounts ask the service, although their grants have ended."""
+    for account in accounts:
+        with store.lock(account):
+            try:
+                token = store.load(account)
+            except CorruptTokenError:
+                continue  # the refresh says so
+            if token is not None and token.grant_end is not None:
+                # When it has ended is still true, unless the service says otherwise.
+                end = evolve(token.grant_end, tried_at=_LONG_AGO)
+                store.save(account, evolve(token, grant_end=end))
+
+
+def ended_accounts(store: TokenStore) -> list[str]:
+    """Return the accounts whose grants may have ended."""
+    own: Callable[[], Iterable[str]] | None = getattr(store, "ended", None)
+    return list(store.accounts() if own is None else own())
+
+
 def refresh_one(oauth: PipedriveOAuth, store: TokenStore, account: str, *, in_json: bool) -> None:
     """Refresh one account, and report when its access token expires."""
-    refreshed_token(oauth, store, account)
+    try:
+        refreshed_token(oauth, store, account)
+    except GrantEndedError as error:
+        raise CommandError(
+            f"{error} Run: pipedrive-oauth login --account {shlex.quote(account)}. To ask Pipedrive"
+            " once more, pass --force.",
+            ExitCode.NO_GRANT,
+        ) from error
     status = status_of(store, account, utc_now())
     if in_json:
         write_json({} if status is None else status.to_dict())

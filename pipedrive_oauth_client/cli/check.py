@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from attrs import evolve
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -104,17 +106,15 @@ def _print(report: SetupReport) -> None:
     if terminal.width < _MIN_TABLE_COLUMNS:
         print_parts(terminal, *map(_paragraph, report.results))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for overflow in ("ellipsis", "ellipsis", "fold"):  # a path may be wider than the terminal
+        table.add_column(overflow=overflow)
     for each in report.results:
         style = _STYLES[each.status]
         table.add_row(Text(each.status, style=style), Text(each.name), Text(each.message))
     print_parts(terminal, table)
 
 
-def _paragraph(each: CheckResult) -> Table:
-    table = Table(box=None, padding=0, pad_edge=False, show_header=False)
-    table.add_row(Text(f"{each.name}: ").append(each.status, style=_STYLES[each.status]), "")
-    block = Table(box=None, padding=(0, 0, 0, 2), pad_edge=True, show_header=False)
-    block.add_row(Text(each.message))
-    table.add_row(block)
-    return table
+def _paragraph(each: CheckResult) -> Group:
+    head = Text(f"{each.name}: ").append(each.status, style=_STYLES[each.status])
+    return Group(head, Padding(Text(each.message, overflow="fold"), (0, 0, 0, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from enum import IntEnum
 
 from pipedrive_oauth_client.errors import (
@@ -19,7 +20,7 @@ from pipedrive_oauth_client.errors import (
     TransportError,
 )
 
-__all__ = ["CommandError", "ExitCode", "OutputClosedError", "exit_code_of"]
+__all__ = ["CommandError", "ExitCode", "OutputClosedError", "exit_code_of", "exit_codes_help"]
 
 
 class ExitCode(IntEnum):
@@ -50,15 +51,15 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.DONE: "Done.",
-    ExitCode.UNEXPECTED: "An error without an exit code of its own; --debug shows where.",
-    ExitCode.USAGE: "An option or a setting is missing or not valid; nothing was done.",
+    ExitCode.UNEXPECTED: "Another error; --debug shows where.",
+    ExitCode.USAGE: "An option or a setting is missing or not valid; nothing is done.",
     ExitCode.NO_GRANT: "The account has no token, or its grant has ended: log in.",
-    ExitCode.DECLINED: "Access was declined on Pipedrive's page, or a prompt was answered with no.",
+    ExitCode.DECLINED: "Access was declined at Pipedrive, or a prompt was answered with no.",
     ExitCode.TIMED_OUT: "The browser did not return in time.",
     ExitCode.PORT_IN_USE: "Cannot listen on the port of the redirect URI.",
     ExitCode.WRONG_CALLBACK: "The callback from the browser has a wrong state or no code.",
-    ExitCode.NO_ANSWER: "Pipedrive is not reachable or available, or its response is invalid.",
-    ExitCode.REFUSED: "Pipedrive rejected the client ID, the client secret or the request.",
+    ExitCode.NO_ANSWER: "Pipedrive is not reachable or available, or its response invalid.",
+    ExitCode.REFUSED: "Pipedrive rejected the client ID, the secret or the request.",
     ExitCode.STORE: "The store does not work, or its content cannot be read.",
     ExitCode.SOME_FAILED: "Some accounts failed, and the others are done; they are named.",
     ExitCode.CHECK_FAILED: "Something in the setup is wrong; `check` has named it.",
@@ -66,6 +67,15 @@ _MEANINGS = {
     ExitCode.OUTPUT_CLOSED: "The reader of the output closed it.",
     ExitCode.TERMINATED: "Stopped by SIGTERM.",
 }
+
+
+def exit_codes_help(columns: int) -> str:
+    """Return the list of exit codes for the help, broken at words."""
+    lines = [
+        textwrap.fill(f"  {code:<4} {code.meaning}", max(columns, 30), subsequent_indent=7 * " ")
+        for code in ExitCode
+    ]
+    return "\b\nExit codes:\n" + "\n".join(lines)
 
 
 class CommandError(PipedriveOAuthError):

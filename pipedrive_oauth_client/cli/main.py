@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from logging import NullHandler, getLogger
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from pipedrive_oauth_client.cli.app import app
-from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode, exit_code_of
+from pipedrive_oauth_client.cli.exit_codes import (
+    CommandError,
+    ExitCode,
+    exit_code_of,
+    exit_codes_help,
+)
 from pipedrive_oauth_client.cli.output import (
     OutputOptions,
     can_ask,
@@ -27,6 +34,8 @@ from pipedrive_oauth_client.cli.output import (
 
 __all__ = ["run"]
 
+_MIN_HELP_COLUMNS: Final = 52
+_MAX_HELP_COLUMNS: Final = 200
 _COMPLETING = "_PIPEDRIVE_OAUTH_COMPLETE"
 # Messages that repeat a value, and the same without it. A short word is a misspelled command.
 _VALUE_PATTERNS = (
@@ -44,6 +53,10 @@ class _TerminatedError(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run a command, and return its exit code."""
     replace_unencodable()
+    # The command says itself what has happened. Python would print warnings between its lines.
+    logger = getLogger("pipedrive_oauth_client")
+    if not logger.hasHandlers():
+        logger.addHandler(NullHandler())
     # The command line may turn out to be wrong before its options are read.
     output = OutputOptions(
         json="--json" in arguments or _is_on(os.environ.get("PIPEDRIVE_OAUTH_JSON"))
@@ -77,6 +90,10 @@ def _run_and_report(arguments: Sequence[str], output: OutputOptions) -> ExitCode
 
 def _invoke(arguments: list[str], output: OutputOptions) -> ExitCode:
     command: Any = typer.main.get_command(app)
+    columns = shutil.get_terminal_size().columns
+    command.epilog = exit_codes_help(min(columns, _MAX_HELP_COLUMNS) - 4)
+    if columns < _MIN_HELP_COLUMNS:
+        _narrow_help(command, columns)
     try:
         result = command.main(
             args=arguments, prog_name="pipedrive-oauth", standalone_mode=False, obj=output
@@ -94,6 +111,27 @@ def _invoke(arguments: list[str], output: OutputOptions) -> ExitCode:
     except typer.TyperException as error:
         raise CommandError(_without_values(error.format_message()), ExitCode.USAGE) from None
     return ExitCode(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _narrow_help(group: Any, columns: int) -> None:
+    """Let the help fit a terminal that is narrower than Typer's least width."""
+    formatter: Any = group.context_class.formatter_class
+
+    class Formatter(formatter):  # type: ignore[misc] # a class that is known at run time
+        def __init__(self, **_: Any) -> None:
+            super().__init__(width=columns - 1)
+
+        def write_dl(self, rows: Any, **_: Any) -> None:
+            # An option has a line of its own, and its help the whole width below.
+            is_short = all(len(first) < columns // 4 for first, _help in rows)
+            super().write_dl(rows, col_max=columns // 4 if is_short else 4, col_spacing=2)
+
+    for command in (group, *group.commands.values()):
+
+        class Context(command.context_class):  # type: ignore[name-defined,misc] # likewise
+            formatter_class = Formatter
+
+        command.context_class = Context
 
 
 def _without_values(message: str) -> str:

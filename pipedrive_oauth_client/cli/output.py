@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -37,6 +39,7 @@ __all__ = [
     "replace_unencodable",
     "safe_message",
     "say",
+    "say_prose",
     "write",
     "write_json",
 ]
@@ -202,6 +205,15 @@ def say(text: str) -> None:
         with suppress(OSError, ValueError):
             err.write(text + "\n")
             err.flush()
+
+
+def say_prose(text: str) -> None:
+    """Write sentences to standard error, broken at words where it is a terminal."""
+    err: TextIO | None = sys.stderr
+    if err is not None and err.isatty():
+        width = max(shutil.get_terminal_size().columns - 1, 20)
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    say(text)
 
 
 def console(stream: TextIO, *, width: int | None = None) -> Console:

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +27,7 @@ from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, GrantEnd, Token
 
 __all__ = [
+    "ACCESS_LIFETIME",
     "MAX_LISTED",
     "AccountState",
     "AccountStatus",
@@ -44,7 +47,7 @@ _DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 # From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
 # hour before it expires.
 _REFRESH_LIFETIME: Final = timedelta(days=60)
-_ACCESS_LIFETIME: Final = timedelta(hours=1)
+ACCESS_LIFETIME: Final = timedelta(hours=1)
 _ENDING_SOON: Final = timedelta(days=7)
 _HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
 _SCOPES_COLUMNS = 16
@@ -205,7 +208,7 @@ def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus |
     if token.refresh_token is not None:
         # `datetime` ends in the year 9999.
         latest = datetime.max.replace(tzinfo=UTC) - _REFRESH_LIFETIME
-        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - _ACCESS_LIFETIME
+        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - ACCESS_LIFETIME
     return AccountStatus(
         account=one_line(account),
         state=_state(token, lapses_at, now),
@@ -287,7 +290,7 @@ def print_status(statuses: Sequence[AccountStatus], location: str) -> None:
     if not terminal.is_terminal:
         terminal = console(sys.stdout, width=size.maximum)  # for programs that read lines
     elif terminal.width < size.minimum:
-        print_parts(terminal, *(_lines(each) for each in statuses), f"Store: {location}")
+        print_parts(terminal, *map(_paragraph, statuses), f"Store: {location}")
         return
     print_parts(terminal, table, *_reconnecting(statuses), f"Store: {location}")
 
@@ -323,16 +326,21 @@ def _table(statuses: Sequence[AccountStatus]) -> Table:
     return table
 
 
-def _lines(each: AccountStatus) -> Text:
-    text = Text()
-    text.append(each.account, style="bold")
-    text.append("\n  state:         ")
-    text.append(each.state.value, style=_STYLES[each.state])
-    text.append(f" ({each.state.advice})")
-    text.append(f"\n  company:       {each.company or '-'}")
-    text.append(f"\n  access token:  {each.expiry}")
-    text.append(f"\n  refresh token: {each.lapse}")
-    text.append(f"\n  scopes:        {' '.join(each.scopes) or '-'}\n")
+def _paragraph(each: AccountStatus) -> Group:
+    state = Text(each.state.value, style=_STYLES[each.state]).append(f" ({each.state.advice})")
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")  # a domain may be wider than the terminal
+    for label, value in (
+        ("state", state),
+        ("company", Text(each.company or "-")),
+        ("access token", Text(each.expiry)),
+        ("refresh token", Text(each.lapse)),
+        ("scopes", Text(" ".join(each.scopes) or "-")),
+    ):
+        table.add_row(Text(f"{label}:", no_wrap=True), value)
+    parts: list[RenderableType] = [Text(each.account, style="bold"), Padding(table, (0, 0, 0, 2))]
     if each.reconnect:
-        text.append(f"  {each.why_it_ended}. Connect it again:\n  {each.reconnect}\n")
-    return text
+        why = f"{each.why_it_ended[0].upper()}{each.why_it_ended[1:]}. Connect it again:"
+        parts.append(Padding(Text(f"{why}\n{each.reconnect}", overflow="fold"), (0, 0, 0, 2)))
+    return Group(*parts, "")

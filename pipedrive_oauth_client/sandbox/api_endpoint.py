@@ -159,7 +159,7 @@ class ApiEndpoint:
         status = self._rate_limit.count(token)
         if status.is_exceeded:
             raise RequestRejectedError(TOO_MANY_REQUESTS, headers=status.headers)
-        if not set(scopes) & set(grant.app.scopes):
+        if not set(scopes) & set(self._state.scopes_of(grant)):
             headers = {**status.headers, **challenge_headers(SCOPE_MISSING, scope=scopes[0])}
             raise RequestRejectedError(SCOPE_MISSING, headers=headers)
         return grant.user, status.headers

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 
 import anyio
+import attrs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,7 +30,14 @@ from pipedrive_oauth_client.sandbox.middleware import (
     RequestRedactor,
     Sleep,
 )
-from pipedrive_oauth_client.sandbox.models import DEFAULT_APP, DEFAULT_USER, OTHER_USER, App, User
+from pipedrive_oauth_client.sandbox.models import (
+    DEFAULT_APP,
+    DEFAULT_USER,
+    OTHER_USER,
+    App,
+    AppRegistry,
+    User,
+)
 from pipedrive_oauth_client.sandbox.notices import (
     ServiceRequest,
     SigningAlgorithm,
@@ -75,7 +84,6 @@ class Sandbox(ProcessBound):
     """A local stand-in for oauth.pipedrive.com; an ASGI application. `create_app` makes one.
 
     Attributes:
-        apps: The registered apps.
         users: The users who can install an app.
         allowed_hosts: The hosts that it answers for besides loopback names; None for any host.
     """
@@ -87,7 +95,7 @@ class Sandbox(ProcessBound):
         middleware: Middleware,
         *,
         state: State,
-        apps: tuple[App, ...],
+        apps: AppRegistry,
         users: tuple[User, ...],
         allowed_hosts: tuple[str, ...] | None = None,
     ) -> None:
@@ -97,9 +105,14 @@ class Sandbox(ProcessBound):
             self._entry = self.answering_for(allowed_hosts)
         self.allowed_hosts = allowed_hosts
         self._state = state
-        self.apps = apps
+        self._apps = apps
         self.users = users
         self._users_by_account = {user.account: user for user in users}
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """The registered apps as they are now."""
+        return tuple(self._apps)
 
     @property
     def faults(self) -> Faults:
@@ -245,6 +258,52 @@ class Sandbox(ProcessBound):
         self._state.uninstall(uninstalled, uninstaller)
         return UninstallNotice.of(uninstalled, uninstaller, now=self._middleware.clock())
 
+    def change_scopes(self, scopes: Iterable[str], *, app: App | None = None) -> App:
+        """Give an app other scopes, as its developer does in the Developer Hub.
+
+        Added scopes invalidate the access tokens of all users: a refresh works, with the scopes of
+        before, until the user authorizes the app again. Scopes that were removed are missing from
+        the next refresh on.
+
+        Args:
+            scopes: All scopes that the app has from now on.
+            app: The app; the first one by default.
+
+        Returns:
+            The app as it is now.
+
+        Raises:
+            ConfigurationError: The app is not one of the sandbox's, or a scope can't be right.
+
+        Source:
+            https://pipedrive.readme.io/docs/marketplace-updating-the-existing-app
+        """
+        before = self._app(app)
+        changed = attrs.evolve(before, scopes=scopes)
+        self._apps.replace(changed)
+        self._state.change_scopes(before, changed.scopes)
+        return changed
+
+    def reset_client_secret(self, *, app: App | None = None, secret: str | None = None) -> App:
+        """Give an app a new client secret. The old one stops at once; tokens stay valid.
+
+        Args:
+            app: The app; the first one by default.
+            secret: The new secret; a random one by default.
+
+        Returns:
+            The app as it is now.
+
+        Raises:
+            ConfigurationError: The app is not one of the sandbox's, or the secret can't be right.
+
+        Source:
+            https://pipedrive.readme.io/docs/client-id-and-client-secret
+        """
+        changed = attrs.evolve(self._app(app), client_secret=secret or secrets.token_hex(20))
+        self._apps.replace(changed)
+        return changed
+
     def is_installed(self, user: User, *, app: App | None = None) -> bool:
         """Tell whether an app received tokens for a user and has not been uninstalled since.
 
@@ -278,11 +337,10 @@ class Sandbox(ProcessBound):
         return self.users[0] if user is None else self.known_user(user)
 
     def _app(self, app: App | None) -> App:
-        if app is None:
-            return self.apps[0]
-        if app not in self.apps:
+        current = self._apps[0] if app is None else self._apps.current(app)
+        if current is None:
             raise ConfigurationError("This app is not one of the sandbox's; pass it to create_app.")
-        return app
+        return current
 
 
 def create_app(
@@ -354,7 +412,8 @@ def create_app(
     )
     state = State(clock=clock, lifetimes=lifetimes, rotate_refresh_tokens=rotate_refresh_tokens)
     requests = RequestLog()
-    clients = ClientAuthenticator(all_apps)
+    registry = AppRegistry(all_apps)
+    clients = ClientAuthenticator(registry)
     tokens = TokenEndpoint(state=state, clients=clients)
     if slashed_token_path == "serve":
         slashed = tokens.issue
@@ -364,13 +423,13 @@ def create_app(
         tokens=tokens,
         slashed=slashed,
         authorize=AuthorizeEndpoint(
-            state=state, apps=all_apps, users=all_users, decline_error=decline_error
+            state=state, apps=registry, users=all_users, decline_error=decline_error
         ),
         revocation=RevocationEndpoint(state=state, clients=clients),
         api=ApiEndpoint(
             state=state, rate_limit=RateLimit(calls=api_calls_per_two_seconds, clock=clock)
         ),
-        home=HomePage(state=state, apps=all_apps, users=all_users, requests=requests, clock=clock),
+        home=HomePage(state=state, apps=registry, users=all_users, requests=requests, clock=clock),
     )
     middleware = Middleware(
         app=endpoints,
@@ -378,11 +437,11 @@ def create_app(
             PATHS, {SLASHED_ISSUE_PATH: ISSUE_PATH} if slashed_token_path == "serve" else None
         ),
         requests=requests,
-        redactor=RequestRedactor(PATHS, all_apps),
+        redactor=RequestRedactor(PATHS, registry),
         clock=clock,
         sleep=sleep,
     )
-    return Sandbox(middleware, state=state, apps=all_apps, users=all_users, allowed_hosts=hosts)
+    return Sandbox(middleware, state=state, apps=registry, users=all_users, allowed_hosts=hosts)
 
 
 def _route(

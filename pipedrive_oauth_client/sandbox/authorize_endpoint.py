@@ -23,7 +23,7 @@ from pipedrive_oauth_client.sandbox.error_responses import (
     WRONG_CLIENT,
     RequestRejectedError,
 )
-from pipedrive_oauth_client.sandbox.models import App, User
+from pipedrive_oauth_client.sandbox.models import AppRegistry, User
 from pipedrive_oauth_client.sandbox.pages import describe_scope, render_page
 from pipedrive_oauth_client.sandbox.requests import parse_query, read_form, require_parameter
 from pipedrive_oauth_client.sandbox.responses import see_other
@@ -50,10 +50,10 @@ class AuthorizeEndpoint:
     """
 
     def __init__(
-        self, *, state: State, apps: Sequence[App], users: Sequence[User], decline_error: str
+        self, *, state: State, apps: AppRegistry, users: Sequence[User], decline_error: str
     ) -> None:
         self._state = state
-        self._apps = {app.client_id: app for app in apps}
+        self._apps = apps
         self._users = {user.account: user for user in users}
         self._decline_error = decline_error
 

@@ -11,7 +11,7 @@ import http
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeAlias
 
 import anyio
@@ -24,7 +24,7 @@ from pipedrive_oauth_client.sandbox.clock import Now
 from pipedrive_oauth_client.sandbox.error_responses import WRONG_HOST, RequestRejectedError
 from pipedrive_oauth_client.sandbox.fault_responses import RawResponse
 from pipedrive_oauth_client.sandbox.faults import Fault, Faults
-from pipedrive_oauth_client.sandbox.models import GRANT_TYPES, App
+from pipedrive_oauth_client.sandbox.models import GRANT_TYPES, AppRegistry
 from pipedrive_oauth_client.sandbox.request_log import (
     NOTHING_WAS_DONE,
     LogEntry,
@@ -119,7 +119,7 @@ class BodyPreview:
 class RequestRedactor:
     """Extracts from a request what may be logged: known names, and paths without secrets."""
 
-    def __init__(self, paths: Collection[str], apps: Sequence[App]) -> None:
+    def __init__(self, paths: Collection[str], apps: AppRegistry) -> None:
         self._paths = paths
         self._apps = apps
         self._client_ids = frozenset(app.client_id for app in apps)
@@ -155,7 +155,7 @@ class RequestRedactor:
 
     def _is_secret(self, part: str) -> bool:
         return len(part) > _MAX_SEGMENT_LENGTH or any(
-            app.client_secret in part for app in self._apps
+            secret in part for secret in self._apps.secrets()
         )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import overload
 
 import attrs
 
@@ -98,6 +99,44 @@ class App:
             raise ConfigurationError("scopes names a scope twice; name each one once.")
 
 
+class AppRegistry(Sequence[App]):
+    """The registered apps as they are now; a developer can change an app's scopes and secret."""
+
+    def __init__(self, apps: Iterable[App]) -> None:
+        self._apps = {app.client_id: app for app in apps}
+        self._known = set(self._apps.values())
+
+    def __len__(self) -> int:
+        return len(self._apps)
+
+    def __iter__(self) -> Iterator[App]:
+        return iter(tuple(self._apps.values()))
+
+    @overload
+    def __getitem__(self, index: int) -> App: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[App, ...]: ...
+    def __getitem__(self, index: int | slice) -> App | tuple[App, ...]:
+        return tuple(self)[index]
+
+    def get(self, client_id: str) -> App | None:
+        """Return the app with this client identifier, or None."""
+        return self._apps.get(client_id)
+
+    def current(self, app: App) -> App | None:
+        """Return what an app, as it is or was registered, is now; None if it never was."""
+        return self._apps[app.client_id] if app in self._known else None
+
+    def replace(self, app: App) -> None:
+        """Register an app anew under its client identifier."""
+        self._known.add(app)
+        self._apps[app.client_id] = app
+
+    def secrets(self) -> set[str]:
+        """Return the client secrets of now and of before."""
+        return {app.client_secret for app in self._known}
+
+
 @attrs.frozen(kw_only=True)
 class User:
     """A user with an account in a company, who can install an app.
@@ -172,12 +211,18 @@ class Installation:
 
 @attrs.define(eq=False)
 class Grant:
-    """One consent of a user to an app; every code and token refers to its grant."""
+    """One consent of a user to an app; every code and token refers to its grant.
+
+    `scopes` are those that the app had when the user consented.
+    """
 
     app: App
     user: User
     installation: Installation = attrs.field(factory=Installation)
     revoked: bool = False
+    scopes: tuple[str, ...] = attrs.field(
+        default=attrs.Factory(lambda grant: grant.app.scopes, takes_self=True)
+    )
 
     @property
     def has_ended(self) -> bool:

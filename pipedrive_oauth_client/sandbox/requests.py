@@ -29,7 +29,7 @@ from pipedrive_oauth_client.sandbox.error_responses import (
     RequestRejectedError,
     missing_parameter,
 )
-from pipedrive_oauth_client.sandbox.models import App
+from pipedrive_oauth_client.sandbox.models import App, AppRegistry
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -180,8 +180,8 @@ def credentials_of(scope: Scope) -> Credentials | None:
 class ClientAuthenticator:
     """Authenticates the registered apps by the credentials of a request."""
 
-    def __init__(self, apps: Sequence[App]) -> None:
-        self._apps = {app.client_id: app for app in apps}
+    def __init__(self, apps: AppRegistry) -> None:
+        self._apps = apps
 
     def authenticate(self, request: Request, form: Mapping[str, str]) -> App:
         """Return the app whose credentials are in the Authorization header, and nowhere else."""

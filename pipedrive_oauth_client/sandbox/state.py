@@ -189,6 +189,27 @@ class State:
         self._access_tokens: ExpiringStore[IssuedToken] = ExpiringStore()
         self._refresh_tokens: ExpiringStore[IssuedToken] = ExpiringStore()
         self._installations = Installations()
+        self._changed_scopes: dict[str, tuple[str, ...]] = {}
+
+    def change_scopes(self, app: App, scopes: tuple[str, ...]) -> None:
+        """Give an app other scopes. Added ones invalidate its access tokens.
+
+        Source:
+            https://pipedrive.readme.io/docs/marketplace-updating-the-existing-app
+        """
+        with self._lock:
+            before = self._changed_scopes.get(app.client_id, app.scopes)
+            self._changed_scopes[app.client_id] = scopes
+            if set(scopes) <= set(before):
+                return
+            for key, token in list(self._access_tokens.newest_first()):
+                if token.grant.app.client_id == app.client_id:
+                    self._access_tokens.pop(key)
+
+    def scopes_of(self, grant: Grant) -> tuple[str, ...]:
+        """Return what a grant is for: what the user consented to and the app still has."""
+        current = self._changed_scopes.get(grant.app.client_id, grant.app.scopes)
+        return tuple(scope for scope in grant.scopes if scope in current)
 
     def open_ticket(self, app: App, state: str | None) -> str:
         """Remember an open consent page and return the ticket that its form sends back."""
@@ -221,7 +242,7 @@ class State:
         """
         with self._lock:
             now, code = self._clock(), self._codes.get(key)
-            if code is None or code.grant.app != app:
+            if code is None or code.grant.app.client_id != app.client_id:
                 raise RequestRejectedError(CODE_INVALID)
             if code.spent:
                 code.grant.revoked = True
@@ -240,7 +261,8 @@ class State:
         """Exchange an active refresh token of the app; earlier access tokens stay valid."""
         with self._lock:
             now, token = self._clock(), self._refresh_tokens.get(key)
-            if token is None or token.grant.app != app or not token.is_active(now):
+            is_foreign = token is not None and token.grant.app.client_id != app.client_id
+            if token is None or is_foreign or not token.is_active(now):
                 raise RequestRejectedError(REFRESH_TOKEN_INVALID)
             if not self._rotate:
                 return self._issue_tokens(token.grant, key, now)
@@ -266,7 +288,7 @@ class State:
                 token = store.get(key)
                 if token is None or not token.is_active(now):
                     continue
-                if token.grant.app != app:
+                if token.grant.app.client_id != app.client_id:
                     raise RequestRejectedError(FOREIGN_TOKEN)
                 store.pop(key)
                 if store is self._refresh_tokens:
@@ -314,7 +336,7 @@ class State:
         return TokenPair(
             access_token=access_token,
             refresh_token=refresh_token,
-            scopes=grant.app.scopes,
+            scopes=self.scopes_of(grant),
             expires_in_seconds=int(lifetimes.access_token.total_seconds()),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Generator
+from contextlib import suppress
 from logging import ERROR, WARNING, getLogger
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,7 @@ from pipedrive_oauth_client.errors import (
     StoreError,
     TokenRequestError,
 )
+from pipedrive_oauth_client.events import GrantRestored
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.protocol import checked_account
 from pipedrive_oauth_client.tokens import Token
@@ -29,7 +31,7 @@ from pipedrive_oauth_client.web.disconnecting import uninstall
 from pipedrive_oauth_client.web.error_pages import ReplayedCallbackError, explain
 from pipedrive_oauth_client.web.login_state import LoginAttempt
 from pipedrive_oauth_client.web.messages import PRIVATE, CookieChange, WebRequest, WebResponse
-from pipedrive_oauth_client.web.notices import MOST_BYTES, is_from_service, read_sharing
+from pipedrive_oauth_client.web.notices import MOST_BYTES, read_sharing
 from pipedrive_oauth_client.web.runner import Plan, Step
 from pipedrive_oauth_client.web.settings import Connection, WebCore
 
@@ -88,7 +90,7 @@ def sharing(core: WebCore, request: WebRequest) -> Plan:
         body = yield Step("body", (request.read_body, MOST_BYTES))
         if body is None:
             return WebResponse(status=413, headers=PRIVATE)
-        known = is_from_service(request.header("Authorization"), core.oauth.credentials)
+        known = core.is_from_service(request.header("Authorization"))
         notice = read_sharing(body, is_authenticated=known)
         if notice is None:
             _LOGGER.info("A POST to the callback URL can't be read, and was ignored.")
@@ -159,7 +161,14 @@ def _connect(
     user: PipedriveUser = yield Step("identify", (token,))
     name = yield Step("call", (settings.account_for, request.native, token, user))
     account = checked_account(name)
+    had_ended = False
+    if core.oauth.has_on_event:
+        with suppress(StoreError):  # what can't be read is replaced
+            before: Token | None = yield Step("load", (account,))
+            had_ended = before is not None and before.grant_end is not None
     yield Step("save", (account, token))
+    if had_ended:
+        core.oauth.emit(GrantRestored(account=account))
     return Connection(
         account=account,
         user=user,

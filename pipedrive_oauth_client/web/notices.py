@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-from pipedrive_oauth_client.credentials import AppCredentials
+from pipedrive_oauth_client.credentials import AppCredentials, basic_auth_header
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.users import account_key, parse_id
 
@@ -29,6 +29,7 @@ __all__ = [
     "is_from_service",
     "read_notice",
     "read_sharing",
+    "what_is_missing",
 ]
 
 MOST_BYTES: Final = 16 * 1024
@@ -84,7 +85,12 @@ class SharingNotice:
     is_authenticated: bool
 
 
-def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -> bool:
+def is_from_service(
+    authorization: Sequence[str],
+    credentials: AppCredentials,
+    *,
+    former_secrets: Sequence[str] = (),
+) -> bool:
     """Tell whether a request shows the app's own credentials, as Pipedrive's requests do.
 
     So are authenticated: uninstall notices, and calls to an app's messaging and video-calling
@@ -93,6 +99,8 @@ def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -
     Args:
         authorization: All values of the request's `Authorization` header.
         credentials: The app's.
+        former_secrets: Client secrets of the app that are accepted as well, for a while after a
+            reset.
 
     Returns:
         Whether there is exactly one value, and it is the Basic header of the credentials.
@@ -103,15 +111,32 @@ def is_from_service(authorization: Sequence[str], credentials: AppCredentials) -
     if len(authorization) != 1:
         return False
     scheme, _, given = authorization[0].partition(" ")
-    expected = credentials.basic_auth_header.partition(" ")[2]
-    is_equal = hmac.compare_digest(
-        given.strip(" ").encode("utf-8", "surrogatepass"), expected.encode()
-    )
+    shown = given.strip(" ").encode("utf-8", "surrogatepass")
+    headers = [credentials.basic_auth_header]
+    headers += [basic_auth_header(credentials.client_id, secret) for secret in former_secrets]
+    is_equal = False
+    for header in headers:  # all of them, so that the time does not tell which one it was
+        is_equal |= hmac.compare_digest(shown, header.partition(" ")[2].encode())
     return is_equal and scheme.lower() == "basic"
+
+
+def what_is_missing(authorization: Sequence[str]) -> str:
+    """Say why a request was not taken for the service's, for the log."""
+    if authorization:
+        return "has wrong credentials"
+    return (
+        "carries no Authorization header. If it is Pipedrive's, a proxy has removed the header, or"
+        " mod_wsgi, which needs `WSGIPassAuthorization On`"
+    )
 
 
 def read_notice(body: bytes, client_id: str) -> UninstallNotice:
     """Read a notice."""
+    if not body:
+        raise NoticeError(
+            "It has no body, and so names no account. A proxy may drop the body of a DELETE"
+            " request: let it pass the body on."
+        )
     fields = _fields(body)
     if fields.get("client_id") != client_id:
         raise NoticeError("The notice is for another app: its client_id is not this one's.")

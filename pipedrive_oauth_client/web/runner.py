@@ -46,7 +46,7 @@ _under_way: set[asyncio.Task[WebResponse]] = set()
 class Step:
     """Something to do."""
 
-    name: Literal["exchange", "identify", "save", "delete", "body", "call"]
+    name: Literal["exchange", "identify", "load", "save", "delete", "body", "call"]
     arguments: tuple[Any, ...] = field(repr=False)
 
 
@@ -85,7 +85,7 @@ class StepRunner:
         if step.name == "identify":
             (token,) = step.arguments
             return fetch_current_user(token, self.api_client, self.oauth.clock)
-        if step.name in ("save", "delete"):
+        if step.name in ("load", "save", "delete"):
             return getattr(self.store, step.name)(*step.arguments)
         function, *arguments = step.arguments
         found = function(*arguments)
@@ -114,7 +114,7 @@ class AsyncStepRunner:
             return await self.oauth.exchange(*step.arguments)
         if step.name == "identify":
             return await self._identify(*step.arguments)
-        if step.name in ("save", "delete"):
+        if step.name in ("load", "save", "delete"):
             work = getattr(self.store, step.name)
             return await anyio.to_thread.run_sync(work, *step.arguments)
         function, *arguments = step.arguments

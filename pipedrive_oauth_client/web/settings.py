@@ -26,7 +26,12 @@ from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web.login_state import LoginAttempts, ReplayGuard
 from pipedrive_oauth_client.web.messages import PRIVATE, WebResponse
-from pipedrive_oauth_client.web.notices import SharingNotice, UninstallNotice, is_from_service
+from pipedrive_oauth_client.web.notices import (
+    SharingNotice,
+    UninstallNotice,
+    is_from_service,
+    what_is_missing,
+)
 from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
 from pipedrive_oauth_client.web.runner import is_asynchronous
 from pipedrive_oauth_client.web.signed_tokens import (
@@ -116,6 +121,9 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
         extension_secrets: The JWT secrets of the app's extensions, at least 32 characters each; the
             client secret where there is none. While one is replaced, the old and the new one;
             hidden in `repr`.
+        former_client_secrets: Client secrets of before, for a while after a reset: uninstall
+            notices and calls to your endpoints that show one of them are accepted as well; hidden
+            in `repr`.
         lifetime: How long a user may take at the service, ten seconds to an hour.
 
     Raises:
@@ -135,6 +143,7 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     first_use: Callable[[str, timedelta], _Soon[bool]] | None = None
     allow_marketplace_installs: bool = False
     extension_secrets: Sequence[str] = field(default=(), repr=lambda _: "<hidden>")
+    former_client_secrets: Sequence[str] = field(default=(), repr=lambda _: "<hidden>")
     lifetime: timedelta = timedelta(minutes=10)
 
     def __attrs_post_init__(self) -> None:
@@ -146,6 +155,9 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
         argument("after_connect", self.after_connect, str)
         if self.extension_secrets:
             checked_secrets("extension_secrets", self.extension_secrets)
+        former: Any = self.former_client_secrets
+        if isinstance(former, str) or not all(isinstance(each, str) and each for each in former):
+            raise ConfigurationError("former_client_secrets must be a list of strings.")
         if not _SHORTEST <= argument("lifetime", self.lifetime, timedelta) <= _LONGEST:
             raise ConfigurationError("lifetime must be from ten seconds to an hour.")
         if (self.account_for is _default_account) != (self.account_of is _default_account_of):
@@ -215,6 +227,11 @@ class WebCore:
         # The root comes from the server, perhaps out of a proxy's header: it is checked as well.
         return allowed(address) or allowed(below_root) or default
 
+    def is_from_service(self, authorization: Sequence[str]) -> bool:
+        """Tell whether a request shows the app's own credentials, or those of before."""
+        former = self.settings.former_client_secrets
+        return is_from_service(authorization, self.oauth.credentials, former_secrets=former)
+
     def check(self, store: TokenStore) -> SetupReport:
         """Check the setup, and log what is wrong with it."""
         own = self.oauth.own_client
@@ -244,9 +261,10 @@ class WebCore:
 
     def reject_stranger(self, authorization: Sequence[str]) -> WebResponse | None:
         """Reject a request that does not show the app's own credentials; else return None."""
-        if is_from_service(authorization, self.oauth.credentials):
+        if self.is_from_service(authorization):
             return None
-        _LOGGER.warning("A request that claims to be Pipedrive's has wrong credentials.")
+        reason = what_is_missing(authorization)
+        _LOGGER.warning("A request that claims to be Pipedrive's %s.", reason)
         return _unauthorized("Basic")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from cryptography.fernet import Fernet
+from rich.console import Console
 
 from pipedrive_oauth_client import Token
+from pipedrive_oauth_client.cli import check
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import EncryptedTokenStore, FileTokenStore
 from tests.cli.conftest import SECRET, Ran
@@ -85,9 +89,9 @@ FAILURES = {
         {"PIPEDRIVE_REDIRECT_URI": "https://app.example.com/cb"},
         ["redirect_uri"],
     ),
-    "service is down": ({"PIPEDRIVE_OAUTH_BASE_URL": "http://127.0.0.1:1"}, ["service"]),
-    "not a URL": ({"PIPEDRIVE_OAUTH_BASE_URL": "nonsense"}, ["service"]),
-    "plain http": ({"PIPEDRIVE_OAUTH_BASE_URL": "http://oauth.example"}, ["service"]),
+    "service is down": ({"PIPEDRIVE_BASE_URL": "http://127.0.0.1:1"}, ["service"]),
+    "not a URL": ({"PIPEDRIVE_BASE_URL": "nonsense"}, ["service"]),
+    "plain http": ({"PIPEDRIVE_BASE_URL": "http://oauth.example"}, ["service"]),
     "not a store": ({"PIPEDRIVE_OAUTH_STORE": "planted"}, ["store"]),
     "a store that is down": (
         {"PIPEDRIVE_OAUTH_STORE": "redis://:planted@127.0.0.1:1/0"},
@@ -133,7 +137,7 @@ def test_folder_of_others(run: Run, store: FileTokenStore, folder: Path) -> None
     folder.chmod(0o777)
     ran = run("check")
     assert ran.code == 12
-    assert f"chmod 700 '{folder}'" in ran.out
+    assert re.search(rf"chmod \S+ '{re.escape(str(folder))}'", ran.out)
 
 
 def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +148,25 @@ def test_no_prompts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "can_ask", lambda: True)
     ran = run("check", PIPEDRIVE_CLIENT_ID="", PIPEDRIVE_CLIENT_SECRET="")
     assert ran.code == 12
-    assert "Set PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET in the environment" in ran.out
+    assert "Set PIPEDRIVE_CLIENT_ID, PIPEDRIVE_CLIENT_SECRET;" in ran.out
     assert SECRET not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_check_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """In a terminal no line is wider than it, and nothing is cut."""
+
+    def make(stream: TextIO) -> Console:
+        return Console(
+            file=stream, width=columns, force_terminal=True, color_system=None, highlight=False
+        )
+
+    monkeypatch.setattr(check, "console", make)
+    ran = run("check", PIPEDRIVE_CLIENT_SECRET="planted-secret")
+    assert ran.code == 12
+    assert max(map(len, ran.out.splitlines())) <= columns
+    shown = " ".join(ran.out.split())
+    assert [name for name in NAMES if name not in shown] == []
+    assert "client: failed" in shown if columns == 40 else "failed client" in shown
+    assert "Developer Hub." in shown
+    assert "…" not in shown

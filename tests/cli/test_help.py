@@ -127,9 +127,18 @@ def test_summaries_are_not_cut(run: Run, columns: int) -> None:
     assert " ".join(listing.split()).count(".") == len(COMMANDS)
 
 
+@pytest.mark.parametrize("columns", [40, 52, 80])
+@pytest.mark.parametrize("command", [[], ["check"], ["refresh"]], ids="".join)
+def test_help_fits_the_terminal(run: Run, columns: int, command: list[str]) -> None:
+    """No line of prose, options or exit codes is wider than the terminal; examples may be."""
+    out = run(*command, "--help", COLUMNS=str(columns)).out
+    prose = re.sub(r"  (Examples?|States):\n(    .*\n)+", "", out)
+    assert [line for line in prose.splitlines() if len(line) > columns] == []
+
+
 def test_exit_codes_are_in_the_help(run: Run) -> None:
     """`--help` lists each exit code with its meaning."""
-    out = run("--help").out
+    out = run("--help", COLUMNS="100").out
     for code in ExitCode:
         assert f"  {int(code):<4} {code.meaning}" in out
 

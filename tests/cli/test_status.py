@@ -88,13 +88,16 @@ def test_ended_grants(
     end = GrantEnd(at=now - timedelta(days=3, hours=1), error="invalid_grant", tried_at=now)
     store.save("o'brien", evolve(granted(), grant_end=end))
     store.save("once", evolve(ago(granted(), days=2), refresh_token=None))
-    store.save("valid", granted())
+    long = f"https://{40 * 'a'}.pipedrive.com"
+    store.save("valid", evolve(granted(), api_domain=long))
     if columns is not None:
         monkeypatch.setattr(status, "console", narrow(columns))
     ran = run("status")
     assert ran.code == 0, ran.err
     shown = " ".join(ran.out.split())
     assert "ended 3 days ago" in shown
+    assert "…" not in shown
+    assert f"{40 * 'a'}.pipedrive.com" in "".join(ran.out.split())
     assert "rejected its refresh token 3 days ago (invalid_grant). Connect it again:" in shown
     assert """pipedrive-oauth login --account 'o'"'"'brien'""" in shown
     assert "once: its access token has expired, and it has no refresh token." in shown or columns

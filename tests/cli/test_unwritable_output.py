@@ -243,6 +243,7 @@ def test_without_the_extra(bare: dict[str, str]) -> None:
 
 FAILS_ON_CLOSING = """
 import errno, os, sys
+import pipedrive_oauth_client.cli.main  # some Pythons close files while they import
 from pipedrive_oauth_client.cli.__main__ import main
 def close(number, close=os.close):
     close(number)

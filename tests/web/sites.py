@@ -232,6 +232,7 @@ def made(
     root: str = "",
     own_client: httpx.Client | None = None,
     extension: Callable[[Any, Any], None] | None = None,
+    on_event: Callable[[Any], object] | None = None,
     **settings: Any,
 ) -> Generator[Site]:
     """Make an app of a framework.
@@ -244,12 +245,13 @@ def made(
         root: The path that the whole app is mounted at.
         own_client: Sends the requests of the app.
         extension: Adds the endpoints of an app extension, in place of those that are here.
+        on_event: What the flow calls with each event.
         settings: Those of `WebSettings`.
     """
     path = urlsplit(client.redirect_uri).path.removesuffix("/callback")
     parts = _Parts(
         AppCredentials(client.client_id, client.client_secret, client.redirect_uri),
-        {"base_url": box.base_url, "clock": box.clock, "retry": None},
+        {"base_url": box.base_url, "clock": box.clock, "retry": None, "on_event": on_event},
         store,
         path.removeprefix(root),
         {"secret_keys": [KEY], **settings},
@@ -354,6 +356,7 @@ def _django(parts: _Parts, stack: ExitStack, kind: str = "") -> tuple[Any, Any]:
         "RETRY": None,
         "STORE": parts.store,
         "CLIENT": parts.own_client,
+        "ON_EVENT": parts.flow["on_event"],
     }
     setting |= {name.upper(): value for name, value in parts.settings.items()}
     urls = f"tests.web.django_{kind}urls"

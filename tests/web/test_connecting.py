@@ -10,9 +10,16 @@ import httpx
 import pytest
 from attrs import evolve
 
-from pipedrive_oauth_client import AuthorizationDeniedError, ServerError
+from pipedrive_oauth_client import (
+    AuthorizationDeniedError,
+    CorruptTokenError,
+    GrantEnd,
+    ServerError,
+)
+from pipedrive_oauth_client.events import GrantRestored
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
 from pipedrive_oauth_client.web import Connection
+from tests.support.auths import WatchedStore
 from tests.web.conftest import CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT
 from tests.web.sites import ASYNC_KINDS, ONE_OF_EACH, Build, Site
 
@@ -121,7 +128,7 @@ def test_app_under_a_prefix(build: Build) -> None:
 
 @pytest.mark.parametrize("kind", ["starlette", "fastapi"], indirect=True)
 def test_app_at_a_single_slash(build: Build) -> None:
-    """A server that is told `--root-path /` sends nobody to a host that is named like a page."""
+    """With `--root-path /` no browser is sent to a host that is named like a page."""
     site = build(after_connect="/deals")
     inner = site._app
 
@@ -344,6 +351,27 @@ def test_reconnecting(site: Site) -> None:
     first = site.store.load(DEFAULT_USER.account)
     browser.connect()
     assert site.store.load(DEFAULT_USER.account) != first
+
+
+def test_a_login_that_restores_a_grant_is_reported(build: Build) -> None:
+    """Once, and no other login is; an account whose token can't be read is connected as well."""
+    seen: list[object] = []
+    store = WatchedStore()
+    site = build(store=store, on_event=seen.append)
+    browser = site.browser()
+    browser.connect()
+    browser.connect()
+    assert seen == []
+    token = site.store.load(DEFAULT_USER.account)
+    assert token is not None
+    now = site.box.clock()
+    end = GrantEnd(at=now, error="invalid_grant", tried_at=now)
+    site.store.save(DEFAULT_USER.account, evolve(token, grant_end=end))
+    assert browser.connect().status_code == 303
+    assert seen == [GrantRestored(account=DEFAULT_USER.account)]
+    store.at("load", CorruptTokenError("It is damaged."))
+    assert browser.connect().status_code == 303
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "OPTIONS"])

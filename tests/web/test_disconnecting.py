@@ -11,7 +11,15 @@ import httpx
 import pytest
 from attrs import evolve
 
-from pipedrive_oauth_client import AppCredentials, PipedriveAuth, PipedriveOAuth, StoreError, Token
+from pipedrive_oauth_client import (
+    AppCredentials,
+    ConfigurationError,
+    PipedriveAuth,
+    PipedriveOAuth,
+    StoreError,
+    Token,
+)
+from pipedrive_oauth_client.events import GrantEnded
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.stores.leased import Lease
@@ -72,6 +80,30 @@ def test_notice_of_the_service(build: Build) -> None:
     assert (said.company_id, said.user_id) == (1, 11)
     assert said.at == site.box.clock()
     assert said.at.tzinfo is UTC
+
+
+def test_a_notice_is_reported(build: Build) -> None:
+    """As the end of the grant, once."""
+    seen: list[object] = []
+    site = build(on_event=seen.append)
+    site.browser().connect()
+    for _ in range(2):
+        assert notify(site).status_code == 200
+    account, now = DEFAULT_USER.account, site.box.clock()
+    assert seen == [GrantEnded(account=account, at=now, error="uninstalled")]
+
+
+def test_secrets_of_before(build: Build) -> None:
+    """After a reset, a notice that shows the old secret is accepted as long as that is named."""
+    old = {"Authorization": basic(f"{CLIENT.client_id}:the-old-secret")}
+    assert notify(build(), headers=old).status_code == 401
+    site = build(former_client_secrets=["the-older-secret", "the-old-secret"])
+    site.browser().connect()
+    assert notify(site, headers=old).status_code == 200
+    assert not is_connected(site)
+    assert notify(site).status_code == 200
+    with pytest.raises(ConfigurationError, match="former_client_secrets"):
+        build(former_client_secrets="the-old-secret")
 
 
 def test_repeated_notice(connected: Site) -> None:

@@ -38,7 +38,7 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth, TokenTypeHint
-from pipedrive_oauth_client.stores.leased import Lease
+from pipedrive_oauth_client.stores.leased import Lease, load_first, save_last
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, checked_store
 from pipedrive_oauth_client.tokens import GrantEnd, Token
 
@@ -498,7 +498,8 @@ def _renew_locked(
 ) -> tuple[Token, bool] | None:
     """Do the part of `renew` that needs the lock; None where it takes another round."""
     try:
-        stored = pending_saves.flush(store, account, store.load(account))
+        loaded = load_first(store, account, lease)
+        stored = pending_saves.flush(store, account, loaded)
     except StoreLockTimeoutError:
         return None
     token = _checked(stored, account, store)
@@ -521,7 +522,7 @@ def _renew_locked(
         latest = _mark_end(oauth, store, account, token, error)
         return (latest, False) if requirement.accepts(latest, is_new=latest != before) else None
     try:
-        store.save(account, following)
+        save_last(store, account, following)
     except BaseException as error:
         pending_saves.add(store, account, previous=token, token=following)
         if not isinstance(error, StoreLockTimeoutError):

@@ -58,6 +58,8 @@ TokenTypeHint: TypeAlias = Literal["access_token", "refresh_token"]
 
 _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
+# Every worker of `refresh_due` keeps its connection; httpx would keep 20.
+_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=64)
 # 303 is not among them: it says that the request was carried out.
 _REDIRECTS: Final = (301, 302, 307, 308)
 
@@ -100,11 +102,12 @@ class _BaseOAuth(ProcessBound):
         self._header: _HiddenHeader | None = None
         if isinstance(credentials, AppCredentials):
             self._header = _HiddenHeader(credentials)
-        self._client = Client(base_url=base_url)
+        self._client = Client(base_url=base_url, httpx_args={"limits": _LIMITS})
         require_https(self._client.base_url)
         if self._client.base_url.lower().startswith("http:"):
             # On this machine: a proxy that the environment names would read the secrets.
-            self._client = Client(base_url=base_url, httpx_args={"trust_env": False})
+            settings = {"limits": _LIMITS, "trust_env": False}
+            self._client = Client(base_url=base_url, httpx_args=settings)
         self._retry = None if retry is None else _policy(retry)
         self._clock = clock
         read_clock(clock)  # here, since after a request its token would be lost

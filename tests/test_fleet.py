@@ -22,6 +22,7 @@ from pipedrive_oauth_client import (
     ConfigurationError,
     CorruptTokenError,
     GrantEndedError,
+    PipedriveOAuth,
     StoreError,
     StoreLockTimeoutError,
     Token,
@@ -29,6 +30,7 @@ from pipedrive_oauth_client import (
 )
 from pipedrive_oauth_client.fleet import FleetProgress, FleetReport, RateLimiter, due, refresh_due
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore, TokenStore
+from tests.support.costs import counting_server
 from tests.support.fake_time import FakeTime
 from tests.support.fleets import (
     NOW,
@@ -41,7 +43,7 @@ from tests.support.fleets import (
     fleet,
     renewed,
 )
-from tests.support.flows import CLIENT_SECRET
+from tests.support.flows import CLIENT_SECRET, CREDENTIALS
 from tests.support.samples import ACCESS_TOKEN, REFRESH_TOKEN
 from tests.support.sweep import found, visible
 from tests.support.untyped import untyped
@@ -67,6 +69,18 @@ def test_each_account_is_renewed_once() -> None:
         for _ in range(2):
             assert refresh_due(many.oauth, many.store, many.before) == NOTHING
         assert many.renewals() == 25
+
+
+def test_each_worker_keeps_its_connection() -> None:
+    """However many there are, no more connections are opened than there are workers."""
+    store = MemoryTokenStore()
+    for number in range(300):
+        store.save(f"account {number}", OLD)
+    with counting_server() as (url, connections):
+        with PipedriveOAuth(CREDENTIALS, base_url=url) as oauth:
+            report = refresh_due(oauth, store, NOW, per_second=None, concurrency=40)
+        assert (report.renewed, report.errors) == (300, {})
+        assert len(connections) <= 40
 
 
 def test_only_what_is_due_is_renewed() -> None:

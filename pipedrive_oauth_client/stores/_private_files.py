@@ -158,8 +158,8 @@ def unlink(path: Path, *, durable: bool) -> None:
             _sync_folder(path.parent)
 
 
-def prepare_database(path: Path) -> bool:
-    """Make an empty file for SQLite if there is none, and check it; return whether it was made.
+def prepare_database(path: Path) -> tuple[int, int]:
+    """Make an empty file for SQLite if there is none, and check it; return which file it is.
 
     Links are followed, since SQLite follows them, and puts its journals beside the file that they
     lead to. New journals have the rights of the database.
@@ -168,17 +168,16 @@ def prepare_database(path: Path) -> bool:
     for folder in dict.fromkeys((path.parent, file.parent)):
         # Not made tighter: the database may be the app's own, and its group may need it.
         check_folder(folder, tighten=False)
-    made = False
     with translated_errors(f"to make the database {file}"), suppress(FileExistsError):
         os.close(os.open(file, _CREATE | _CAREFUL, 0o600))
-        made = True
     with translated_errors(f"to look at the database {file}"):
-        _check_status(file, file.lstat())
+        status = file.lstat()
+        _check_status(file, status)
         for suffix in _JOURNALS:
             journal = file.with_name(file.name + suffix)
             with suppress(FileNotFoundError):
                 _check_status(journal, journal.lstat())
-    return made
+    return status.st_dev, status.st_ino
 
 
 def _absolute(path: str | Path) -> Path:

@@ -7,7 +7,11 @@ drivers the statement with the parameters in it, and databases the row that they
 from __future__ import annotations
 
 import os
+import time
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,7 +19,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, StaticPool
+from sqlalchemy.pool import (
+    AssertionPool,
+    ConnectionPoolEntry,
+    QueuePool,
+    SingletonThreadPool,
+    StaticPool,
+)
 
 from pipedrive_oauth_client.errors import ConfigurationError
 
@@ -23,6 +33,7 @@ __all__ = [
     "BACKEND_ERRORS",
     "MAX_FAILURES",
     "advice_for",
+    "begin_volatile",
     "checked_engine",
     "display_url",
     "make_engine",
@@ -79,9 +90,18 @@ _BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": F
 # For one transaction, since a connection pooler hands the session to another program after it. A
 # program that is stopped between two statements holds the row for the last of these times.
 _POSTGRESQL_LIMITS: Final = (
-    "SELECT set_config('lock_timeout', '15s', true), set_config('statement_timeout', '25s', true),"
-    " set_config('idle_in_transaction_session_timeout', '5s', true)"
+    "SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '25s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '5s'"
 )
+# What the database may lose when it crashes within the next second, such as who holds a lock.
+_POSTGRESQL_VOLATILE: Final = "SET LOCAL synchronous_commit = off"
+# A connection that has been idle for longer is tried before it is used.
+_IDLE_SECONDS: Final = 1.0
+# As many as `refresh_due` has workers, and further ones for a moment.
+_KEPT_CONNECTIONS: Final = 8
+_MORE_CONNECTIONS: Final = 7
+_IS_VOLATILE: Final = "pipedrive_oauth_is_volatile"
+_IDLE_SINCE: Final = "pipedrive_oauth_idle_since"
 
 
 def make_engine(url: str | URL) -> Engine:
@@ -94,12 +114,12 @@ def make_engine(url: str | URL) -> Engine:
         name: value for name, value in _SETTINGS.get(driver, {}).items() if name not in parsed.query
     }
     settings.update(_converted_parameters(parsed, driver))
-    options: dict[str, Any] = (
-        {"poolclass": NullPool} if database == "sqlite" else {"pool_pre_ping": True}
-    )
-    if database in ("mysql", "mariadb"):
+    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": _KEPT_CONNECTIONS}
+    # SQLite's own lock is what its callers wait for.
+    options["max_overflow"] = -1 if database == "sqlite" else _MORE_CONNECTIONS
+    if database in ("mysql", "mariadb") or driver == "psycopg":
         # Each statement by itself: a program that is stopped between two of them holds no row. In
-        # PostgreSQL the server ends the transaction of such a program.
+        # PostgreSQL the server ends the transaction of such a program; there the store begins it.
         options["isolation_level"] = "AUTOCOMMIT"
     try:
         engine = create_engine(parsed, connect_args=settings, hide_parameters=True, **options)
@@ -112,9 +132,13 @@ def make_engine(url: str | URL) -> Engine:
         problem = type(error).__name__  # its text may repeat the URL
     else:
         if database == "postgresql":
-            event.listen(engine, "begin", _set_limits)
+            event.listen(engine, "begin", _begin if driver == "psycopg" else _set_limits)
+        if database != "sqlite":
+            event.listen(engine, "checkin", _remember_when)
+            event.listen(engine, "checkout", partial(_try_idle, engine.dialect))
         if database == "sqlite":
-            event.listen(engine, "connect", _overwrite_deleted_content)
+            event.listen(engine, "connect", _prepare_sqlite)
+            _SQLITE_ENGINES.add(engine)
         return checked_engine(engine)
     raise ConfigurationError(
         f"url has a parameter that the driver or SQLAlchemy can't use ({problem})."
@@ -228,15 +252,74 @@ def _check_dialect(dialect: Dialect | type[Dialect]) -> None:
         )
 
 
+@contextmanager
+def begin_volatile(connection: Connection, *, sets_limits: bool) -> Generator[None]:
+    """Begin a transaction whose result the database need not have on its disk before it goes on.
+
+    An engine that `make_engine` made (`sets_limits`) begins it so itself.
+    """
+    is_postgresql = connection.dialect.name == "postgresql"
+    if is_postgresql and sets_limits:
+        connection.execution_options(**{_IS_VOLATILE: True})
+    with connection.begin():
+        if is_postgresql and not sets_limits:
+            # A function, since the statement warns where the engine has no transactions.
+            connection.exec_driver_sql("SELECT set_config('synchronous_commit', 'off', true)")
+        yield
+
+
+def _begin(connection: Connection) -> None:
+    # All in one message; psycopg would send BEGIN by itself.
+    connection.exec_driver_sql(f"BEGIN; {_settings(connection)}")
+
+
 def _set_limits(connection: Connection) -> None:
-    connection.exec_driver_sql(_POSTGRESQL_LIMITS)
+    connection.exec_driver_sql(_settings(connection))
 
 
-def _overwrite_deleted_content(connection: Any, _record: object) -> None:
+def _settings(connection: Connection) -> str:
+    if _IS_VOLATILE in connection.get_execution_options():
+        return f"{_POSTGRESQL_LIMITS}; {_POSTGRESQL_VOLATILE}"
+    return _POSTGRESQL_LIMITS
+
+
+def _remember_when(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _try_idle(
+    dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    since = record.info.get(_IDLE_SINCE)
+    if since is None or time.monotonic() - since < _IDLE_SECONDS:
+        return  # should it be lost, the step is repeated
+    try:
+        is_alive = dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        is_alive = False
+    if not is_alive:
+        raise exc.InvalidatePoolError  # which connects anew
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Deleted content is overwritten.
     connection.execute("PRAGMA secure_delete = ON").close()
+    # To empty a journal is quicker than to delete it, and SQLite waits until the disk has done so.
+    # Other modes are left as they are: one of them belongs to the file, for all its users.
+    with suppress(connection.Error):  # which the step that follows gets as well
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("delete",):
+            connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
 
 
 _ENGINES: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
+_SQLITE_ENGINES: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
+
+
+def _close_idle_files() -> None:
+    # SQLite's locks are the process's: a child that inherits an open file does not have those that
+    # SQLite believes it has.
+    for engine in list(_SQLITE_ENGINES):
+        engine.dispose()
 
 
 def _leave_connections_to_the_parent() -> None:
@@ -245,7 +328,7 @@ def _leave_connections_to_the_parent() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_connections_to_the_parent)
+    os.register_at_fork(before=_close_idle_files, after_in_child=_leave_connections_to_the_parent)
 
 
 BACKEND_ERRORS: Final = (

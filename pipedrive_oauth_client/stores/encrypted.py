@@ -23,6 +23,7 @@ from pipedrive_oauth_client.errors import (
     StoreError,
 )
 from pipedrive_oauth_client.generated.encode import argument
+from pipedrive_oauth_client.stores.leased import Lease, is_of, load_first, save_last
 from pipedrive_oauth_client.stores.protocol import (
     AccountOverview,
     TokenStore,
@@ -112,6 +113,18 @@ class EncryptedTokenStore(ProcessBound):
         stored = self._inner.load(checked_account(account))
         return None if stored is None else self._decrypt(account, stored)
 
+    def _load_first(self, account: str, lease: Lease) -> Token | None:
+        if not is_of(self.load, EncryptedTokenStore.load):
+            return self.load(account)
+        stored = load_first(self._inner, account, lease)
+        return None if stored is None else self._decrypt(account, stored)
+
+    def _save_last(self, account: str, token: Token) -> None:
+        if is_of(self.save, EncryptedTokenStore.save):
+            save_last(self._inner, account, self._encrypted(account, token))
+        else:
+            self.save(account, token)
+
     def save(self, account: str, token: Token) -> None:
         """Store a token in place of the previous one; see `TokenStore.save`.
 
@@ -124,6 +137,9 @@ class EncryptedTokenStore(ProcessBound):
                 saved or deleted the token since; nothing was written.
             StoreError: The inner store is unavailable or failed; the previous token is still there.
         """
+        self._inner.save(account, self._encrypted(account, token))
+
+    def _encrypted(self, account: str, token: Token) -> Token:
         # The account is encrypted as well, so that its token can't be moved to another one.
         entry = {
             "account": checked_account(account),
@@ -131,13 +147,12 @@ class EncryptedTokenStore(ProcessBound):
         }
         text = self._first_key.encrypt(json.dumps(entry).encode()).decode()
         # The expiry stays readable for `due`, and the end of the grant for `ended`.
-        encrypted = Token(
+        return Token(
             access_token=text,
             token_type=_ENCRYPTED_TYPE,
             expires_at=token.expires_at,
             grant_end=token.grant_end,
         )
-        self._inner.save(account, encrypted)
 
     def delete(self, account: str) -> None:
         """Delete the token of an account, if there is one; see `TokenStore.delete`.

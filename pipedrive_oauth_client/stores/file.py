@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from logging import getLogger
 from pathlib import Path
@@ -196,6 +196,16 @@ class FileTokenStore(LeasedStore):
     def _write(
         self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
+        return self._write_last(account, new, expires_at, expected, "")[0]
+
+    def _write_last(
+        self,
+        account: str,
+        new: StoredToken,
+        expires_at: datetime,
+        expected: ExpectedVersion,
+        owner: str,
+    ) -> tuple[bool, bool]:
         del expires_at  # `due` reads it from the token
         entry = {"account": account, "version": new.version, "token": json.loads(new.text)}
         content = json.dumps(entry, indent=1).encode()
@@ -204,13 +214,16 @@ class FileTokenStore(LeasedStore):
                 f"token must take no more than {private_files.MAX_BYTES} bytes in a file."
             )
         with self._step(account):
-            if expected is not ANY_VERSION and self._version(account) not in (
+            if expected is not ANY_VERSION and self._attempt(account).version not in (
                 expected,
                 new.version,
             ):
-                return False
+                return False, False
             private_files.write(self._folder / token_file(account), content, durable=True)
-            return True
+            with suppress(StoreError):  # the token is saved, and the lease expires
+                if owner:
+                    self._remove_lease(account, owner)
+            return True, True
 
     def _remove(self, account: str) -> None:
         with self._step(account):
@@ -221,19 +234,22 @@ class FileTokenStore(LeasedStore):
             holder, until = self._lock_entry(account)
             if holder is not None and holder not in (owner, stale) and self._now() < until:
                 return LockAttempt(holder=holder)
-            version = self._version(account)
+            attempt = self._attempt(account)
             until = self._now() + self._lease.total_seconds()
             entry = {"owner": owner, "until": until, "boot": BOOT_ID}
             # Not durable: after a power cut no holder is left.
             private_files.write(
                 self._folder / lease_file(account), json.dumps(entry).encode(), durable=False
             )
-            return LockAttempt(version=version)
+            return attempt
 
     def _release(self, account: str, owner: str) -> None:
         with self._step(account):
-            if self._lock_entry(account)[0] == owner:
-                private_files.unlink(self._folder / lease_file(account), durable=False)
+            self._remove_lease(account, owner)
+
+    def _remove_lease(self, account: str, owner: str) -> None:
+        if self._lock_entry(account)[0] == owner:
+            private_files.unlink(self._folder / lease_file(account), durable=False)
 
     @contextmanager
     def _step(self, account: str, timeout: float | None = None) -> Generator[None]:
@@ -272,14 +288,20 @@ class FileTokenStore(LeasedStore):
         finally:
             lock.release()
 
-    def _version(self, account: str) -> str | None:
+    def _attempt(self, account: str) -> LockAttempt:
+        """Return what an attempt finds that takes the lock."""
         content = private_files.read(self._folder / token_file(account))
         if content is None:
-            return None
+            return LockAttempt.taken(None)
         found = _parse_token_file(content)
-        # Damaged content has a version as well: the holder of the lock may replace it as long as it
-        # stays the same.
-        return hashlib.sha256(content).hexdigest() if found is None else found[1].version
+        if found is None:
+            # Damaged content has a version as well: the holder of the lock may replace it as long
+            # as it stays the same.
+            return LockAttempt(version=hashlib.sha256(content).hexdigest())
+        is_of_account = found[0] == account
+        return (
+            LockAttempt.taken(found[1]) if is_of_account else LockAttempt(version=found[1].version)
+        )
 
     def _lock_entry(self, account: str) -> tuple[str | None, float]:
         # A power cut may leave half of the file, and no holder survives a restart of the machine.

@@ -35,7 +35,7 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import AccountOverview, checked_account
+from pipedrive_oauth_client.stores.protocol import AccountOverview, TokenStore, checked_account
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
@@ -49,8 +49,11 @@ __all__ = [
     "StoredToken",
     "aware",
     "from_microseconds",
+    "is_of",
+    "load_first",
     "microseconds",
     "overview_of",
+    "save_last",
     "seconds_since_boot",
     "token_from_json",
     "token_to_json",
@@ -106,10 +109,19 @@ class LockAttempt(NamedTuple):
     Attributes:
         holder: The word of the current holder if the lock is taken; None if the attempt succeeded.
         version: After success, the version of the stored token, or None if there is none.
+        stored: After success, what is stored, if `is_read` says that it was read as well.
+        is_read: Whether `stored` was read.
     """
 
     holder: str | None = None
     version: str | None = None
+    stored: StoredToken | None = None
+    is_read: bool = False
+
+    @classmethod
+    def taken(cls, stored: StoredToken | None) -> LockAttempt:
+        """Return a successful attempt that has read what is stored."""
+        return cls(None, None if stored is None else stored.version, stored, is_read=True)
 
 
 class _AnyVersion(Enum):
@@ -137,6 +149,10 @@ class Lease:
     # The holder's random word, and the version of the stored token that the holder knows.
     owner: str = field(repr=False)
     version: str | None = field(repr=False)
+    # What the step that took the lock has read, until it is used, and whether a step that saved a
+    # token has released the lock.
+    attempt: LockAttempt | None = field(default=None, repr=False)
+    is_released: bool = field(default=False, repr=False)
 
     def is_over(self) -> bool:
         """Return whether the lease has expired, so that another caller may hold the lock."""
@@ -155,7 +171,8 @@ class LeasedStore(ProcessBound, ABC):
 
     A subclass implements `accounts` and `due`, and five steps that its backend carries out
     atomically: `_read`, `_write`, `_remove`, `_take` and `_release`. Their docstrings say what each
-    has to do, in terms of `StoredToken`, `LockAttempt` and `ExpectedVersion` of `stores.leased`.
+    has to do, in terms of `StoredToken`, `LockAttempt` and `ExpectedVersion` of `stores.leased`. A
+    `_take` that reads the token as well, and a `_write_last`, save a renewal a step each.
 
     Args:
         lease: How long a lock is held before it expires. Use the same value for all users of the
@@ -205,17 +222,40 @@ class LeasedStore(ProcessBound, ABC):
                 saved or deleted the token since; nothing was written.
             StoreError: The store is unavailable or failed; the previous token is still there.
         """
+        self._save(account, token)
+
+    def _save(self, account: str, token: Token, *, is_last: bool = False) -> None:
         checked_account(account)
         new = StoredToken(token_to_json(argument("token", token, Token)), token_hex(8))
         lease = self._held.by_account.get((account, os.getpid()))
         expected = ANY_VERSION if lease is None else lease.version
-        if not self._write(account, new, token.expires_at, expected):
+        if is_last and lease is not None:
+            is_saved, lease.is_released = self._write_last(
+                account, new, token.expires_at, expected, lease.owner
+            )
+        else:
+            is_saved = self._write(account, new, token.expires_at, expected)
+        if not is_saved:
             raise StoreLockTimeoutError(
                 f"The token of {account!r} was not saved: while this caller held the lock, another"
                 " caller saved or deleted the account's token. Load it again."
             )
         if lease is not None:
             lease.version = new.version
+
+    def _load_first(self, account: str, lease: Lease) -> Token | None:
+        """Return what `load` would have returned when the lock was taken; see `load_first`."""
+        attempt, lease.attempt = lease.attempt, None
+        if attempt is None or not attempt.is_read or not is_of(self.load, LeasedStore.load):
+            return self.load(account)
+        return None if attempt.stored is None else token_from_json(attempt.stored.text, account)
+
+    def _save_last(self, account: str, token: Token) -> None:
+        """Do what `save` does, and release the lock if that is one step; see `save_last`."""
+        if is_of(self.save, LeasedStore.save):
+            self._save(account, token, is_last=True)
+        else:
+            self.save(account, token)
 
     def delete(self, account: str) -> None:
         """Delete the token of an account, if there is one; see `TokenStore.delete`.
@@ -257,7 +297,8 @@ class LeasedStore(ProcessBound, ABC):
             yield lease
         finally:
             leases.pop(key, None)
-            if key[1] == os.getpid():  # a forked child may leave the block as well
+            # A forked child may leave the block as well.
+            if key[1] == os.getpid() and not lease.is_released:
                 try:
                     self._release(account, lease.owner)
                 except StoreError as error:
@@ -332,6 +373,21 @@ class LeasedStore(ProcessBound, ABC):
         same result as writing it once.
         """
 
+    def _write_last(
+        self,
+        account: str,
+        new: StoredToken,
+        expires_at: datetime,
+        expected: ExpectedVersion,
+        owner: str,
+    ) -> tuple[bool, bool]:
+        """Do what `_write` does, and if it stores the token, release the lock if `owner` holds it.
+
+        Return whether the token is stored, and whether the lock need not be released any more.
+        """
+        del owner
+        return self._write(account, new, expires_at, expected), False
+
     @abstractmethod
     def _remove(self, account: str) -> None:
         """Delete what is stored."""
@@ -357,7 +413,9 @@ class LeasedStore(ProcessBound, ABC):
             attempt = self._take(account, owner, stale)
             if attempt.holder is None:
                 # The lease counts from before the attempt: a slow response makes it shorter.
-                return Lease(self._lease, attempted_at, self._monotonic, owner, attempt.version)
+                return Lease(
+                    self._lease, attempted_at, self._monotonic, owner, attempt.version, attempt
+                )
             # By the clock of the store the lease has not expired, but that clock may have been set
             # back: a holder that was watched for the length of a lease has lost it regardless.
             if attempt.holder != holder:
@@ -373,6 +431,29 @@ class LeasedStore(ProcessBound, ABC):
             self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads callers, no secret
             pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
             attempted_at = self._monotonic()
+
+
+def load_first(store: TokenStore, account: str, lease: object) -> Token | None:
+    """Load a token at the beginning of a lock's block; what its first step has read may do."""
+    own = getattr(type(store), "_load_first", None)
+    if own is None or not isinstance(lease, Lease):
+        return store.load(account)
+    token: Token | None = own(store, account, lease)
+    return token
+
+
+def save_last(store: TokenStore, account: str, token: Token) -> None:
+    """Save a token at the end of a lock's block; the same step may release the lock."""
+    own = getattr(type(store), "_save_last", None)
+    if own is None:
+        store.save(account, token)
+    else:
+        own(store, account, token)
+
+
+def is_of(method: Callable[..., object], function: Callable[..., object]) -> bool:
+    """Return whether neither a subclass nor a caller has put another method in its place."""
+    return getattr(method, "__func__", None) is function
 
 
 def token_to_json(token: Token) -> str:

@@ -113,13 +113,24 @@ class MemoryTokenStore(LeasedStore):
     def _write(
         self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
+        return self._write_last(account, new, expires_at, expected, "")[0]
+
+    def _write_last(
+        self,
+        account: str,
+        new: StoredToken,
+        expires_at: datetime,
+        expected: ExpectedVersion,
+        owner: str,
+    ) -> tuple[bool, bool]:
         with self._memory.guard:
             entry = self._memory.tokens.get(account)
             version = None if entry is None else entry.stored.version
             if expected is not ANY_VERSION and version != expected:
-                return False
+                return False, False
             self._memory.tokens[account] = _TokenEntry(new, expires_at)
-            return True
+            self._remove_lock(account, owner)
+            return True, True
 
     def _remove(self, account: str) -> None:
         with self._memory.guard:
@@ -133,13 +144,16 @@ class MemoryTokenStore(LeasedStore):
                 return LockAttempt(holder=lock.owner)
             self._memory.locks[account] = _LockEntry(owner, now + self._lease.total_seconds())
             entry = self._memory.tokens.get(account)
-            return LockAttempt(version=None if entry is None else entry.stored.version)
+            return LockAttempt.taken(None if entry is None else entry.stored)
 
     def _release(self, account: str, owner: str) -> None:
         with self._memory.guard:
-            lock = self._memory.locks.get(account)
-            if lock is not None and lock.owner == owner:
-                del self._memory.locks[account]
+            self._remove_lock(account, owner)
+
+    def _remove_lock(self, account: str, owner: str) -> None:
+        lock = self._memory.locks.get(account)
+        if lock is not None and lock.owner == owner:
+            del self._memory.locks[account]
 
 
 _MEMORIES: Final[weakref.WeakSet[_Memory]] = weakref.WeakSet()

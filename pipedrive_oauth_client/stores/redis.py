@@ -188,6 +188,16 @@ class RedisTokenStore(LeasedStore):
     def _write(
         self, account: str, new: StoredToken, expires_at: datetime, expected: ExpectedVersion
     ) -> bool:
+        return self._write_last(account, new, expires_at, expected, "")[0]
+
+    def _write_last(
+        self,
+        account: str,
+        new: StoredToken,
+        expires_at: datetime,
+        expected: ExpectedVersion,
+        owner: str,
+    ) -> tuple[bool, bool]:
         name = account.encode()
         due = _sortable(microseconds("expires_at", expires_at)) + b":" + name
         kind, version = "version", b""
@@ -199,10 +209,10 @@ class RedisTokenStore(LeasedStore):
             version = expected.encode()
         stored = self._run(
             self._write_script,
-            self._token_keys(account),
-            [new.text, new.version, due, name, kind, version],
+            [*self._token_keys(account), self._key("lock", account)],
+            [new.text, new.version, due, name, kind, version, owner],
         )
-        return bool(stored)
+        return bool(stored), bool(stored)
 
     def _remove(self, account: str) -> None:
         self._run(self._remove_script, self._token_keys(account), [account.encode()])
@@ -210,10 +220,14 @@ class RedisTokenStore(LeasedStore):
     def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
         keys = [self._key("token", account), self._key("lock", account)]
         lease = max(1, self._lease // timedelta(milliseconds=1))
-        holder, version = self._run(self._take_script, keys, [owner, stale or "", lease])
+        holder, version, text = self._run(self._take_script, keys, [owner, stale or "", lease])
         if holder is not None:
             return LockAttempt(holder=_text(holder))
-        return LockAttempt(version=None if version is None else _text(version))
+        if version is None:
+            return LockAttempt.taken(None)
+        if text is None:
+            return LockAttempt(version=_text(version))
+        return LockAttempt.taken(StoredToken(text, _text(version)))
 
     def _release(self, account: str, owner: str) -> None:
         self._run(self._release_script, [self._key("lock", account)], [owner])
@@ -345,8 +359,8 @@ local stored = redis.call('HMGET', KEYS[1], 'token', 'version', 'due')
 local version = stored[1] and (stored[2] or '')
 """
 
-# Keys: token, names, expiries. Arguments: text, version, expiry and name, name, what is expected
-# (`anything`, `nothing`, `version`), and which version.
+# Keys: token, names, expiries, lock. Arguments: text, version, expiry and name, name, what is
+# expected (`anything`, `nothing`, `version`), which version, and who releases the lock.
 # It begins with what needs no memory: Redis lets a script that has begun to write continue when it
 # has none left, so that the token which replaces an invalidated one is not lost.
 _WRITE: Final = (
@@ -361,6 +375,7 @@ if stored[3] then redis.call('ZREM', KEYS[3], stored[3]) end
 redis.call('HSET', KEYS[1], 'token', ARGV[1], 'version', new, 'due', ARGV[3])
 redis.call('ZADD', KEYS[2], 0, ARGV[4])
 redis.call('ZADD', KEYS[3], 0, ARGV[3])
+if ARGV[7] ~= '' and redis.call('GET', KEYS[4]) == ARGV[7] then redis.call('DEL', KEYS[4]) end
 return 1
 """
 )
@@ -375,16 +390,19 @@ return 1
 """
 
 # Keys: token, lock. Arguments: owner, the stale owner or nothing, milliseconds. Returns the holder
-# if the lock is taken, and the version of the stored token.
+# if the lock is taken, else the version of the stored token, and its text unless some client could
+# not read it.
 _TAKE: Final = (
     """
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return {holder, false} end
+if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return {holder, false, false} end
 """
     + _STORED
     + """
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-return {false, version}
+local text = stored[1]
+if text and string.find(text, '[\\128-\\255]') then text = false end
+return {false, version, text}
 """
 )
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import random
 import re
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     Index,
     LargeBinary,
     MetaData,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     case,
     cast,
     collate,
@@ -58,6 +61,7 @@ from pipedrive_oauth_client.stores._sql_engine import (
     BACKEND_ERRORS,
     MAX_FAILURES,
     advice_for,
+    begin_volatile,
     checked_engine,
     display_url,
     make_engine,
@@ -159,6 +163,9 @@ class SQLTokenStore(LeasedStore):
         self._engine = checked_engine(given) if isinstance(given, Engine) else make_engine(given)
         is_sqlite = self._engine.dialect.name == "sqlite"
         self._file = sqlite_path(self._engine.url) if is_sqlite else None
+        self._file_identity: tuple[int, int] | None = None
+        if self._owns_engine:
+            weakref.finalize(self, self._engine.dispose)
 
     def __repr__(self) -> str:
         place = display_url(self._engine.url)
@@ -250,18 +257,38 @@ class SQLTokenStore(LeasedStore):
 
     def _take(self, account: str, owner: str, stale: str | None) -> LockAttempt:
         lease = self._lease // timedelta(microseconds=1)
-        return self._run(self._steps.take, account, owner, stale, lease)
+        return self._run(self._steps.take, account, owner, stale, lease, is_durable=False)
+
+    def _write_last(
+        self,
+        account: str,
+        new: StoredToken,
+        expires_at: datetime,
+        expected: ExpectedVersion,
+        owner: str,
+    ) -> tuple[bool, bool]:
+        if not isinstance(expected, str):
+            return super()._write_last(account, new, expires_at, expected, owner)
+        expiry = microseconds("expires_at", expires_at)
+        is_saved = self._run(self._steps.replace, account, new, expiry, expected, owner)
+        return is_saved, is_saved
 
     def _release(self, account: str, owner: str) -> None:
-        self._run(self._steps.release, account, owner)
+        self._run(self._steps.release, account, owner, is_durable=False)
 
-    def _run(self, step: Callable[..., _T], *arguments: Any) -> _T:
-        # Before anything is written, whoever made the engine.
-        if self._file is not None and prepare_database(self._file):
-            self._is_ready = False
+    def _run(self, step: Callable[..., _T], *arguments: Any, is_durable: bool = True) -> _T:
+        if self._file is not None:
+            # Before anything is written, whoever made the engine.
+            identity = prepare_database(self._file)
+            if identity != self._file_identity and self._owns_engine:
+                self._engine.dispose()  # its open connections lead to the previous file
+            if identity != self._file_identity:
+                self._file_identity, self._is_ready = identity, False
         if self._creates_table and not self._is_ready:
             self._in_transaction(self._create_table, creates_table=True)
-        result = self._in_transaction(lambda connection: step(connection, *arguments))
+        result = self._in_transaction(
+            lambda connection: step(connection, *arguments), is_durable=is_durable
+        )
         self._is_ready = True
         return result
 
@@ -271,13 +298,21 @@ class SQLTokenStore(LeasedStore):
             index.create(connection, checkfirst=True)
 
     def _in_transaction(
-        self, step: Callable[[Connection], _T], *, creates_table: bool = False
+        self,
+        step: Callable[[Connection], _T],
+        *,
+        creates_table: bool = False,
+        is_durable: bool = True,
     ) -> _T:
         failures: Counter[str] = Counter()
         while True:
             try:
-                with self._engine.begin() as connection:
-                    return step(connection)
+                with self._engine.connect() as connection:
+                    if is_durable:
+                        with connection.begin():
+                            return step(connection)
+                    with begin_volatile(connection, sets_limits=self._owns_engine):
+                        return step(connection)
             except BACKEND_ERRORS as error:
                 reason = reason_to_repeat(error, creates_table=creates_table)
                 if reason == "read-only":
@@ -346,6 +381,7 @@ class _Steps:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._statements: dict[tuple[str, ...], Executable] = {}
         at = table.c
         # A row that was inserted by hand may lack a version, and holds a token all the same.
         self._version: ColumnElement[str | None] = case(
@@ -354,16 +390,29 @@ class _Steps:
 
     def read(self, connection: Connection, account: str) -> StoredToken | None:
         at = self._table.c
-        # SQLite accepts any bytes as text, and its driver would fail on invalid UTF-8.
-        text: ColumnElement[Any] = (
-            cast(at.token, _HiddenBinary)
-            if connection.dialect.name == "sqlite"
-            else type_coerce(at.token, _HiddenText)
-        )
-        row = connection.execute(
-            select(text, self._version).where(at.account == account, at.token.is_not(None))
-        ).first()
+
+        def build() -> Executable:
+            query = select(self._text(connection), self._version)
+            return query.where(at.account == bindparam("of"), at.token.is_not(None))
+
+        row = connection.execute(self._made("read", connection, build), {"of": account}).first()
         return None if row is None else StoredToken(row[0], row[1] or "")
+
+    def _made(
+        self, name: str, connection: Connection, build: Callable[[], Executable]
+    ) -> Executable:
+        # Making the statements of a renewal takes longer than sending them.
+        key = (name, connection.dialect.name, connection.dialect.driver)
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = self._statements[key] = build()
+        return statement
+
+    def _text(self, connection: Connection) -> ColumnElement[Any]:
+        # SQLite accepts any bytes as text, and its driver would fail on invalid UTF-8.
+        if connection.dialect.name == "sqlite":
+            return cast(self._table.c.token, _HiddenBinary)
+        return type_coerce(self._table.c.token, _HiddenText)
 
     def write(
         self,
@@ -375,20 +424,58 @@ class _Steps:
     ) -> bool:
         """Store a token if the stored version is the expected one or this token's own."""
         at = self._table.c
-        text = new.text if isinstance(new.text, str) else new.text.decode()
-        values = {"version": new.version, "token": text, "expires_at": expires_at}
         if isinstance(expected, str):
-            connection.execute(
+            return self.replace(connection, account, new, expires_at, expected)
+        nothing_or_this = or_(at.token.is_(None), at.version == new.version)
+        condition = None if expected is ANY_VERSION else nothing_or_this
+        values = {"version": new.version, "token": _text_of(new), "expires_at": expires_at}
+        change = self._upsert(connection, values, condition, at.version)
+        (stored,) = self._written(connection, change, {"of": account}, at.version) or (None,)
+        return bool(stored == new.version)
+
+    def replace(  # noqa: PLR0917 - as a step is called
+        self,
+        connection: Connection,
+        account: str,
+        new: StoredToken,
+        expires_at: int,
+        expected: str,
+        owner: str = "",
+    ) -> bool:
+        """Do the same for a version, and release the lock if `owner` holds it."""
+        at = self._table.c
+
+        def build() -> Executable:
+            is_owner = at.lock_owner == bindparam("owner")
+            # The last two in this order, since MySQL updates one column after the other.
+            return (
                 update(self._table)
-                .where(at.account == account, self._version == expected)
-                .values(values)
+                .where(
+                    at.account == bindparam("of"),
+                    or_(
+                        self._version == bindparam("expected"),
+                        self._version == bindparam("new_version"),
+                    ),
+                )
+                .ordered_values(
+                    (at.version, bindparam("new_version")),
+                    (at.token, bindparam("text")),
+                    (at.expires_at, bindparam("expiry")),
+                    (at.lock_until, case((is_owner, null()), else_=at.lock_until)),
+                    (at.lock_owner, case((is_owner, null()), else_=at.lock_owner)),
+                )
             )
-        else:
-            nothing_or_this = or_(at.token.is_(None), at.version == new.version)
-            condition = None if expected is ANY_VERSION else nothing_or_this
-            self._upsert(connection, account, values, condition)
-        stored = connection.execute(select(at.version).where(at.account == account)).scalar()
-        return stored == new.version
+
+        values = {
+            "of": account,
+            "owner": owner,
+            "expected": expected,
+            "new_version": new.version,
+            "text": _text_of(new),
+            "expiry": expires_at,
+        }
+        changed = connection.execute(self._made("replace", connection, build), values)
+        return changed.rowcount == 1
 
     def remove(self, connection: Connection, account: str) -> None:
         """Delete a token; a lock stays with its holder."""
@@ -403,20 +490,25 @@ class _Steps:
         self, connection: Connection, account: str, owner: str, stale: str | None, lease: int
     ) -> LockAttempt:
         at = self._table.c
-        is_free = or_(
-            at.lock_owner.is_(None),
-            at.lock_owner.in_((owner, owner if stale is None else stale)),
-            at.lock_until <= _DatabaseNow(),
-        )
-        values = {"lock_owner": owner, "lock_until": _DatabaseNow() + lease}
-        self._upsert(connection, account, values, is_free)
-        row = connection.execute(
-            select(at.lock_owner, self._version).where(at.account == account)
-        ).first()
+        read = (at.lock_owner, self._version, self._text(connection))
+
+        def build() -> Executable:
+            is_free = or_(
+                at.lock_owner.is_(None),
+                at.lock_owner == bindparam("owner"),
+                at.lock_owner == bindparam("stale"),
+                at.lock_until <= _DatabaseNow(),
+            )
+            until = _DatabaseNow() + bindparam("lease", type_=BigInteger)
+            values = {"lock_owner": bindparam("owner"), "lock_until": until}
+            return self._upsert(connection, values, is_free, *read)
+
+        given = {"of": account, "owner": owner, "stale": stale or owner, "lease": lease}
+        row = self._written(connection, self._made("take", connection, build), given, *read)
         # Between two statements of an autocommitting connection the row may have been deleted.
-        holder, version = (None, None) if row is None else row
+        holder, version, text = row or (None, "", None)
         if holder == owner:
-            return LockAttempt(version=version)
+            return LockAttempt.taken(None if text is None else StoredToken(text, version))
         return LockAttempt(holder=holder or "unknown")
 
     def release(self, connection: Connection, account: str, owner: str) -> None:
@@ -496,12 +588,15 @@ class _Steps:
     def _upsert(
         self,
         connection: Connection,
-        account: str,
         values: dict[str, Any],
         condition: ColumnElement[bool] | None,
-    ) -> None:
-        """Insert the row; if it exists, update it if the condition holds."""
-        row = {"account": account, **values}
+        *read: ColumnElement[Any],
+    ) -> Executable:
+        """Insert the row `of` a name; if it exists, update it if the condition holds.
+
+        It returns columns of the row that it has written, if the database can do so.
+        """
+        row = {"account": bindparam("of"), **values}
         database = connection.dialect.name
         if database in {"mysql", "mariadb"}:
             changes: list[tuple[str, Any]] = []
@@ -514,16 +609,33 @@ class _Steps:
                 # MySQL updates one column after the other, and the first shows whether it did.
                 if is_updated is condition and condition is not None:
                     is_updated = old == value
-            connection.execute(
-                mysql.insert(self._table).values(row).on_duplicate_key_update(changes)
-            )
-            return
+            return mysql.insert(self._table).values(row).on_duplicate_key_update(changes)
         insert = postgresql.insert if database == "postgresql" else sqlite.insert
-        connection.execute(
+        change = (
             insert(self._table)
             .values(row)
             .on_conflict_do_update(index_elements=["account"], set_=values, where=condition)
         )
+        return change.returning(*read) if connection.dialect.insert_returning else change
+
+    def _written(
+        self,
+        connection: Connection,
+        change: Executable,
+        values: dict[str, Any],
+        *read: ColumnElement[Any],
+    ) -> Sequence[Any] | None:
+        """Write a row by `_upsert`, and return its columns, whether or not it was written."""
+        result = connection.execute(change, values)
+        row = result.first() if result.returns_rows else None
+        if row is None:
+            query = select(*read).where(self._table.c.account == values["of"])
+            row = connection.execute(query).first()
+        return row
+
+
+def _text_of(stored: StoredToken) -> str:
+    return stored.text if isinstance(stored.text, str) else stored.text.decode()
 
 
 class _DatabaseNow(FunctionElement[int]):

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from pipedrive_oauth_client.errors import (
     ConfigurationError,
@@ -20,7 +21,14 @@ from pipedrive_oauth_client.errors import (
     StoreError,
     StoreLockTimeoutError,
 )
-from pipedrive_oauth_client.stores import FileTokenStore, LeasedStore
+from pipedrive_oauth_client.stores import (
+    EncryptedTokenStore,
+    FileTokenStore,
+    LeasedStore,
+    MemoryTokenStore,
+    RedisTokenStore,
+    SQLTokenStore,
+)
 from pipedrive_oauth_client.stores.conformance import START, a_token
 from pipedrive_oauth_client.stores.leased import (
     ANY_VERSION,
@@ -30,10 +38,13 @@ from pipedrive_oauth_client.stores.leased import (
     Lease,
     LockAttempt,
     StoredToken,
+    load_first,
+    save_last,
     token_from_json,
     token_to_json,
 )
-from pipedrive_oauth_client.tokens import GrantEnd
+from pipedrive_oauth_client.tokens import GrantEnd, Token
+from tests.support.backends import redis_url, sql_url, throwaway_prefix, throwaway_table
 from tests.support.fake_time import FakeTime
 from tests.support.samples import ACCESS_TOKEN
 from tests.support.sweep import found, visible
@@ -123,6 +134,142 @@ def test_store_of_five_steps_has_an_overview(store: Steps) -> None:
     assert list(store.overview()) == [("acme", None, False, True)]
     store.kept = None
     assert list(store.overview()) == []
+
+
+KINDS = ("memory", "file", "sqlite", "postgresql", "mariadb", "redis", "encrypted")
+
+
+@pytest.fixture(params=KINDS)
+def open_kind(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Generator[Callable[..., LeasedStore | EncryptedTokenStore]]:
+    """Give what opens one more store of a kind on the same tokens."""
+    kind = str(request.param)
+    with ExitStack() as closing:
+        if kind in {"memory", "encrypted"}:
+            first = MemoryTokenStore()
+            key = Fernet.generate_key()
+
+            def in_memory(**settings: Any) -> LeasedStore | EncryptedTokenStore:
+                store = MemoryTokenStore(**settings)
+                store._memory = first._memory
+                return store if kind == "memory" else EncryptedTokenStore(store, key)
+
+            yield in_memory
+        elif kind == "file":
+            yield lambda **settings: FileTokenStore(tmp_path / "tokens", **settings)
+        elif kind == "redis":
+            prefix = closing.enter_context(throwaway_prefix(redis_url()))
+            yield lambda **settings: closing.enter_context(
+                RedisTokenStore(redis_url(), prefix=prefix, **settings)
+            )
+        else:
+            url = sql_url(kind, tmp_path)
+            table = closing.enter_context(throwaway_table(url))
+            yield lambda **settings: closing.enter_context(
+                SQLTokenStore(url, table=table, **settings)
+            )
+
+
+def is_free(store: LeasedStore | EncryptedTokenStore) -> bool:
+    """Tell whether the lock can be taken at once."""
+    try:
+        with store.lock("acme"):
+            return True
+    except StoreLockTimeoutError:
+        return False
+
+
+SOON = timedelta(milliseconds=50)
+LONG = timedelta(minutes=1)
+
+
+def test_last_save_releases_the_lock(open_kind: Callable[..., Any]) -> None:
+    """The next caller gets the lock and the token, while the first one is still in its block."""
+    first, second = open_kind(lease=LONG), open_kind(lease=LONG, wait=SOON)
+    first.save("acme", a_token(1))
+    with first.lock("acme") as lease:
+        assert load_first(first, "acme", lease) == a_token(1)
+        assert not is_free(second)
+        save_last(first, "acme", a_token(2))
+        with second.lock("acme") as other:
+            assert load_first(second, "acme", other) == a_token(2)
+            save_last(second, "acme", a_token(3))
+    assert first.load("acme") == a_token(3)
+    assert is_free(second)
+
+
+def test_last_save_of_a_late_holder_keeps_the_next_ones_lock(open_kind: Callable[..., Any]) -> None:
+    """It stores the token if it overwrites nothing, and releases no lock but its own."""
+    late, third = open_kind(lease=SOON, wait=LONG), open_kind(lease=LONG, wait=SOON)
+    late.save("acme", a_token(1))
+    with late.lock("acme"):
+        with open_kind(lease=LONG, wait=LONG).lock("acme"):
+            save_last(late, "acme", a_token(2))
+            assert not is_free(third)
+        assert third.load("acme") == a_token(2)
+    assert is_free(third)
+
+
+def test_last_save_that_is_rejected_keeps_the_lock(open_kind: Callable[..., Any]) -> None:
+    """Where another caller has saved a token since, the holder goes on, and releases at the end."""
+    holder, third = open_kind(lease=LONG), open_kind(lease=LONG, wait=SOON)
+    holder.save("acme", a_token(1))
+    with holder.lock("acme") as lease:
+        open_kind().save("acme", a_token(2))
+        assert load_first(holder, "acme", lease) in (a_token(1), a_token(2))
+        if holder.load("acme") == a_token(2):
+            open_kind().save("acme", a_token(3))
+        with pytest.raises(StoreLockTimeoutError):
+            save_last(holder, "acme", a_token(4))
+        assert not is_free(third)
+        assert holder.load("acme") == a_token(3)
+        save_last(holder, "acme", a_token(5))
+        assert is_free(third)
+    assert third.load("acme") == a_token(5)
+
+
+def test_what_the_lock_has_read_is_used_once(open_kind: Callable[..., Any]) -> None:
+    """Each later load reads the store, and so does the first one of an account without a token."""
+    holder = open_kind(lease=LONG)
+    with holder.lock("acme") as lease:
+        assert load_first(holder, "acme", lease) is None
+        save_last(holder, "acme", a_token(1))
+    with holder.lock("acme") as lease:
+        assert load_first(holder, "acme", lease) == a_token(1)
+        open_kind().save("acme", a_token(2))
+        assert load_first(holder, "acme", lease) == a_token(2)
+        holder.save("acme", a_token(3))
+
+
+def test_methods_of_a_subclass_are_called() -> None:
+    """A store that changes what `load` and `save` do is not passed over."""
+    called: list[str] = []
+
+    class Watched(MemoryTokenStore):
+        def load(self, account: str) -> Token | None:
+            called.append("load")
+            return super().load(account)
+
+        def save(self, account: str, token: Token) -> None:
+            called.append("save")
+            super().save(account, token)
+
+    class Sealed(EncryptedTokenStore):
+        def load(self, account: str) -> Token | None:
+            called.append("load")
+            return super().load(account)
+
+        def save(self, account: str, token: Token) -> None:
+            called.append("save")
+            super().save(account, token)
+
+    for store in (Watched(), Sealed(MemoryTokenStore(), Fernet.generate_key())):
+        with store.lock("acme") as lease:
+            save_last(store, "acme", a_token(1))
+            assert load_first(store, "acme", lease) == a_token(1)
+        assert called == ["save", "load"]
+        called.clear()
 
 
 @pytest.mark.parametrize("name", ["lease", "wait"])

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.migration import MigrationContext
@@ -31,9 +32,9 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.pool import AssertionPool, NullPool, Pool, SingletonThreadPool, StaticPool
 from sqlalchemy.schema import CreateTable
 
-from pipedrive_oauth_client import ConfigurationError
+from pipedrive_oauth_client import ConfigurationError, PipedriveAuth, PipedriveOAuth
 from pipedrive_oauth_client.errors import StoreError
-from pipedrive_oauth_client.stores import SQLTokenStore
+from pipedrive_oauth_client.stores import SQLTokenStore, _sql_engine
 from pipedrive_oauth_client.stores.conformance import (
     START,
     LeaseConformance,
@@ -43,10 +44,12 @@ from pipedrive_oauth_client.stores.conformance import (
 )
 from pipedrive_oauth_client.stores.conformance import LeaseConformance as Leased
 from pipedrive_oauth_client.stores.conformance import TokenStoreConformance as Every
-from pipedrive_oauth_client.stores.leased import token_to_json
+from pipedrive_oauth_client.stores.leased import save_last, token_to_json
 from pipedrive_oauth_client.stores.sql import token_table
 from tests.support.backends import SQL_KINDS, mariadb_url, postgres_url, sql_url, throwaway_table
+from tests.support.flows import CREDENTIALS
 from tests.support.forks import in_children
+from tests.support.samples import TOKENS
 from tests.support.sweep import found, visible
 from tests.support.untyped import untyped
 
@@ -621,6 +624,88 @@ def test_listing_goes_on_while_tokens_change(engine: Engine, table: str) -> None
         if left % 3 == 0:
             store.delete(name)
     assert left == 1100
+
+
+# For each kind, with the transaction's beginning where the store sends it.
+STATEMENTS_OF_A_RENEWAL = {"sqlite": 3, "postgresql": 6, "mariadb": 4}
+
+
+@pytest.mark.parametrize("kind", SQL_KINDS)
+def test_renewal_is_three_steps(kind: str, tmp_path: Path) -> None:
+    """Read; take the lock and read; save and release: each of them one transaction."""
+    url = sql_url(kind, tmp_path)
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=TOKENS))
+    with (
+        throwaway_table(url) as table,
+        SQLTokenStore(url, table=table) as store,
+        httpx.Client(transport=transport) as client,
+    ):
+        store.save("acme", a_token(expires_at=START - timedelta(days=9999)))
+        done: list[str] = []
+        event.listen(store._engine, "begin", lambda _connection: done.append("begin"))
+        event.listen(store._engine, "before_cursor_execute", lambda *given: done.append(given[2]))
+        auth = PipedriveAuth(PipedriveOAuth(CREDENTIALS, client=client), store, "acme")
+        assert auth.token().access_token == TOKENS["access_token"]
+        assert done.count("begin") == 3
+        assert len(done) - 3 == STATEMENTS_OF_A_RENEWAL[kind], done
+        with store._engine.connect() as connection:
+            row = connection.execute(store._table.select()).one()
+        assert (row.lock_owner, row.lock_until) == (None, None)
+    auth.token_source  # noqa: B018 - it was alive until here
+
+
+@pytest.mark.parametrize("whose", ["the store's engine", "the app's engine", "autocommitting"])
+def test_only_tokens_wait_for_the_disk(whose: str) -> None:
+    """PostgreSQL need not have a lock on its disk; a token it has, and nothing is left behind."""
+    url = postgres_url()
+    level: Any = {"isolation_level": "AUTOCOMMIT"} if whose == "autocommitting" else {}
+    engine = create_engine(url, **level)
+    ask = "SELECT current_setting('synchronous_commit')"
+    seen: list[tuple[bool, Any]] = []
+    with throwaway_table(url) as table, ExitStack() as closing:
+        closing.callback(engine.dispose)
+        store = SQLTokenStore(url if whose == "the store's engine" else engine, table=table)
+        closing.callback(store.close)
+        store.save("acme", a_token())
+
+        @event.listens_for(store._engine, "before_cursor_execute")
+        def look(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            if statement.startswith(("INSERT", "UPDATE")):
+                setting = connection.exec_driver_sql(ask).scalar()
+                seen.append(("lock_owner" in statement and "token=" not in statement, setting))
+
+        with store.lock("acme"):
+            store.save("acme", a_token(1))
+        with store.lock("acme"):
+            save_last(store, "acme", a_token(2))
+        store.delete("acme")
+        locks = {setting for is_lock, setting in seen if is_lock}
+        tokens = {setting for is_lock, setting in seen if not is_lock}
+        assert locks == ({"on"} if whose == "autocommitting" else {"off"})
+        assert "on" in tokens
+        with store._engine.connect() as connection:
+            assert connection.exec_driver_sql(ask).scalar() == "on"
+
+
+def test_idle_connections_are_tried_before_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the server has closed meanwhile are no failure of a step."""
+    url = postgres_url()
+    failures: list[object] = []
+    with throwaway_table(url) as table, SQLTokenStore(url, table=table) as store:
+        store.save("acme", a_token())
+        with store._engine.connect() as connection:
+            number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        event.listen(store._engine, "handle_error", failures.append)
+        behind = create_engine(url)
+        for idle_seconds, expected in ((-1.0, 0), (3600.0, 1)):
+            monkeypatch.setattr(_sql_engine, "_IDLE_SECONDS", idle_seconds)
+            with behind.begin() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({number})")
+            assert store.load("acme") == a_token()
+            assert len(failures) == expected
+            with store._engine.connect() as connection:
+                number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        behind.dispose()
 
 
 LEVELS = [

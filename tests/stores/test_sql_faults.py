@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sqlite3
@@ -762,6 +763,35 @@ def test_write_ahead_log_of_the_app(file: Path) -> None:
         assert one.load("acme") == TOKEN
 
 
+def test_journal_is_emptied_and_not_deleted(store: SQLTokenStore, file: Path) -> None:
+    """What it held is gone all the same, and it is for the file's owner alone."""
+    store.save("acme", TOKEN)
+    store.save("acme", a_token())
+    journal = file.with_name(f"{file.name}-journal")
+    assert journal.read_bytes() == b""
+    assert mode(journal) == 0o600 or sys.platform == "win32"
+
+
+@pytest.mark.parametrize("how", ["replaced", "replaced through a link", "removed"])
+def test_file_that_was_replaced(store: SQLTokenStore, file: Path, how: str) -> None:
+    """A store whose connections are open uses the file that is there now, as another one does."""
+    store.save("acme", TOKEN)
+    other = file.with_name("other.db")
+    if how != "removed":
+        with SQLTokenStore(f"sqlite:///{other}") as another:
+            another.save("acme", a_token(1))
+    if how == "replaced":
+        other.replace(file)
+    else:
+        file.unlink()
+    if how == "replaced through a link":
+        file.symlink_to(other)
+    assert store.load("acme") == (None if how == "removed" else a_token(1))
+    store.save("acme", a_token(2))
+    with SQLTokenStore(f"sqlite:///{file}") as another:
+        assert another.load("acme") == a_token(2)
+
+
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 ASK = {
@@ -832,3 +862,38 @@ def test_forked_workers_lose_no_change(tmp_path: Path, kind: str) -> None:
         works: list[Callable[[], str]] = [work] * workers
         assert in_children(works) == ["done"] * workers
         assert store.load("acme") == a_token(rounds * workers)
+
+
+@FORKS
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_no_open_file_is_inherited(file: Path, journal: str) -> None:
+    """A child opens the database itself, since the locks of an open file are its parent's."""
+    with closing(sqlite3.connect(file)) as behind:
+        behind.execute(f"PRAGMA journal_mode = {journal}").close()
+    file.chmod(0o600)
+    with SQLTokenStore(f"sqlite:///{file}") as store:
+        store.save("acme", a_token(1))
+        pool: Any = store._engine.pool
+        assert pool.checkedin() == 1
+
+        def work() -> str:
+            opened = [os.path.realpath(each) for each in Path("/dev/fd").iterdir()]
+            assert not any(name.startswith(str(file)) for name in opened)
+            with store.lock("acme"):
+                assert store.load("acme") == a_token(1)
+                store.save("acme", a_token(2))
+            return "saved"
+
+        assert in_child(work) == "saved"
+        assert store.load("acme") == a_token(2)
+
+
+def test_connections_end_with_their_store(file: Path) -> None:
+    """A store that is not closed leaves no open file."""
+    store = SQLTokenStore(f"sqlite:///{file}")
+    store.save("acme", TOKEN)
+    pool: Any = store._engine.pool
+    assert pool.checkedin() == 1
+    del store
+    gc.collect()
+    assert pool.checkedin() == 0

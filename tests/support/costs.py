@@ -228,7 +228,8 @@ def _bytes(request: httpx.Request) -> int:
 
 
 @contextmanager
-def _counting_server() -> Generator[tuple[str, list[object]]]:
+def counting_server() -> Generator[tuple[str, list[object]]]:
+    """Serve token responses; give the address, and the clients of the connections so far."""
     connections: list[object] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -248,7 +249,10 @@ def _counting_server() -> Generator[tuple[str, list[object]]]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             del format, args
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -259,7 +263,7 @@ def _counting_server() -> Generator[tuple[str, list[object]]]:
 
 
 def _connections(count: int) -> int:
-    with _counting_server() as (url, connections):
+    with counting_server() as (url, connections):
         with PipedriveOAuth(CREDENTIALS, base_url=url) as oauth:
             token = oauth.refresh(REFRESH_TOKEN)
             for _ in range(count - 1):

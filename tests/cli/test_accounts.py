@@ -705,3 +705,16 @@ def test_ended_grant_names_what_to_do(
         """Error: It has ended. Run: pipedrive-oauth login --account 'o'"'"'brien'. To ask"""
         " Pipedrive once more, pass --force.\n"
     )
+
+
+def test_marked_grant_is_not_asked_for_again(
+    run: Run, store: FileTokenStore, granted: Grant, box: SandboxServer
+) -> None:
+    """Without --force nothing is sent: one account is code 3 with advice, --all skips it."""
+    store.save("acme", marked(ago(granted(), days=40)))
+    before = len(box.requests)
+    ran = run("refresh", "acme")
+    assert (ran.code, ran.out) == (3, "")
+    assert "Run: pipedrive-oauth login --account acme." in ran.err
+    assert run("refresh", "--all").code == 0
+    assert len(box.requests) == before

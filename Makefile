@@ -18,7 +18,7 @@ venv_python := .venv/bin/python
 
 # Runs a module before .venv is there: -E and -S keep the caller's Python settings and packages out of it.
 define system_python
-for candidate in $(if $(PYTHON),"$$SETUP_PYTHON",python3 python3.13 python3.12 python3.11 python); do \
+for candidate in $(if $(PYTHON),"$$SETUP_PYTHON",python3 python3.15 python3.14 python3.13 python3.12 python3.11 python); do \
 	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 		exec "$$candidate" -E -S -m $(1); \
 	fi; \

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import datetime
 from logging import DEBUG, getLogger
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
 from pipedrive_oauth_client.errors import (
@@ -23,11 +23,16 @@ from pipedrive_oauth_client.errors import (
     ServerError,
     TokenRequestError,
 )
+from pipedrive_oauth_client.generated import models
 from pipedrive_oauth_client.generated.client import Client
-from pipedrive_oauth_client.generated.models import OAuthErrorResponse
 from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
-from pipedrive_oauth_client.retry import RetryPolicy, read_retry_after
+
+if TYPE_CHECKING:
+    from pipedrive_oauth_client.retry import RetryPolicy
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 __all__ = [
     "Call",
@@ -206,9 +211,10 @@ def error_from_response(
         if status < 300:
             problem = with_state_of_grant(f"{operation} expects status 200", operation)
         return InvalidResponseError(problem, status_code=status, headers=response.headers)
-    body = (
-        response.parsed if isinstance(response.parsed, OAuthErrorResponse) else OAuthErrorResponse()
-    )
+    from pipedrive_oauth_client.retry import read_retry_after  # noqa: PLC0415 - only after errors
+
+    parsed = response.parsed
+    body = parsed if isinstance(parsed, models.OAuthErrorResponse) else models.OAuthErrorResponse()
     code = _printable(body.error, secrets)
     description = _printable(body.error_description, secrets) or _printable(body.message, secrets)
     kind = _kind(status, body)
@@ -233,7 +239,7 @@ def with_state_of_grant(problem: str, operation: str) -> str:
     return problem + _MAYBE_DONE[operation]
 
 
-def _kind(status: int, body: OAuthErrorResponse) -> type[TokenRequestError]:
+def _kind(status: int, body: models.OAuthErrorResponse) -> type[TokenRequestError]:
     # Without hiding secrets: a code or a token may be so short that it occurs within a word.
     code = _printable(body.error, ())
     description = _printable(body.error_description, ()) or _printable(body.message, ())

@@ -30,14 +30,10 @@ Origin: TypeAlias = tuple[str, bytes, int | None]
 
 # ASCII: else `i` stands for a dotless one as well, and that makes the name of another host.
 _LETTERS: Final = re.IGNORECASE | re.ASCII
-_PIPEDRIVE_API: Final = re.compile(
-    r"https://((?:[a-z0-9-]+\.)+pipedrive\.com)(?::443)?/?", _LETTERS
-)
+_PIPEDRIVE_API: Final = r"https://((?:[a-z0-9-]+\.)+pipedrive\.com)(?::443)?/?"
 # Before a URL parser sees a text: it makes something of almost any, of a blank `%20`, for example.
-_SHAPE: Final = re.compile(
-    r"https?://(?:[^\s:/?#@\\%\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?", _LETTERS
-)
-_HOST: Final = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+_SHAPE: Final = r"https?://(?:[^\s:/?#@\\%\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?"
+_HOST: Final = rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -112,7 +108,7 @@ def api_origin(api_domain: str, *, any_host: bool = True) -> Origin | None:
     service names plain ASCII hosts: another spelling, or the bare IPv6 address of another machine,
     is not trusted with a token.
     """
-    own = _PIPEDRIVE_API.fullmatch(api_domain)
+    own = re.fullmatch(_PIPEDRIVE_API, api_domain, _LETTERS)
     if own is not None:
         return "https", own[1].lower().encode(), None
     if not any_host:
@@ -125,7 +121,7 @@ def api_origin(api_domain: str, *, any_host: bool = True) -> Origin | None:
 
 def may_be_api(origin: Origin) -> bool:
     """Tell whether Pipedrive can name an origin as the `api_domain` of a company."""
-    return _PIPEDRIVE_API.fullmatch(origin_text(origin)) is not None
+    return re.fullmatch(_PIPEDRIVE_API, origin_text(origin), _LETTERS) is not None
 
 
 def is_api_domain(domain: str, *, any_host: bool) -> bool:
@@ -155,14 +151,14 @@ def require_same_base_url(client: httpx.Client | httpx.AsyncClient, base_url: st
 
 def _parse(text: str) -> Origin | None:
     """Give the origin that a text names; None where it is unclear, has a path, or is not safe."""
-    if _SHAPE.fullmatch(text) is None:
+    if re.fullmatch(_SHAPE, text, _LETTERS) is None:
         return None
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, UnicodeError):
         return None
     is_port = url.port is None or 0 < url.port < 65536
-    if _HOST.fullmatch(url.raw_host) is None or not is_port:
+    if re.fullmatch(_HOST, url.raw_host) is None or not is_port:
         return None
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
         return None

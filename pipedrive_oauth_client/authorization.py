@@ -20,10 +20,13 @@ from pipedrive_oauth_client.errors import (
     ConfigurationError,
     StateMismatchError,
 )
-from pipedrive_oauth_client.generated.api.oauth import authorize
+from pipedrive_oauth_client.generated.api import oauth as endpoints
 from pipedrive_oauth_client.generated.client import Client
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.types import FrozenEquality
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 __all__ = [
     "NO_STATE",
@@ -42,10 +45,10 @@ _ADVICE: Final = "Send the person to the authorization URL again."
 
 # What every registered error code is made of. The NQSCHAR of RFC 6749, appendix A.7, would let HTML
 # through.
-_ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ERROR: Final = r"[A-Za-z0-9_.-]{1,64}"
+_SCHEME: Final = r"[A-Za-z][A-Za-z0-9+.-]*:"
 # `urlsplit` drops some of them, which would make another code or another state of what came.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = r"[\x00-\x1f\x7f]"
 # What Starlette, Flask and Django, then httpx, then aiohttp call "all values of a name".
 _GET_ALL: Final = ("getlist", "get_list", "getall")
 
@@ -105,7 +108,7 @@ def authorization_url(
         state = secrets.token_urlsafe(_STATE_BYTES)
     elif not argument("state", state, str):
         raise ConfigurationError("state must be a string that is not empty, or left out.")
-    url = authorize.url(
+    url = endpoints.authorize.url(
         client=client,
         client_id=credentials.client_id,
         redirect_uri=credentials.redirect_uri,
@@ -208,7 +211,7 @@ def _check_state(states: list[str], expected_state: str | NoState) -> None:
 def _denied(errors: list[str], descriptions: list[str]) -> AuthorizationDeniedError:
     error = errors[0]
     # An attacker can write a callback: only what looks like an error code is repeated.
-    shown = f" ({error})" if _ERROR.fullmatch(error) else ""
+    shown = f" ({error})" if re.fullmatch(_ERROR, error) else ""
     return AuthorizationDeniedError(
         f"The authorization was not granted{shown}. Tell the person, and offer to start again.",
         error=error,
@@ -234,13 +237,13 @@ def _fields_of_text(callback: str) -> list[tuple[str, str]]:
             f"The callback is longer than {_MAX_CALLBACK_CHARACTERS} characters, so it is not read."
             f" {_ADVICE}"
         )
-    if _CONTROL.search(callback):
+    if re.search(_CONTROL, callback):
         raise CallbackError(
             "The callback holds a control character. Remove it, if it is a line break at the end."
         )
     fields: list[tuple[str, str]] | None = None
     try:
-        if callback.startswith("/") or _SCHEME.match(callback):
+        if callback.startswith("/") or re.match(_SCHEME, callback):
             query = urlsplit(callback).query
         else:
             query = callback.removeprefix("?").partition("#")[0]

@@ -15,6 +15,9 @@ from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.generated.types import FrozenEquality
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 __all__ = ["AppCredentials", "basic_auth_header"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

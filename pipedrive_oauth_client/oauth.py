@@ -36,23 +36,21 @@ from pipedrive_oauth_client.errors import (
     ProcessBound,
     UnusableAccessTokenError,
 )
-from pipedrive_oauth_client.generated.api.oauth import get_tokens, refresh_tokens, revoke_tokens
+from pipedrive_oauth_client.generated import models
+from pipedrive_oauth_client.generated.api import oauth as endpoints
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL, Client
 from pipedrive_oauth_client.generated.decode import json_object
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.generated.models import (
-    GetTokensRequest,
-    GetTokensResponse,
-    RefreshTokensRequest,
-    RevokeTokensRequest,
-)
 from pipedrive_oauth_client.generated.response import Response
 from pipedrive_oauth_client.generated.types import Unset
-from pipedrive_oauth_client.retry import RetryPolicy, default_policy
 from pipedrive_oauth_client.tokens import Token, token_from_fields
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
+    from pipedrive_oauth_client.retry import RetryPolicy
 
 __all__ = ["AsyncPipedriveOAuth", "PipedriveOAuth", "TokenTypeHint"]
 
@@ -62,6 +60,13 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 # 303 is not among them: it says that the request was carried out.
 _REDIRECTS: Final = (301, 302, 307, 308)
+
+
+def _policy(retry: RetryPolicy | Literal["default"]) -> RetryPolicy | None:
+    # An import takes time that a flow without retries need not spend.
+    from pipedrive_oauth_client.retry import RetryPolicy, default_policy  # noqa: PLC0415
+
+    return default_policy() if retry == "default" else argument("retry", retry, RetryPolicy)
 
 
 class _HiddenHeader:
@@ -100,8 +105,7 @@ class _BaseOAuth(ProcessBound):
         if self._client.base_url.lower().startswith("http:"):
             # On this machine: a proxy that the environment names would read the secrets.
             self._client = Client(base_url=base_url, httpx_args={"trust_env": False})
-        self._retry = default_policy() if retry == "default" else retry
-        argument("retry", self._retry, RetryPolicy | None)
+        self._retry = None if retry is None else _policy(retry)
         self._clock = clock
         read_clock(clock)  # here, since after a request its token would be lost
         # Only Pipedrive's own service has to name Pipedrive's domains.
@@ -214,8 +218,8 @@ class _BaseOAuth(ProcessBound):
         def plan() -> Plan[Token]:
             sent_at = read_clock(self._clock)
             app = self.credentials
-            form = GetTokensRequest(code=code, redirect_uri=app.redirect_uri)
-            response = yield from self._send(app, get_tokens, form, "get_tokens", code)
+            form = models.GetTokensRequest(code=code, redirect_uri=app.redirect_uri)
+            response = yield from self._send(app, endpoints.get_tokens, form, "get_tokens", code)
             return self._token(app, response, sent_at, "get_tokens", code)
 
         return Operation("get_tokens", plan)
@@ -233,8 +237,10 @@ class _BaseOAuth(ProcessBound):
             app = self.credentials
             sent_at = read_clock(self._clock)
             if not self._refresh_without_slash:
-                form = RefreshTokensRequest(refresh_token=refresh_token)
-                response = yield from self._send(app, refresh_tokens, form, name, refresh_token)
+                form = models.RefreshTokensRequest(refresh_token=refresh_token)
+                response = yield from self._send(
+                    app, endpoints.refresh_tokens, form, name, refresh_token
+                )
                 if response.status_code not in _REDIRECTS or not self._leads_to_get_tokens(
                     response
                 ):
@@ -242,9 +248,9 @@ class _BaseOAuth(ProcessBound):
                 self._refresh_without_slash = True
                 sent_at = read_clock(self._clock)
             # The other grant's endpoint, since it posts to that path; the form is the same.
-            other = GetTokensRequest(grant_type="refresh_token")
+            other = models.GetTokensRequest(grant_type="refresh_token")
             other["refresh_token"] = refresh_token
-            response = yield from self._send(app, get_tokens, other, name, refresh_token)
+            response = yield from self._send(app, endpoints.get_tokens, other, name, refresh_token)
             return self._token(app, response, sent_at, name, refresh_token, token)
 
         return Operation(name, plan)
@@ -259,8 +265,9 @@ class _BaseOAuth(ProcessBound):
 
         def plan() -> Plan[None]:
             app = self.credentials
-            form = RevokeTokensRequest(token=value, token_type_hint=hint)
-            response = yield from self._send(app, revoke_tokens, form, "revoke_tokens", value)
+            form = models.RevokeTokensRequest(token=value, token_type_hint=hint)
+            name = "revoke_tokens"
+            response = yield from self._send(app, endpoints.revoke_tokens, form, name, value)
             if response.status_code != 200:
                 raise self._error(app, "revoke_tokens", response, value)
 
@@ -310,7 +317,7 @@ class _BaseOAuth(ProcessBound):
             raise self._error(app, name, response, secret)
         parsed: Any = response.parsed
         headers = response.headers
-        if isinstance(parsed, GetTokensResponse):
+        if isinstance(parsed, models.GetTokensResponse):
             if parsed.token_type.lower() == "bearer" and (
                 isinstance(parsed.api_domain, Unset)
                 or is_api_domain(parsed.api_domain, any_host=self._any_api_domain)
@@ -345,11 +352,11 @@ class _BaseOAuth(ProcessBound):
     def _leads_to_get_tokens(self, response: Response[Any]) -> bool:
         """Tell whether a refresh was redirected to the same endpoint without the slash."""
         try:
-            here = httpx.URL(refresh_tokens.url(client=self._client))
+            here = httpx.URL(endpoints.refresh_tokens.url(client=self._client))
             target = here.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
             return False
-        return target == httpx.URL(get_tokens.url(client=self._client))
+        return target == httpx.URL(endpoints.get_tokens.url(client=self._client))
 
 
 def _checked_credentials(
@@ -427,8 +434,9 @@ class PipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.Client | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.Client)
             require_same_base_url(client, self.base_url)
             self._client.set_httpx_client(client)
 
@@ -570,8 +578,9 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         super().__init__(
             credentials, base_url=base_url, retry=retry, clock=clock, on_event=on_event
         )
-        self._own_client = argument("client", client, httpx.AsyncClient | None)
+        self._own_client = client
         if client is not None:
+            argument("client", client, httpx.AsyncClient)
             require_same_base_url(client, self.base_url)
             self._client.set_async_httpx_client(client)
 

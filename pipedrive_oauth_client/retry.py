@@ -22,6 +22,9 @@ from pipedrive_oauth_client.errors import (
     TransportError,
 )
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
@@ -33,11 +36,10 @@ _LONGEST: Final = timedelta(days=366)
 # and warns of time zones that no HTTP date names.
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _TIME = r"\d\d:\d\d:(?:[0-5]\d|60)"
-_HTTP_DATE = re.compile(
+_HTTP_DATE = (
     rf"(?:mon|tue|wed|thu|fri|sat|sun), \d\d? {_MONTH} [1-9]\d{{3}} {_TIME} gmt"
     rf"|(?:mon|tues|wednes|thurs|fri|satur|sun)day, \d\d-{_MONTH}-\d\d {_TIME} gmt"
-    rf"|(?:mon|tue|wed|thu|fri|sat|sun) {_MONTH} [ \d]\d {_TIME} [1-9]\d{{3}}",
-    re.IGNORECASE | re.ASCII,
+    rf"|(?:mon|tue|wed|thu|fri|sat|sun) {_MONTH} [ \d]\d {_TIME} [1-9]\d{{3}}"
 )
 
 
@@ -54,7 +56,7 @@ def read_retry_after(value: str | None, now: datetime) -> timedelta | None:
     if text.isascii() and text.isdecimal():
         digits = text.lstrip("0") or "0"
         return min(timedelta(seconds=int(digits)), _LONGEST) if len(digits) <= 10 else _LONGEST
-    if _HTTP_DATE.fullmatch(text) is None:
+    if re.fullmatch(_HTTP_DATE, text, re.IGNORECASE | re.ASCII) is None:
         return None
     from dateutil import parser  # noqa: PLC0415 - an expensive import, and rarely needed
 

@@ -17,9 +17,12 @@ from pipedrive_oauth_client.errors import (
     InvalidResponseError,
     UnusableAccessTokenError,
 )
+from pipedrive_oauth_client.generated import models
 from pipedrive_oauth_client.generated.encode import argument, has_surrogates
-from pipedrive_oauth_client.generated.models import GetTokensResponse
 from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
+
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
 
 __all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "checked_scopes", "token_from_fields"]
 
@@ -208,7 +211,7 @@ class Token(FrozenEquality):
     @classmethod
     def from_response(
         cls,
-        response: GetTokensResponse,
+        response: models.GetTokensResponse,
         now: datetime,
         *,
         previous: Token | str | None = None,
@@ -234,7 +237,7 @@ class Token(FrozenEquality):
         Source:
             RFC 6749, sections 5.1, 6 and 7.1.
         """
-        argument("response", response, GetTokensResponse)
+        argument("response", response, models.GetTokensResponse)
         sent_at = _aware_utc(now, "now")
         if response.token_type.lower() != "bearer":
             raise InvalidResponseError(
@@ -298,11 +301,16 @@ class Token(FrozenEquality):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
-        """Read a stored token.
+        """Read a stored token, also one that another client has stored.
 
         Args:
-            data: What `to_dict` gave. Unknown names are ignored, so that a newer version's tokens
-                can be read, and so is a `grant_end` that can't be read.
+            data: What `to_dict` gave, or what another client keeps: `expires_at` as a number of
+                seconds (or milliseconds) since 1970, or as an aware datetime; without it,
+                `expires_in` in seconds beside the time of issue in `issued_at`, `created_at` or
+                `obtained_at` (without one the token counts as expired, so that its first use
+                refreshes it); `scope` as a list; the names of Pipedrive's Node client, such as
+                `accessToken`. Unknown names are ignored, so that a newer version's tokens can be
+                read, and so is a `grant_end` that can't be read.
 
         Returns:
             The token.
@@ -315,10 +323,19 @@ class Token(FrozenEquality):
             raise CorruptTokenError(
                 f"A stored token is not an object but {type(data).__name__}. {_ADVICE}"
             )
+        fields = data
+        # All of it is there, in the form of `to_dict`, in nearly every case.
+        if not (
+            "access_token" in data
+            and "api_domain" in data
+            and isinstance(data.get("expires_at"), str)
+            and isinstance(data.get("scope"), str)
+        ):
+            fields = _with_own_names(data)
         for name in ("access_token", "expires_at"):
-            if name not in data:
+            if name not in fields and not (name == "expires_at" and "expires_in" in fields):
                 raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
-        known = {name: data[name] for name in _TEXT_FIELDS if name in data}
+        known = {name: fields[name] for name in _TEXT_FIELDS if name in fields}
         problem: str
         # A grant is not given up for them: what can't be read is left out.
         former = data.get("former_api_domains")
@@ -328,12 +345,60 @@ class Token(FrozenEquality):
         try:
             return cls(
                 **known,
-                expires_at=_stored_time(data["expires_at"]),
+                expires_at=(
+                    _stored_time(fields["expires_at"])
+                    if "expires_at" in fields
+                    else _counted_expiry(fields)
+                ),
                 grant_end=_stored_grant_end(data),
             )
         except ConfigurationError as error:
             problem = str(error)
         raise CorruptTokenError(f"A stored token can't be read: {problem} {_ADVICE}")
+
+
+# What other clients call the fields.
+_OTHER_NAMES: Final = {
+    "access_token": "accessToken",
+    "refresh_token": "refreshToken",
+    "token_type": "tokenType",
+    "api_domain": "apiDomain",
+    "expires_at": "expiresAt",
+    "expires_in": "expiresIn",
+}
+_ISSUE_TIMES: Final = ("issued_at", "created_at", "obtained_at")
+_API_PATH: Final = re.compile(r"/(?:api/)?v[0-9]+/?")
+_DIGITS: Final = re.compile(r"[0-9]{9,13}", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# As seconds it is the year 5138, as milliseconds 1973.
+_LEAST_MILLISECONDS: Final = 100_000_000_000
+
+
+def _with_own_names(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of a stored token under the names of `to_dict`."""
+    fields = dict(data)
+    for name, other in _OTHER_NAMES.items():
+        if name not in fields and other in fields:
+            fields[name] = fields[other]
+    base_path = fields.get("basePath")
+    if "api_domain" not in fields and isinstance(base_path, str):
+        # Pipedrive's Node client keeps the root of the API: domain and version.
+        path = _API_PATH.search(base_path)
+        fields["api_domain"] = base_path[: path.start()] if path else base_path
+    scope = fields.get("scope")
+    if isinstance(scope, list | tuple) and all(isinstance(each, str) for each in scope):
+        fields["scope"] = ",".join(scope)
+    return fields
+
+
+def _counted_expiry(fields: Mapping[str, Any]) -> datetime:
+    issued = next((fields[name] for name in _ISSUE_TIMES if fields.get(name) is not None), None)
+    # Without a time of issue nothing is known but that it was in the past.
+    sent_at = datetime.now(UTC) if issued is None else _stored_time(issued)
+    expiry = _expiry(fields["expires_in"], _aware_utc(sent_at, "the time of issue"))
+    if expiry is None:
+        raise ConfigurationError("expires_in is not a number of seconds.")
+    return expiry if issued is not None else sent_at
 
 
 def checked_scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
@@ -356,33 +421,40 @@ def _former_api_domains(previous: Token | str | None, current: str | None) -> tu
 
 
 def _stored_time(value: object) -> datetime:
+    """Read a time: ISO 8601, seconds or milliseconds since 1970, or a datetime."""
     from dateutil.parser import isoparse  # noqa: PLC0415 - an expensive import, and rarely needed
 
-    if isinstance(value, str):
-        try:
+    if isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and not _DIGITS.fullmatch(value):
             return isoparse(value)
-        except (ValueError, OverflowError):
-            pass
-    raise ConfigurationError("expires_at is not an ISO 8601 time.")
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            number = float(value)
+            seconds = number / 1000 if number >= _LEAST_MILLISECONDS else number
+            if seconds >= 0:
+                return _EPOCH + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        pass  # no time, infinite, or beyond any date
+    raise ConfigurationError(
+        "expires_at is neither an ISO 8601 time nor a number of seconds since 1970."
+    )
 
 
 def _stored_grant_end(data: Mapping[str, Any]) -> GrantEnd | None:
     error: Any = data.get("grant_error")
-    if "grant_ended_at" not in data:
+    at, tried_at = data.get("grant_ended_at"), data.get("grant_tried_at")
+    if not isinstance(at, str) or not isinstance(tried_at, str):
         return None
     try:
-        return GrantEnd(
-            at=_stored_time(data["grant_ended_at"]),
-            error=error,
-            tried_at=_stored_time(data.get("grant_tried_at")),
-        )
+        return GrantEnd(at=_stored_time(at), error=error, tried_at=_stored_time(tried_at))
     except ConfigurationError:
         return None  # the next rejected refresh writes it again
 
 
 # --- Responses with status 200 that are not what the spec describes ---
 
-_WHOLE_SECONDS: Final = re.compile(r"([0-9]{1,18})(?:\.0{1,18})?", re.ASCII)
+_WHOLE_SECONDS: Final = r"([0-9]{1,18})(?:\.0{1,18})?"
 
 
 def token_from_fields(
@@ -490,7 +562,7 @@ def _is_bearer(token_type: str) -> bool:
 def _expiry(seconds: object, sent_at: datetime) -> datetime | None:
     """Add a lifetime in seconds: a whole number, also as 3599.0, or in a string."""
     if isinstance(seconds, str):
-        written = _WHOLE_SECONDS.fullmatch(seconds)
+        written = re.fullmatch(_WHOLE_SECONDS, seconds)
         seconds = None if written is None else int(written[1])
     if isinstance(seconds, float) and seconds.is_integer():
         seconds = int(seconds)

@@ -60,9 +60,12 @@ FLEET = blocks("worker-fleet.md")
 PIECES = {
     "errors.md": 1,
     "events.md": 3,
+    "moving.md": 2,
     "python/diagnostics.md": 1,
     "keeping-tokens.md": 6,
     "quick-start.md": 3,
+    # What tests/test_operations_guide.py runs:
+    "operations.md": 3,
     "testing-your-app.md": 1,
     "web-apps.md": 4,
     # What tests/browser/test_django_guide.py runs:
@@ -79,7 +82,12 @@ PIECES = {
 
 
 # What a page shows without running it: excerpts of a diff, and what a tool has printed.
-SHOWN = {"changing-the-api.md": {"diff", "text"}}
+SHOWN = {
+    "changing-the-api.md": {"diff", "text"},
+    # Checked by tests/test_operations_guide.py and tests/sandbox/test_in_containers.py.
+    "operations.md": {"ini", "text", "yaml"},
+    "testing-your-app.md": {"yaml"},
+}
 
 
 def test_every_piece_of_code_is_tested() -> None:
@@ -90,6 +98,46 @@ def test_every_piece_of_code_is_tested() -> None:
         text = (DOCS / page).read_text(encoding="utf-8")
         fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "mermaid"} | SHOWN.get(page, set()), page
+
+
+def test_the_guide_for_other_clients(pipedrive_sandbox: PipedriveSandbox) -> None:
+    """The loop of the guide takes over tokens of each client, which the new app can refresh."""
+    code = "\n".join(blocks("moving.md"))
+    names = run(code)
+    box = pipedrive_sandbox
+    response: dict[str, Any] = {"scope": "base", "api_domain": box.base_url, "expires_in": 3599}
+    kept: dict[str, dict[str, Any]] = {}
+    with PipedriveOAuth(box.credentials, base_url=box.base_url, clock=box.clock) as oauth:
+        seconds = int(box.clock().timestamp()) + 3599
+        for account, own in (
+            ("authlib", {"expires_at": seconds, "token_type": "Bearer"}),
+            ("requests-oauthlib", {"expires_at": seconds + 0.5, "scope": ["base"]}),
+            ("node callback", {"token_type": "Bearer"}),
+            ("table", {"issued_at": box.clock(), "id": 5}),
+            ("broken", {"expires_at": "yesterday"}),
+        ):
+            token = oauth.exchange(oauth.read_callback(box.authorize(state="s"), "s"))
+            tokens = {"access_token": token.access_token, "refresh_token": token.refresh_token}
+            kept[account] = {**response, **tokens, **own}
+        store = MemoryTokenStore()
+        failed = names["move"](kept.items(), store)
+        assert list(failed) == ["broken"]
+        assert kept["broken"]["access_token"] not in failed["broken"]
+        assert sorted(store.accounts()) == [
+            "authlib",
+            "node callback",
+            "requests-oauthlib",
+            "table",
+        ]
+        for account in store.accounts():
+            moved = store.load(account)
+            assert moved is not None
+            assert moved.scopes == {"base"}
+            new = oauth.refresh(moved)
+            store.save(account, new)
+        before = {account: store.load(account) for account in store.accounts()}
+        assert list(names["move"](kept.items(), store)) == ["broken"]
+        assert {account: store.load(account) for account in store.accounts()} == before
 
 
 def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import inspect
 import os
@@ -149,6 +150,90 @@ def test_no_failed_assertion_shows_a_secret(tmp_path: Path, *, plugin: bool) -> 
     # Six functions for each of the 13 kinds, four subtests for each, and the last line.
     assert " 131 failed in " in done.stdout, done.stdout[-300:]
     assert "planted-secret" not in done.stdout + done.stderr
+
+
+ERRORS: Final = """
+import httpx
+import pytest
+
+from pipedrive_oauth_client import *
+from pipedrive_oauth_client.generated.errors import UnexpectedStatus
+
+SECRET = "planted-" + "secret"
+CREDENTIALS = AppCredentials("id", SECRET, "https://a.example/callback")
+
+
+def fail(request):
+    raise httpx.ReadTimeout("too slow", request=request)
+
+
+def flow(handler):
+    client = httpx.Client(transport=httpx.MockTransport(handler))
+    return PipedriveOAuth(CREDENTIALS, client=client, retry=None)
+
+
+REJECTED = flow(lambda _: httpx.Response(400, json={"error": "invalid_grant", "hint": SECRET}))
+UNREACHABLE = flow(fail)
+NONSENSE = flow(lambda _: httpx.Response(200, json={"token_type": SECRET}))
+CALLS = [
+    lambda: REJECTED.refresh(SECRET),
+    lambda: REJECTED.exchange(SECRET),
+    lambda: REJECTED.revoke(SECRET, "refresh_token"),
+    lambda: UNREACHABLE.refresh(SECRET),
+    lambda: UNREACHABLE.exchange(SECRET),
+    lambda: UNREACHABLE.exchange(SECRET + " \\n"),
+    lambda: NONSENSE.refresh(SECRET),
+    lambda: basic_auth_header("id", SECRET + "\\n"),
+    lambda: AppCredentials("id", SECRET + " ", "https://a.example/callback"),
+    lambda: Token.from_dict({"access_token": SECRET + " ", "expires_at": SECRET}),
+    lambda: REJECTED.read_callback(f"?code={SECRET}&state={SECRET}", SECRET + "s"),
+    lambda: REJECTED.authorization_url(""),
+    lambda: refresh_tokens.sync(
+        client=Client(httpx_args={"transport": httpx.MockTransport(fail)}),
+        authorization="Basic " + SECRET,
+        body=RefreshTokensRequest(refresh_token=SECRET),
+    ),
+    lambda: refresh_tokens.sync(
+        client=Client(), authorization=SECRET + "\\n", body=RefreshTokensRequest()
+    ),
+    lambda: Client(headers={"Authorization": SECRET + "\\n"}),
+]
+"""
+RAISING: Final = """
+import pytest
+
+from errors import CALLS
+
+
+@pytest.mark.parametrize("number", range(len(CALLS)))
+def test_raises(number):
+    CALLS[number]()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--tb=long", "-vv"], ["--showlocals", "-vv"]], ids=str)
+def test_no_traceback_shows_a_secret(tmp_path: Path, options: list[str]) -> None:
+    """An error that no test has expected leaves no secret in the output of pytest.
+
+    For the last frame, and with `--tb=long` for each, pytest shows the arguments of the function.
+    """
+    (tmp_path / "errors.py").write_text(ERRORS, encoding="utf-8")
+    (tmp_path / "test_errors.py").write_text(RAISING, encoding="utf-8")
+    names = ["cacheprovider", "hypothesispytest", "anyio", "xdist", "pipedrive_oauth_client"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *(f"-pno:{name}" for name in names), "."],
+        cwd=tmp_path,
+        env={**os.environ, "CI": "true", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=80,
+    )
+    assert " 15 failed in " in done.stdout, done.stdout[-2000:] + done.stderr
+    header = base64.b64encode(b"id:planted-secret").decode()
+    assert "planted-secret" not in done.stdout
+    assert header not in done.stdout
+    assert "InvalidGrantError" in done.stdout
 
 
 def classes_with_hidden_fields() -> Iterator[type]:

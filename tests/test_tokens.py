@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -585,6 +585,88 @@ def test_the_expiry_is_read_in_every_form_of_iso_8601(written: str) -> None:
     assert Token.from_dict({**STORED, "expires_at": written}) == token()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        1772366400,
+        1772366400.0,
+        "1772366400",
+        1772366400_000,
+        "1772366400000",
+        NOON,
+        NOON.astimezone(timezone(timedelta(hours=5))),
+    ],
+    ids=str,
+)
+def test_the_expiry_of_other_clients(written: object) -> None:
+    """Other clients keep seconds or milliseconds since 1970, and databases give datetimes."""
+    assert Token.from_dict({**STORED, "expires_at": written}) == token()
+
+
+@pytest.mark.parametrize("name", ["issued_at", "created_at", "obtained_at"])
+@pytest.mark.parametrize("issued", [1772366400 - 3600, "2026-03-01T11:00:00Z"])
+@pytest.mark.parametrize("lifetime", [3600, 3600.0, "3600"])
+def test_a_lifetime_beside_a_time_of_issue(name: str, issued: object, lifetime: object) -> None:
+    """Where no expiry is kept, it is counted from the time of issue."""
+    data = {key: value for key, value in STORED.items() if key != "expires_at"}
+    assert Token.from_dict({**data, "expires_in": lifetime, name: issued}) == token()
+
+
+def test_a_lifetime_without_a_time_of_issue() -> None:
+    """A token of unknown age counts as expired, so that its first use refreshes it."""
+    data = {key: value for key, value in STORED.items() if key != "expires_at"}
+    before = datetime.now(UTC)
+    kept = Token.from_dict({**data, "expires_in": 3599})
+    assert before <= kept.expires_at <= datetime.now(UTC)
+    assert kept.is_stale()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ({"expires_in": "soon"}, "expires_in"),
+        ({"expires_in": None}, "expires_in"),
+        ({"expires_in": True}, "expires_in"),
+        ({"expires_in": -5}, "expires_in"),
+        ({"expires_in": 10**18}, "expires_in"),
+        ({"expires_in": 3599, "issued_at": "2026-03-01T11:00:00"}, "time of issue"),
+        ({"expires_in": 3599, "issued_at": "yesterday"}, "expires_at is neither"),
+    ],
+)
+def test_a_lifetime_that_can_not_be_read(damage: dict[str, object], named: str) -> None:
+    """A lifetime or a time of issue that says nothing is refused by its name."""
+    data = {key: value for key, value in STORED.items() if key != "expires_at"}
+    with pytest.raises(CorruptTokenError, match=named):
+        Token.from_dict({**data, **damage})
+
+
+def test_what_other_clients_keep() -> None:
+    """Tokens of Authlib, requests-oauthlib and both shapes of Pipedrive's Node client are read."""
+    own: dict[str, Any] = {"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}
+    node = {"accessToken": ACCESS_TOKEN, "refreshToken": REFRESH_TOKEN}
+    domain = "https://acme.pipedrive.com"
+    expected = Token(**own, scope="deals:full,base", api_domain=domain, expires_at=NOON)
+    seconds = int(NOON.timestamp())
+    for kept in (
+        # Authlib: the response, with the expiry in whole seconds.
+        {**own, "token_type": "Bearer", "expires_in": 3599, "expires_at": seconds,
+         "scope": "deals:full,base", "api_domain": domain},
+        # requests-oauthlib: the expiry as a float, the scope as a list.
+        {**own, "token_type": "Bearer", "expires_in": 3599, "expires_at": seconds + 0.0,
+         "scope": ["deals:full", "base"], "api_domain": domain},
+        # The fields of the Node client's configuration: milliseconds, and the root of the API.
+        {**node, "expiresIn": 3599, "expiresAt": seconds * 1000, "scope": "deals:full,base",
+         "basePath": f"{domain}/api/v1"},
+        {**node, "expiresAt": seconds * 1000, "scope": "deals:full,base", "basePath": domain},
+        # A table of one's own.
+        {**own, "scope": "deals:full,base", "api_domain": domain, "expires_at": NOON,
+         "account": "123:456", "id": 7},
+    ):  # fmt: skip
+        assert Token.from_dict(kept) == expected
+    # What the Node client gives to its callback has no time of issue.
+    assert Token.from_dict({**own, "token_type": "Bearer", "expires_in": 3599}).is_stale()
+
+
 DAMAGED_TIMES: Final = [
     "",
     " ",
@@ -592,7 +674,6 @@ DAMAGED_TIMES: Final = [
     "2026-03-01",
     "2026",
     "12:00:00Z",
-    "1772366400",
     "2026-13-01T12:00:00Z",
     "2026-02-29T12:00:00Z",
     "2026-03-01T25:00:00Z",
@@ -614,12 +695,17 @@ DAMAGED_TIMES: Final = [
     "\x00",
     "\ud800",
     f"{ACCESS_TOKEN}",
-    1772366400,
-    1772366400.0,
+    -1,
+    -0.5,
+    float("nan"),
+    float("inf"),
+    10**400,
+    "177236640x",
+    "-1772366400",
+    NOON.replace(tzinfo=None),
     None,
     True,
     b"2026-03-01T12:00:00Z",
-    NOON,
     ["2026-03-01T12:00:00Z"],
 ]
 
@@ -644,7 +730,7 @@ def test_a_damaged_token_is_refused(name: str, wrong: object) -> None:
 
 @pytest.mark.parametrize("name", ["token_type", "scope", "api_domain"])
 @pytest.mark.parametrize(
-    "wrong", [0, 1.5, False, b"text", ["base"], {"base": REFRESH_TOKEN}, HALF_OF_A_PAIR]
+    "wrong", [0, 1.5, False, b"text", [1], [["base"]], {"base": REFRESH_TOKEN}, HALF_OF_A_PAIR]
 )
 def test_a_damaged_text_is_refused(name: str, wrong: object) -> None:
     """Whatever is no text is refused by name."""

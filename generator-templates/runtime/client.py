@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from contextlib import aclosing, closing
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final, Self, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 from weakref import WeakKeyDictionary
 
 import httpx
-from attrs import define, evolve, field
 
 from . import DEFAULT_BASE_URL
 from .body import ACCEPT_ENCODING, Body, unusable
@@ -30,6 +30,9 @@ from .settings import (
     merged,
 )
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 """Seconds to wait for a connection (10), and for each further step of a request (30)."""
 
@@ -37,10 +40,24 @@ DEFAULT_MAX_RESPONSE_BYTES: Final = 1024 * 1024
 """Size at which reading of a body stops; a token response has about two thousand bytes."""
 
 
+if TYPE_CHECKING:
+
+    class _Settings(TypedDict, total=False):
+        headers: Mapping[str, str]
+        cookies: Mapping[str, str]
+        timeout: httpx.Timeout | float | None
+        verify_ssl: bool | ssl.SSLContext
+        follow_redirects: bool
+        httpx_args: Mapping[str, Any]
+        max_response_bytes: int
+        raise_on_unexpected_status: bool
+
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
 T = TypeVar("T", httpx.Client, httpx.AsyncClient)
 
 
-@define(eq=False)
 class Client(ProcessBound):
     """Holds where requests go and how, and the `httpx` clients that carry them.
 
@@ -49,7 +66,7 @@ class Client(ProcessBound):
     of synchronous requests, and `async with` also those of its event loop; the client can be used
     again afterwards.
 
-    Attributes:
+    Args:
         base_url: Root of the server; it comes before the path of each operation.
         headers: Headers of every request.
         cookies: Cookies of every request.
@@ -64,38 +81,68 @@ class Client(ProcessBound):
         max_response_bytes: Size at which reading of a body stops.
         raise_on_unexpected_status: Whether to raise `UnexpectedStatus` for a status that the spec
             does not describe.
+
+    Raises:
+        ConfigurationError: A setting can't be right.
     """
 
-    raise_on_unexpected_status: bool = field(default=False, converter=checked_switch, kw_only=True)
-    max_response_bytes: int = field(
-        default=DEFAULT_MAX_RESPONSE_BYTES, kw_only=True, converter=checked_size
+    # Not a class of attrs: its making would take longer than all else that this module does.
+    __slots__ = (
+        *("_base_url", "_cookies", "_follow_redirects", "_headers", "_httpx_args", "_timeout"),
+        *("_given", "_given_async", "_lock", "_made", "_made_async", "_process", "_verify_ssl"),
+        *("__weakref__", "max_response_bytes", "raise_on_unexpected_status"),
     )
-    _base_url: str = field(default=DEFAULT_BASE_URL, converter=checked_base_url, alias="base_url")
-    _cookies: Mapping[str, str] = field(
-        factory=dict, converter=checked_cookies, kw_only=True, repr=False, alias="cookies"
-    )
-    _headers: Mapping[str, str] = field(
-        factory=dict, converter=checked_headers, kw_only=True, repr=False, alias="headers"
-    )
-    _timeout: httpx.Timeout | float | None = field(
-        default=DEFAULT_TIMEOUT, converter=checked_timeout, kw_only=True, alias="timeout"
-    )
-    _verify_ssl: bool | ssl.SSLContext = field(default=True, kw_only=True, alias="verify_ssl")
-    _follow_redirects: bool = field(
-        default=False, converter=checked_switch, kw_only=True, alias="follow_redirects"
-    )
-    _httpx_args: Mapping[str, Any] = field(
-        factory=dict, kw_only=True, repr=False, alias="httpx_args"
-    )
-    _given: httpx.Client | None = field(default=None, init=False, repr=False)
-    _given_async: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
-    _made: httpx.Client | None = field(default=None, init=False, repr=False)
-    # By event loop, since a connection ends with the loop that opened it.
-    _made_async: WeakKeyDictionary[Any, httpx.AsyncClient] = field(
-        factory=WeakKeyDictionary, init=False, repr=False
-    )
-    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
-    _process: int = field(factory=os.getpid, init=False, repr=False)
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_BASE_URL,
+        *,
+        headers: Mapping[str, str] = _NOTHING,
+        cookies: Mapping[str, str] = _NOTHING,
+        timeout: httpx.Timeout | float | None = DEFAULT_TIMEOUT,
+        verify_ssl: bool | ssl.SSLContext = True,
+        follow_redirects: bool = False,
+        httpx_args: Mapping[str, Any] = _NOTHING,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        raise_on_unexpected_status: bool = False,
+    ) -> None:
+        self._base_url = checked_base_url(base_url)
+        self._headers = checked_headers(headers)
+        self._cookies = checked_cookies(cookies)
+        self._timeout = checked_timeout(timeout)
+        self._verify_ssl = verify_ssl
+        self._follow_redirects = checked_switch(follow_redirects)
+        self._httpx_args = httpx_args
+        self.max_response_bytes = checked_size(max_response_bytes)
+        self.raise_on_unexpected_status = checked_switch(raise_on_unexpected_status)
+        self._given: httpx.Client | None = None
+        self._given_async: httpx.AsyncClient | None = None
+        self._made: httpx.Client | None = None
+        # By event loop, since a connection ends with the loop that opened it.
+        self._made_async: WeakKeyDictionary[Any, httpx.AsyncClient] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def __repr__(self) -> str:
+        # Headers, cookies and further arguments of httpx may be secret.
+        shown = ("base_url", "timeout", "verify_ssl", "follow_redirects")
+        settings = self._settings()
+        fields = ", ".join(f"{name}={settings[name]!r}" for name in shown)
+        return f"{type(self).__name__}({fields})"
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments that make a client like this one."""
+        return {
+            "base_url": self._base_url,
+            "headers": self._headers,
+            "cookies": self._cookies,
+            "timeout": self._timeout,
+            "verify_ssl": self._verify_ssl,
+            "follow_redirects": self._follow_redirects,
+            "httpx_args": self._httpx_args,
+            "max_response_bytes": self.max_response_bytes,
+            "raise_on_unexpected_status": self.raise_on_unexpected_status,
+        }
 
     @property
     def base_url(self) -> str:
@@ -151,7 +198,7 @@ class Client(ProcessBound):
                 "This client sends through an httpx client that was given to it, which has its own"
                 " headers, cookies and timeout. Change them there."
             )
-        return evolve(self, **changes)
+        return type(self)(**{**self._settings(), **changes})
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
         """Send synchronous requests through an `httpx.Client` of your own.
@@ -433,26 +480,42 @@ class Client(ProcessBound):
         await self.aclose()
 
 
-@define(eq=False)
 class AuthenticatedClient(Client):
     """A client that sends a token with every request, for operations that take one in this way.
 
     An operation that takes an `authorization` argument sends that instead of the token.
 
-    Attributes:
+    Args:
+        base_url: As of a `Client`, as are the further settings.
         token: The token; hidden in `repr`.
         prefix: The word before it in the header, with a space between; empty for none.
         auth_header_name: The name of the header.
+        **settings: The other arguments of a `Client`.
+
+    Raises:
+        ConfigurationError: A setting can't be right.
     """
 
-    token: str = field(kw_only=True, repr=False)
-    prefix: str = field(default="Bearer", kw_only=True)
-    auth_header_name: str = field(
-        default="Authorization", converter=checked_header_name, kw_only=True
-    )
+    __slots__ = ("auth_header_name", "prefix", "token")
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self,
+        base_url: str = DEFAULT_BASE_URL,
+        *,
+        token: str,
+        prefix: str = "Bearer",
+        auth_header_name: str = "Authorization",
+        **settings: "Unpack[_Settings]",
+    ) -> None:
+        super().__init__(base_url, **settings)
+        self.token = token
+        self.prefix = prefix
+        self.auth_header_name = checked_header_name(auth_header_name)
         header("prefix and token", self._header_value())
+
+    def _settings(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("token", "prefix", "auth_header_name")}
+        return {**super()._settings(), **own}
 
     def _header_value(self) -> str:
         token = argument("token", self.token, str)

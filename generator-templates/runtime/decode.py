@@ -20,6 +20,9 @@ from .encode import has_surrogates
 from .errors import InvalidResponseError
 from .types import UNSET, Unset
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from uuid import UUID
 

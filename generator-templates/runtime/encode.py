@@ -11,6 +11,9 @@ from urllib.parse import quote, urlencode
 from .errors import ConfigurationError
 from .types import Unset
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 

@@ -18,6 +18,7 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import one_line, progress_bar, say, write, write_json
 from pipedrive_oauth_client.cli.status import (
+    ACCESS_LIFETIME,
     MAX_LISTED,
     format_duration,
     listed,
@@ -47,6 +48,7 @@ __all__ = [
     "chosen_accounts",
     "delete_tokens",
     "end_grants",
+    "readable_account",
     "refresh_many",
     "refresh_one",
     "refreshed_token",
@@ -109,7 +111,9 @@ def _refresh_due(
     per_second: float,
 ) -> FleetReport:
     """Refresh the accounts that are due, with a progress bar if standard error is a terminal."""
-    before = datetime.now(UTC) - older_than
+    # An access token that was refreshed then has expired an hour later.
+    now = datetime.now(UTC)
+    before = min(now, now - older_than + ACCESS_LIFETIME)
     with _progress_bar(store, before) as show:
         total = _FleetTotal(show)
 
@@ -176,6 +180,27 @@ def _progress_bar(
             show(done, progress.failed)
 
         yield update
+
+
+def readable_account(store: TokenStore, account: str | None, location: str) -> str:
+    """Return the account that a command is for, whose token has to be readable."""
+    name = chosen_account(store, account, location)
+    try:
+        token = store.load(name)
+    except CorruptTokenError as error:
+        text = str(error)
+        # What the library says is for programs.
+        if "can't be decrypted" in text:
+            text += " The keys come from --store-keys-file, or PIPEDRIVE_OAUTH_STORE_KEYS."
+        elif "stored in the clear" in text:
+            text += " The command for that is: pipedrive-oauth rotate --seal-clear"
+        raise CorruptTokenError(text) from error
+    if token is not None and token.token_type.lower() != "bearer":
+        raise CorruptTokenError(
+            f"The token of '{name}' in {location} is encrypted. Pass its key: --store-keys-file, or"
+            " PIPEDRIVE_OAUTH_STORE_KEYS."
+        )
+    return name
 
 
 def chosen_account(store: TokenStore, account: str | None, location: str) -> str:

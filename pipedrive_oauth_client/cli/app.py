@@ -42,7 +42,7 @@ of each command names it.
 
 \b
 Examples:
-  pipedrive-oauth sandbox                       (in another terminal; all its data is made up)
+  pipedrive-oauth sandbox                  (in another terminal, to try it)
   pipedrive-oauth login
   pipedrive-oauth status
   curl -H "Authorization: Bearer $(pipedrive-oauth token)" ...
@@ -174,6 +174,7 @@ valid only for sandboxes. Never replace it with an app's real secret.
 Examples:
   pipedrive-oauth sandbox
   pipedrive-oauth sandbox --port 8900 --json
+  pipedrive-oauth sandbox --host 0.0.0.0 --allowed-host localhost     (in a container)
 """
 _CHECK = """\
 Check the setup: credentials, service, clock and store. Nothing is changed.
@@ -381,14 +382,14 @@ def token(
     debug: Debug = False,
 ) -> None:
     """Print a valid access token."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, valid_token
+    from pipedrive_oauth_client.cli.accounts import readable_account, valid_token
     from pipedrive_oauth_client.cli.output import write, write_json
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = chosen_account(token_store, account, store_url.redacted)
+        name = readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             access = valid_token(oauth, token_store, name)
     if json:
@@ -441,7 +442,7 @@ def refresh(
         str,
         typer.Option(
             "--older-than",
-            help="With --all: how long ago, such as 12h, 30d or 6w.",
+            help="With --all: how long ago, such as 12h, 30d or 6w; at least an hour.",
             envvar="PIPEDRIVE_OAUTH_OLDER_THAN",
         ),
     ] = "30d",
@@ -475,7 +476,11 @@ def refresh(
     debug: Debug = False,
 ) -> None:
     """Refresh tokens now."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, refresh_many, refresh_one
+    from pipedrive_oauth_client.cli.accounts import (
+        readable_account,
+        refresh_many,
+        refresh_one,
+    )
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
     from pipedrive_oauth_client.cli.status import parse_duration
 
@@ -483,13 +488,17 @@ def refresh(
         account = None  # an option takes precedence over the environment
     if all_accounts and account is not None:
         raise typer.BadParameter("Name an account or pass --all, not both.")
+    for option in ("older_than", "concurrency", "per_second"):
+        source = context.get_parameter_source(option)
+        if not all_accounts and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{option.replace('_', '-')} applies only with --all.")
     if not math.isfinite(per_second):
         raise typer.BadParameter("--per-second must be a finite number.")
     min_age = parse_duration(older_than)
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = None if all_accounts else chosen_account(token_store, account, store_url.redacted)
+        name = None if all_accounts else readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             if name is not None:
                 refresh_one(oauth, token_store, name, in_json=json)
@@ -612,13 +621,13 @@ def whoami(
     debug: Debug = False,
 ) -> None:
     """Show whose token it is."""
-    from pipedrive_oauth_client.cli.accounts import chosen_account, show_user
+    from pipedrive_oauth_client.cli.accounts import readable_account, show_user
     from pipedrive_oauth_client.cli.settings import app_settings, open_oauth, store_url_from
 
     store_url = store_url_from(context.obj, store, store_name, store_keys_file)
     settings = app_settings(context.obj, client_id, client_secret_file)
     with store_url.open() as token_store:
-        name = chosen_account(token_store, account, store_url.redacted)
+        name = readable_account(token_store, account, store_url.redacted)
         with open_oauth(settings, base_url) as oauth:
             show_user(oauth, token_store, name, in_json=json)
 
@@ -726,6 +735,17 @@ def rotate(
 
 @app.command("sandbox", help=_SANDBOX, short_help="Serve a sandbox on this machine.")
 def sandbox(
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            help=(
+                "The IP address to listen on. Other than loopback addresses, such as 0.0.0.0 in a"
+                " container, need --allowed-host."
+            ),
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_HOST",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int,
         typer.Option(
@@ -736,6 +756,17 @@ def sandbox(
             max=65_535,
         ),
     ] = 0,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            help=(
+                "A host that the sandbox answers for besides localhost, without port; repeat it"
+                " for several (in the variable: separated by spaces). The first one is announced."
+            ),
+            envvar="PIPEDRIVE_OAUTH_SANDBOX_ALLOWED_HOSTS",
+        ),
+    ] = None,
     redirect_uri: Annotated[
         str,
         typer.Option(
@@ -750,10 +781,14 @@ def sandbox(
 ) -> None:
     """Serve a sandbox."""
     from pipedrive_oauth_client.cli.output import write, write_json
-    from pipedrive_oauth_client.cli.sandbox_command import announcement, exports, serve_sandbox
+    from pipedrive_oauth_client.sandbox.program import announcement, exports, serve_sandbox
 
     serve_sandbox(
-        port,
-        redirect_uri,
-        lambda server: write_json(exports(server)) if json else write(announcement(server)),
+        host=host,
+        port=port,
+        allowed_hosts=allowed_host or [],
+        redirect_uri=redirect_uri,
+        announce=lambda server: (
+            write_json(exports(server)) if json else write(announcement(server))
+        ),
     )

@@ -207,7 +207,8 @@ class CallbackServer:
             return received
         raise CommandError(
             f"The browser did not return within {timeout:g} seconds; nothing was changed."
-            " Run the command again, with a longer --timeout if needed.",
+            " Run the command again: with --paste if the browser is on another machine, or with a"
+            " longer --timeout.",
             ExitCode.TIMED_OUT,
         )
 

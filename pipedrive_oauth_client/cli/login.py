@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
 
@@ -37,6 +40,7 @@ __all__ = [
     "check_store",
     "open_browser",
     "open_callback_source",
+    "remote_reason",
 ]
 
 _OPENER: Final = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.stdin.read()))"
@@ -83,6 +87,16 @@ def _has_windows() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def remote_reason() -> str | None:
+    """Tell from the environment why the browser may be on another machine, as half a sentence."""
+    if any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")):
+        return "This is an SSH session; if your browser is on your own machine"
+    files = (Path("/.dockerenv"), Path("/run/.containerenv"))
+    if os.environ.get("KUBERNETES_SERVICE_HOST") or any(each.exists() for each in files):
+        return "This is a container; if your browser is outside of it"
+    return None
+
+
 class CallbackSource(Protocol):
     """Sends the user to the consent page, and receives the callback."""
 
@@ -111,7 +125,7 @@ def open_callback_source(
 
     loopback = None if paste else loopback_of(redirect_uri)
     if loopback is None:
-        yield _PastedCallback(request, redirect_uri, timeout, read)
+        yield _PastedCallback(request, redirect_uri, timeout, is_expected, read)
         return
     with CallbackServer(loopback, is_expected, read) as server:
         yield _BrowserCallback(request, server, timeout, opens)
@@ -125,11 +139,15 @@ class _BrowserCallback:
     opens: bool
 
     def code(self) -> str:
+        remote = remote_reason()
         if self.opens and open_browser(self.request.url):
             say("Waiting for your decision in the browser. If it shows no page, open:")
         else:
             say("Open this URL in a browser on this machine:")
+            remote = remote or "If your browser is on another machine"
         say(f"\n  {self.request.url}\n")
+        if remote is not None:
+            say(f"{remote}, press Ctrl-C and run: pipedrive-oauth login --paste\n")
         return self.server.code(self.timeout)
 
     def finish(self, page: Page) -> None:
@@ -141,6 +159,7 @@ class _PastedCallback:
     request: AuthorizationRequest
     redirect_uri: str
     timeout: float
+    is_expected: Callable[[str], bool]
     read: Callable[[str], str]
 
     def code(self) -> str:
@@ -150,12 +169,26 @@ class _PastedCallback:
             " error. Copy the whole URL from its address bar."
         )
         with _time_limit(self.timeout):
-            pasted = ask_hidden(_PROMPT) if can_ask() else _read_line()
+            pasted = self._ask() if can_ask() else _read_line()
         if not pasted:
             raise CommandError(
                 "No URL was pasted; nothing was changed. Run the command again.", ExitCode.USAGE
             )
         return self.read(pasted)
+
+    def _ask(self) -> str:
+        """Prompt until the URL of this login is pasted, whatever it says."""
+        while True:
+            pasted = ask_hidden(_PROMPT)
+            if self.is_expected(pasted):
+                return pasted
+            reason = "Nothing was pasted"
+            if pasted:
+                try:
+                    self.read(pasted)
+                except CallbackError as error:
+                    reason = str(error).partition(". ")[0]
+            say(f"{reason}. Paste the whole URL again, or press Ctrl-C to stop.")
 
     def finish(self, page: Page) -> None:
         del page  # the browser is not connected to this command
@@ -167,8 +200,12 @@ def _read_line() -> str:
 
 @contextmanager
 def _time_limit(seconds: float) -> Generator[None]:
-    # Windows has no such signal: there the prompt has no time limit.
+    # Windows has no such signal, and Python delivers signals to the main thread alone.
     if not hasattr(signal, "setitimer"):
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        say("Outside the main thread this prompt has no time limit.")
         yield
         return
 
@@ -248,7 +285,7 @@ class Login:
         try:
             owner = self._owner(token)
             account = self.account or (owner.account if owner else self._ask_name())
-            self._check_company(account, token)
+            self._check_company(account, token, owner)
             retry_save(lambda: self.store.save(account, token), lambda: True, self.notify)
         except CommandError as error:
             raise CommandError(f"{_NOT_SAVED} {error}", error.code) from error
@@ -285,7 +322,7 @@ class Login:
                     raise
                 self.notify(str(error))
 
-    def _check_company(self, account: str, token: Token) -> None:
+    def _check_company(self, account: str, token: Token, owner: PipedriveUser | None) -> None:
         # A name made of company and user belongs to the same company.
         if self.replace or self.account is None:
             return
@@ -293,13 +330,40 @@ class Login:
             stored = self.store.load(account)
         except CorruptTokenError:
             return  # logging in again is what repairs it
-        if stored is not None and (stored.api_domain or "") != (token.api_domain or ""):
+        if stored is None:
+            return
+        ids = self._companies(account, stored, owner)
+        # Pipedrive has a domain for each company.
+        old, new = (
+            (one_line(str(stored.api_domain)), one_line(str(token.api_domain)))
+            if ids is None
+            else (f"company {ids[0]}", f"company {ids[1]}")
+        )
+        if old != new:
             raise CommandError(
-                f"The account '{account}' holds a token of {one_line(str(stored.api_domain))}, and"
-                f" the new token is of {one_line(str(token.api_domain))}. Run the login again with"
-                " another --account, or with --replace.",
+                f"The account '{account}' holds a token of {old}, and the new token is of"
+                f" {new}. Run the login again with another --account, or with --replace.",
                 ExitCode.USAGE,
             )
+
+    def _companies(
+        self, account: str, stored: Token, owner: PipedriveUser | None
+    ) -> tuple[int, int] | None:
+        """Return the companies of the stored token and of the new one, if both are known."""
+        if owner is None:
+            return None
+        named = _COMPANY_AND_USER.fullmatch(account)
+        if named:
+            return int(named[1]), owner.company_id
+        if stored.token_type.lower() != "bearer" or stored.is_stale():
+            return None
+        try:
+            return fetch_current_user(stored, None, self.oauth.clock).company_id, owner.company_id
+        except PipedriveOAuthError:
+            return None
+
+
+_COMPANY_AND_USER: Final = re.compile(r"([0-9]{1,18}):[0-9]{1,18}", re.ASCII)
 
 
 def check_store(store: TokenStore, account: str | None) -> None:

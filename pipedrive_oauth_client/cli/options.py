@@ -74,7 +74,10 @@ EnvFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--env-file",
-        help="Read PIPEDRIVE_ variables from a .env file; the environment takes precedence.",
+        help=(
+            "A .env file. Of its variables, those that begin with PIPEDRIVE_ and are not set yet"
+            " are used."
+        ),
         envvar="PIPEDRIVE_OAUTH_ENV_FILE",
         is_eager=True,
         callback=_load_env_file,

@@ -75,8 +75,9 @@ class AppSettings:
         ]
         if missing and self.ask is None:
             raise ConfigurationError(
-                f"Set {', '.join(missing)} in the environment; Pipedrive's Developer Hub shows the"
-                " values. Or name a file: --client-secret-file, --env-file."
+                f"Set {', '.join(missing)}; Pipedrive's Developer Hub shows the values. They may"
+                " also be in a .env file that --env-file names, and the secret in a file of its"
+                " own: --client-secret-file."
             )
         client_id = self.client_id or (self.ask("Client ID:") if self.ask else "")
         secret = self.client_secret or self.ask_hidden("Client secret (not shown):")
@@ -102,10 +103,10 @@ def load_env_file(path: Path) -> None:
     """Set the PIPEDRIVE_ variables of a `.env` file that the environment does not have."""
     from dotenv import dotenv_values  # noqa: PLC0415 - only where such a file is named
 
-    text = read_secret_file(path, "the environment")
+    text = read_secret_file(path, "the variables (--env-file)")
     if "\0" in text:
         raise ConfigurationError(
-            f"{path}, the file with the environment, contains a NUL character."
+            f"{path}, the file with the variables (--env-file), contains a NUL character."
         )
     # Without interpolation: a secret may contain `$`.
     for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():

@@ -25,6 +25,7 @@ from pipedrive_oauth_client.stores.protocol import TokenStore
 from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, GrantEnd, Token
 
 __all__ = [
+    "ACCESS_LIFETIME",
     "MAX_LISTED",
     "AccountState",
     "AccountStatus",
@@ -44,7 +45,7 @@ _DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 # From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
 # hour before it expires.
 _REFRESH_LIFETIME: Final = timedelta(days=60)
-_ACCESS_LIFETIME: Final = timedelta(hours=1)
+ACCESS_LIFETIME: Final = timedelta(hours=1)
 _ENDING_SOON: Final = timedelta(days=7)
 _HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
 _SCOPES_COLUMNS = 16
@@ -205,7 +206,7 @@ def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus |
     if token.refresh_token is not None:
         # `datetime` ends in the year 9999.
         latest = datetime.max.replace(tzinfo=UTC) - _REFRESH_LIFETIME
-        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - _ACCESS_LIFETIME
+        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - ACCESS_LIFETIME
     return AccountStatus(
         account=one_line(account),
         state=_state(token, lapses_at, now),

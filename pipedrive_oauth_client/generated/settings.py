@@ -12,6 +12,9 @@ from . import DEFAULT_BASE_URL
 from .encode import header
 from .errors import ConfigurationError
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 # RFC 9110, section 5.6.2.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from logging import getLogger
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ __all__ = [
     "unlink",
     "write",
 ]
+
+_LOGGER: Final = getLogger("pipedrive_oauth_client")
 
 # A token takes some hundred bytes.
 MAX_BYTES: Final = 1024 * 1024
@@ -70,8 +73,12 @@ def make_folder(path: str | Path) -> Path:
     return folder
 
 
-def check_folder(folder: Path) -> None:
-    """Make sure that a folder exists, and that no other user but root may write to it."""
+def check_folder(folder: Path, *, tighten: bool = True) -> None:
+    """Make sure that a folder exists, and that no other user but root may write to it.
+
+    With `tighten`, the group's right to write to a folder of this user is taken away: Kubernetes
+    gives it to the group of a volume (`fsGroup`).
+    """
     with translated_errors(f"to look at the folder {folder}"):
         status = folder.stat()
         if not stat.S_ISDIR(status.st_mode):
@@ -83,10 +90,16 @@ def check_folder(folder: Path) -> None:
             f"The folder {folder} belongs to another user ({status.st_uid}), who may write to it."
             f" Run: chown {os.geteuid()} '{folder}'"
         )
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    is_own = status.st_uid == os.geteuid()
+    if tighten and is_own and others == stat.S_IWGRP and _tighten(folder, folder, "go-w", status):
+        return
+    if others:
+        own = folder / "tokens"
+        below = "" if is_own else f" Or use a folder of this program's own below it, such as {own}."
         raise StoreError(
             f"Other users may write to the folder {folder}. Run: chmod go-w '{folder}', and check"
-            " that they have not put tokens there."
+            f" that they have not put tokens there.{below}"
         )
 
 
@@ -108,7 +121,7 @@ def read(path: Path) -> bytes | None:
                 ) from error
             raise
         with os.fdopen(file, "rb") as opened:
-            _check_status(path, os.fstat(file))
+            _check_status(path, os.fstat(file), file)
             return opened.read(MAX_BYTES + 1)
 
 
@@ -153,7 +166,8 @@ def prepare_database(path: Path) -> bool:
     """
     file = Path(os.path.realpath(path))
     for folder in dict.fromkeys((path.parent, file.parent)):
-        check_folder(folder)
+        # Not made tighter: the database may be the app's own, and its group may need it.
+        check_folder(folder, tighten=False)
     made = False
     with translated_errors(f"to make the database {file}"), suppress(FileExistsError):
         os.close(os.open(file, _CREATE | _CAREFUL, 0o600))
@@ -187,7 +201,8 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _check_status(path: Path, status: os.stat_result) -> None:
+def _check_status(path: Path, status: os.stat_result, opened: int | None = None) -> None:
+    """Reject what is no file, or not this user's alone; an opened file is taken from its group."""
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"{path} is not a regular file. Remove it, or move it elsewhere.")
     if sys.platform == "win32":
@@ -197,15 +212,33 @@ def _check_status(path: Path, status: os.stat_result) -> None:
             f"{path} belongs to another user ({status.st_uid}). If its content can be trusted, run:"
             f" chown {os.geteuid()} '{path}'"
         )
-    _check_mode(path, status.st_mode)
-
-
-def _check_mode(path: Path, mode: int) -> None:
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    others = status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    is_groups_alone = not others & stat.S_IRWXO
+    if others and opened is not None and is_groups_alone and _tighten(path, opened, "600", status):
+        return
+    if others:
         raise StoreError(
             f"Other users can read or change {path}. Run: chmod 600 '{path}'. If they may have read"
             " it, have every user whose token it holds authorize the app again."
         )
+
+
+def _tighten(path: Path, place: Path | int, mode: str, status: os.stat_result) -> bool:
+    """Take rights away from the group, with a warning; tell whether that was possible."""
+    wanted = 0o600 if mode == "600" else stat.S_IMODE(status.st_mode) & ~stat.S_IWGRP
+    try:
+        os.chmod(place, wanted)  # noqa: PTH101 - a path, or a file that is open
+    except OSError:
+        return False
+    _LOGGER.warning(
+        "The group %d had rights to %s, as Kubernetes sets them (fsGroup). They were taken away"
+        " (chmod %s). If others are in that group, replace the tokens: have users authorize the"
+        " app again.",
+        status.st_gid,
+        path,
+        mode,
+    )
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

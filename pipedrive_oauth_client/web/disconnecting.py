@@ -20,6 +20,7 @@ from pipedrive_oauth_client.web.notices import (
     MOST_BYTES,
     NoticeError,
     read_notice,
+    what_is_missing,
 )
 from pipedrive_oauth_client.web.runner import Plan, Step
 from pipedrive_oauth_client.web.settings import WebCore
@@ -32,8 +33,10 @@ _LOGGER: Final = getLogger("pipedrive_oauth_client")
 def uninstall(core: WebCore, request: WebRequest) -> Plan:
     """Handle an uninstall notice: authenticate it, delete the token, call the app."""
     settings = core.settings
-    if not core.is_from_service(request.header("Authorization")):
-        _LOGGER.warning("A request that claims to be an uninstall notice has wrong credentials.")
+    authorization = request.header("Authorization")
+    if not core.is_from_service(authorization):
+        reason = what_is_missing(authorization)
+        _LOGGER.warning("A request that claims to be an uninstall notice %s.", reason)
         return _answer(401, **{"WWW-Authenticate": 'Basic realm="uninstall", charset="UTF-8"'})
     body = yield Step("body", (request.read_body, MOST_BYTES))
     if body is None:

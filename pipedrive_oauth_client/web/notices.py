@@ -29,6 +29,7 @@ __all__ = [
     "is_from_service",
     "read_notice",
     "read_sharing",
+    "what_is_missing",
 ]
 
 MOST_BYTES: Final = 16 * 1024
@@ -119,8 +120,23 @@ def is_from_service(
     return is_equal and scheme.lower() == "basic"
 
 
+def what_is_missing(authorization: Sequence[str]) -> str:
+    """Say why a request was not taken for the service's, for the log."""
+    if authorization:
+        return "has wrong credentials"
+    return (
+        "carries no Authorization header. If it is Pipedrive's, a proxy has removed the header, or"
+        " mod_wsgi, which needs `WSGIPassAuthorization On`"
+    )
+
+
 def read_notice(body: bytes, client_id: str) -> UninstallNotice:
     """Read a notice."""
+    if not body:
+        raise NoticeError(
+            "It has no body, and so names no account. A proxy may drop the body of a DELETE"
+            " request: let it pass the body on."
+        )
     fields = _fields(body)
     if fields.get("client_id") != client_id:
         raise NoticeError("The notice is for another app: its client_id is not this one's.")

@@ -26,7 +26,12 @@ from pipedrive_oauth_client.tokens import Token
 from pipedrive_oauth_client.users import PipedriveUser
 from pipedrive_oauth_client.web.login_state import LoginAttempts, ReplayGuard
 from pipedrive_oauth_client.web.messages import PRIVATE, WebResponse
-from pipedrive_oauth_client.web.notices import SharingNotice, UninstallNotice, is_from_service
+from pipedrive_oauth_client.web.notices import (
+    SharingNotice,
+    UninstallNotice,
+    is_from_service,
+    what_is_missing,
+)
 from pipedrive_oauth_client.web.redirect_targets import RedirectTargets
 from pipedrive_oauth_client.web.runner import is_asynchronous
 from pipedrive_oauth_client.web.signed_tokens import (
@@ -258,7 +263,8 @@ class WebCore:
         """Reject a request that does not show the app's own credentials; else return None."""
         if self.is_from_service(authorization):
             return None
-        _LOGGER.warning("A request that claims to be Pipedrive's has wrong credentials.")
+        reason = what_is_missing(authorization)
+        _LOGGER.warning("A request that claims to be Pipedrive's %s.", reason)
         return _unauthorized("Basic")
 
 

@@ -152,15 +152,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
         Source:
             RFC 7009, section 2.
         """
-
-        def work() -> None:
-            if isinstance(self.oauth, PipedriveOAuth):
-                disconnect(self.oauth, self.store, account)
-                return
-            with self.oauth.blocking() as oauth:
-                disconnect(oauth, self.store, account)
-
-        await anyio.to_thread.run_sync(work)
+        await anyio.to_thread.run_sync(disconnect, self.oauth, self.store, account)
 
     async def extension_user(self, request: Request) -> ExtensionUser:
         """Tell who looks at an app extension, as the signed token of the request says.

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, Clock, create_app, run
 from tests.browser.driver import Browser
-from tests.support.programs import ROOT, _end, _wait_for
+from tests.support.programs import ROOT, end, wait_for
 from tests.support.redis_server import free_port
 from tests.support.wheels import environment_from_wheel
 
@@ -90,9 +90,9 @@ class Project:
                 stdout=output,
                 stderr=output,
             )
-            stack.callback(_end, process)
+            stack.callback(end, process)
             client = stack.enter_context(httpx.Client(trust_env=False))
-            _wait_for(client, self.url("/admin/login/"), log)
+            wait_for(client, self.url("/admin/login/"), log)
             yield
 
 

@@ -7,10 +7,7 @@ import re
 import shlex
 import socket
 import subprocess
-import sys
 import time
-import venv
-import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -30,6 +27,7 @@ from tests.browser.driver import Browser
 from tests.support.backends import postgres_url
 from tests.support.programs import end
 from tests.support.redis_server import free_port
+from tests.support.wheels import environment_from_wheel
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/web-databases.md").read_text(encoding="utf-8")
@@ -47,19 +45,7 @@ DRIVERS: Final = {
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel; all other packages are the locked ones."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
-    (wheel,) = folder.glob("*.whl")
-    environment = folder / "environment"
-    venv.create(environment, with_pip=False)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    zipfile.ZipFile(wheel).extractall(packages)
-    # The locked packages, but not the project itself: a path that is named here is not searched for
-    # further `.pth` files, one of which would lead to the source.
-    locked = Path(sqlalchemy.__file__).parents[1]
-    (packages / "locked.pth").write_text(f"{locked}\n", encoding="utf-8")
-    return environment / "bin/python"
+    return environment_from_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @frozen
@@ -152,7 +138,8 @@ def database(kind: str, folder: Path) -> Generator[sqlalchemy.URL]:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         try:
-            yield url.set(database=name)
+            # A password with a character that Alembic's file of settings would interpret.
+            yield url.set(database=name, password=url.password or "50%")
         finally:
             with engine.connect() as connection:
                 connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -542,3 +542,81 @@ def test_whoami_of_a_token_that_is_rejected(
     assert (ran.code, ran.out) == (9, "")
     box.faults.add("/api/v1/users/me", Fault.status(503))
     assert run("whoami").code == 8
+
+
+# --- Frictions ---
+
+
+@pytest.mark.parametrize(
+    "option", [("--older-than", "12h"), ("--concurrency", "2"), ("--per-second", "5")]
+)
+def test_options_of_all_need_all(
+    run: Run, store: FileTokenStore, granted: Grant, option: tuple[str, str]
+) -> None:
+    """An option that has no effect without --all is an error; its variable is not."""
+    store.save("acme", granted())
+    ran = run("refresh", "acme", *option)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{option[0]} applies only with --all." in ran.err
+    variable = "PIPEDRIVE_OAUTH_" + option[0].strip("-").replace("-", "_").upper()
+    assert run("refresh", "acme", **{variable: option[1]}).code == 0
+
+
+def test_older_than_counts_from_the_last_refresh(
+    run: Run, store: FileTokenStore, granted: Grant
+) -> None:
+    """The age of an account is the time since its refresh, and not since its access token's end."""
+    store.save("older", ago(granted(), days=30, minutes=10))
+    store.save("younger", ago(granted(), days=29, hours=23, minutes=50))
+    ran = run("refresh", "--all", "--older-than", "30d")
+    assert (ran.code, ran.out) == (0, "1 refreshed, 0 failed.\n")
+    young = store.load("younger")
+    assert young is not None
+    assert young.is_stale()
+    # A token that is still valid is not refreshed, however short the time.
+    assert run("refresh", "--all", "--older-than", "0d").out == "1 refreshed, 0 failed.\n"
+    assert run("refresh", "--all", "--older-than", "0d").out == "0 refreshed, 0 failed.\n"
+
+
+@pytest.mark.parametrize("command", ["token", "refresh", "whoami", "revoke"])
+def test_encrypted_store_names_the_option(
+    run: Run, store: FileTokenStore, granted: Grant, command: str
+) -> None:
+    """Without a key, or with another one, the error names the option for the keys."""
+    key = Fernet.generate_key().decode()
+    EncryptedTokenStore(store, key).save("acme", granted())
+    yes = ["--yes"] if command == "revoke" else []
+    for keys in ("", Fernet.generate_key().decode()):
+        ran = run(command, *yes, PIPEDRIVE_OAUTH_STORE_KEYS=keys)
+        assert (ran.code, ran.out) == (10, "")
+        assert "--store-keys-file" in ran.err
+    store.save("clear", granted())
+    if command != "revoke":
+        ran = run(command, "clear", PIPEDRIVE_OAUTH_STORE_KEYS=key)
+        assert ran.code == 10
+        assert "pipedrive-oauth rotate --seal-clear" in ran.err
+
+
+def test_keys_are_separated_as_the_help_says(
+    run: Run, store: FileTokenStore, granted: Grant
+) -> None:
+    """Keys may be separated by commas, spaces or line breaks, and the help says so."""
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    EncryptedTokenStore(store, old).save("acme", granted())
+    for separator in (",", " ", "\n", ", "):
+        assert run("token", PIPEDRIVE_OAUTH_STORE_KEYS=f"{new}{separator}{old}").code == 0
+    shown = " ".join(run("token", "--help").out.split())
+    assert "separated by commas, spaces or line breaks" in shown
+
+
+@pytest.mark.parametrize(
+    "command", [["token"], ["status"], ["refresh"], ["whoami"], ["check"], ["revoke", "--yes"]]
+)
+def test_commands_outside_the_main_thread(
+    run: Run, store: FileTokenStore, granted: Grant, command: list[str]
+) -> None:
+    """A program can run the commands from a thread that gets no signals."""
+    store.save("acme", granted())
+    with ThreadPoolExecutor(1) as pool:
+        ran = pool.submit(lambda: run(*command)).result(60)
+    assert ran.code == 0, ran.err

@@ -11,7 +11,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +27,7 @@ from pipedrive_oauth_client.cli import login
 from pipedrive_oauth_client.cli.callback_server import Page
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
+from pipedrive_oauth_client.users import fetch_current_user
 from tests.cli.conftest import BrowserUser, Ran
 from tests.support.tls import UNTRUSTING
 
@@ -586,3 +589,181 @@ def test_opening_a_browser(
         assert "planted" not in (tmp_path / "environment").read_text()
         # Ctrl-C in the terminal does not reach the browser.
         assert int((tmp_path / "session").read_text()) != os.getsid(0)
+
+
+# --- The same host and another company ---
+
+
+def test_company_decides_and_not_the_host(
+    run: Run, browser_user: BrowserUser, store: FileTokenStore, granted: Callable[[], Token],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Another company's token is kept where the hosts are equal, and replaced with --replace."""
+    del browser_user
+    stored = granted()
+    store.save("acme", stored)
+    real = fetch_current_user
+
+    def fetch(token: Token, *rest: Any) -> Any:
+        user = real(token, *rest)
+        return evolve(user, company_id=7) if token == stored else user
+
+    monkeypatch.setattr(login, "fetch_current_user", fetch)
+    ran = run("login", "--account", "acme")
+    assert ran.code == 2
+    assert "The account 'acme' holds a token of company 7, and the new token is of company 1." in (
+        ran.err
+    )
+    assert store.load("acme") == stored
+    assert run("login", "--account", "acme", "--replace").code == 0
+    assert store.load("acme") != stored
+
+
+def test_company_of_the_name(
+    run: Run, browser_user: BrowserUser, store: FileTokenStore, granted: Callable[[], Token]
+) -> None:
+    """A name made of company and user is that company's, also where its token has expired."""
+    del browser_user
+    stored = evolve(granted(), expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    store.save("7:11", stored)
+    ran = run("login", "--account", "7:11")
+    assert ran.code == 2
+    assert "holds a token of company 7, and the new token is of company 1." in ran.err
+    assert store.load("7:11") == stored
+
+
+def test_company_whose_domain_has_changed(
+    run: Run, browser_user: BrowserUser, store: FileTokenStore, granted: Callable[[], Token],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A company that has another domain now is still the same company."""
+    del browser_user
+    stored = evolve(granted(), api_domain="https://old.pipedrive.com")
+    store.save("acme", stored)
+    real = fetch_current_user
+
+    def fetch(token: Token, *rest: Any) -> Any:
+        return real(evolve(token, api_domain=real_domain), *rest)
+
+    real_domain = granted().api_domain
+    monkeypatch.setattr(login, "fetch_current_user", fetch)
+    assert run("login", "--account", "acme").code == 0
+    assert store.load("acme") != stored
+
+
+# --- Another machine, and the prompt ---
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither SSH nor a container, as far as the environment says."""
+    for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+
+
+@pytest.mark.usefixtures("local")
+@pytest.mark.parametrize(
+    ("variables", "opens", "said"),
+    [
+        ({}, True, None),
+        ({}, False, "If your browser is on another machine, press Ctrl-C and run: "),
+        ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, False, "This is an SSH session; if your "),
+        ({"SSH_TTY": "/dev/pts/1"}, True, "This is an SSH session; if your browser is on your own"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False, "This is a container; if your browser"),
+    ],
+)
+def test_browser_of_another_machine(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str | None,
+    *, opens: bool,
+) -> None:  # fmt: skip
+    """Over SSH, in a container or without a browser, --paste is named at once, and at the end."""
+    monkeypatch.setattr(login, "open_browser", lambda _url: opens)
+    ran = run("login", "--timeout", "1", **variables)
+    assert ran.code == 5
+    assert "Run the command again: with --paste if the browser is on another machine" in ran.err
+    before = ran.err.partition("Error: ")[0]
+    assert ("pipedrive-oauth login --paste" in before) == (said is not None)
+    assert said is None or said in before
+
+
+def test_container_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of Docker or Podman is known by its file."""
+    for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    for file in ("/.dockerenv", "/run/.containerenv"):
+        monkeypatch.setattr(Path, "exists", lambda path, file=file: str(path) == file)
+        assert (login.remote_reason() or "").startswith("This is a container")
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    assert login.remote_reason() is None
+
+
+def test_typo_in_the_prompt(
+    run: Run, box: SandboxServer, monkeypatch: pytest.MonkeyPatch, store: FileTokenStore
+) -> None:
+    """In a terminal a wrong URL is asked for again; what was pasted is not repeated."""
+    urls: list[str] = []
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        urls.extend(word for word in text.split() if "/oauth/authorize?" in word)
+
+    def ask(_prompt: str) -> str:
+        callback = box.visit(urls[0]) if len(said) > 6 else "https://planted/cb?code=planted-code"
+        answers = ["", "planted-nonsense", "planted?a?b=%FF", callback.replace("state=", "stat=")]
+        return answers[len(said) - 2] if len(said) < 6 else callback
+
+    monkeypatch.setattr(login, "say", say)
+    monkeypatch.setattr(login, "can_ask", lambda: True)
+    monkeypatch.setattr(login, "ask_hidden", ask)
+    ran = run("login", "--paste")
+    assert ran.code == 0, ran.err
+    assert [text.partition(".")[0] for text in said[2:6]] == [
+        "Nothing was pasted",
+        "The callback carries no state, so it may come from an attacker",
+        "The callback is not a URL or query that can be read",
+        "The callback carries no state, so it may come from an attacker",
+    ]
+    assert all("Paste the whole URL again" in text for text in said[2:7])
+    assert "planted" not in "".join(said[2:])
+    assert store.load("1:11") is not None
+
+
+# --- Off the main thread ---
+
+
+def in_a_thread(work: Callable[[], Ran]) -> Ran:
+    """Run something in another thread, and return its result."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(60)
+
+
+@pytest.mark.usefixtures("browser_user")
+def test_login_outside_the_main_thread(run: Run, store: FileTokenStore) -> None:
+    """A program can log in from a thread that gets no signals."""
+    ran = in_a_thread(lambda: run("login"))
+    assert ran.code == 0, ran.err
+    assert store.load("1:11") is not None
+
+
+def test_paste_outside_the_main_thread(
+    run: Run, box: SandboxServer, monkeypatch: pytest.MonkeyPatch, store: FileTokenStore
+) -> None:
+    """There the prompt has no time limit, and says so."""
+    pasted = io.StringIO()
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        for word in text.split():
+            if "/oauth/authorize?" in word:
+                pasted.write(f"{box.visit(word)}\n")
+                pasted.seek(0)
+
+    monkeypatch.setattr(login, "say", say)
+    monkeypatch.setattr(sys, "stdin", pasted)
+    ran = in_a_thread(lambda: run("login", "--paste"))
+    assert ran.code == 0, ran.err
+    assert said[-1] == "Outside the main thread this prompt has no time limit."
+    assert store.load("1:11") is not None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
+
+import httpx
 
 from tests.cli.conftest import Ran, spawned, started
 from tests.support.time_limits import killed_after
+from tests.support.tls import UNTRUSTING
 
 Run = Callable[..., Ran]
 
@@ -42,3 +48,26 @@ def test_sandbox_port_in_use(run: Run) -> None:
         ran = run("sandbox", "--port", str(taken.getsockname()[1]))
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
+
+
+def test_sandbox_outside_the_main_thread() -> None:
+    """A program can serve the sandbox from another thread; its end ends it."""
+    program = (
+        "import sys, threading\n"
+        "from pipedrive_oauth_client.cli.__main__ import main\n"
+        "threading.Thread(target=main, args=(['sandbox', '--json'],), daemon=True).start()\n"
+        "sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        with killed_after(process):
+            url = json.loads(process.stdout.readline())["PIPEDRIVE_BASE_URL"]
+        with httpx.Client(verify=UNTRUSTING, trust_env=False) as client:
+            assert client.get(url).status_code == 200
+        process.communicate("\n", timeout=20)
+    assert process.returncode == 0

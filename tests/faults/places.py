@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +17,7 @@ from pipedrive_oauth_client.stores import (
     RedisTokenStore,
     SQLTokenStore,
 )
+from pipedrive_oauth_client.web.django import DjangoTokenStore
 from tests.support.backends import (
     mariadb_url,
     postgres_url,
@@ -23,8 +25,9 @@ from tests.support.backends import (
     throwaway_prefix,
     throwaway_table,
 )
+from tests.web.django_databases import database, declare, migrated
 
-KINDS: Final = ("file", "sqlite", "postgres", "mariadb", "redis")
+KINDS: Final = ("file", "sqlite", "postgres", "mariadb", "redis", "django")
 
 # For tests in which no process dies: a renewal on a busy machine stays well within it.
 LONG: Final = timedelta(seconds=30)
@@ -57,6 +60,12 @@ class Place:
         settings: Any = {"lease": self.lease, "wait": wait}
         if self.kind == "file":
             yield FileTokenStore(Path(self.where), **settings)
+        elif self.kind == "django":
+            # In PostgreSQL, as Django's own settings have it.
+            declare(self.name, json.loads(self.where))
+            django = DjangoTokenStore(self.name, **settings)
+            yield django
+            django.close()
         elif self.kind == "redis":
             with RedisTokenStore(self.where, prefix=self.name, **settings) as redis:
                 yield redis
@@ -74,6 +83,12 @@ def made(kind: str, folder: Path) -> Generator[Place]:
         yield Place(kind, str(folder / "tokens"))
     elif kind == "sqlite":
         yield Place(kind, f"sqlite:///{folder / 'tokens.db'}", "tokens")
+    elif kind == "django":
+        with (
+            database("postgresql", folder, CONN_MAX_AGE=60) as settings,
+            migrated(settings) as alias,
+        ):
+            yield Place(kind, json.dumps(settings), alias)
     elif kind == "redis":
         url = redis_url()
         with throwaway_prefix(url) as prefix:

@@ -1,7 +1,8 @@
 """What a fault test plays with: a rotating sandbox, a place for tokens, and processes.
 
-The processes are real. They are forked off a small server process that has everything imported, so
-that hundreds of them can be started and killed in a minute.
+The processes are real. Most are forked off a small server process that has everything imported, so
+that hundreds of them can be started and killed in a minute; some are spawned, as on Windows and
+macOS, and begin with nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
@@ -30,13 +33,20 @@ IS_FULL: Final = os.environ.get("FAULT_ROUNDS") == "full"
 # Each of these tests starts many processes, one round after the other.
 TIME_LIMIT: Final = pytest.mark.timeout(1800 if IS_FULL else 300)
 
-_PROCESSES: Final = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.workers"])
+_FORKED: Final = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(["tests.faults.workers"])
+_SPAWNED: Final = multiprocessing.get_context("spawn")
 
 
 def rounds(full: int, short: int) -> int:
     """Give how often to do something: `make test` does it in short."""
     return full if IS_FULL else short
+
+
+# One in so many is spawned, which takes a second.
+_CONTEXTS: Final = cycle[ForkServerContext | SpawnContext](
+    [_SPAWNED, *[_FORKED] * (rounds(20, 4) - 1)]
+)
 
 
 @frozen
@@ -107,8 +117,9 @@ def process(
     work: Callable[..., None], *arguments: object
 ) -> Generator[tuple[BaseProcess, Connection]]:
     """Run a function in a process of its own, with a pipe to it as its first argument."""
-    here, there = _PROCESSES.Pipe()
-    child = _PROCESSES.Process(target=work, args=(there, *arguments))
+    context = next(_CONTEXTS)
+    here, there = context.Pipe()
+    child = context.Process(target=work, args=(there, *arguments))
     child.start()
     there.close()
     try:

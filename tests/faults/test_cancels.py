@@ -19,7 +19,7 @@ def test_cancelled_callers_lose_nothing(scene: Scene) -> None:
     cancelled = 0
 
     async def play() -> int:
-        stored = scene.stored()
+        stored = await asyncio.to_thread(scene.stored)
         auth = scene.auth()
         tasks = [asyncio.create_task(auth.atoken(rejected=stored)) for _ in range(CALLERS)]
         for task in dice.sample(tasks, dice.randint(1, CALLERS)):
@@ -27,7 +27,7 @@ def test_cancelled_callers_lose_nothing(scene: Scene) -> None:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         following = await scene.auth().atoken(rejected=stored)
-        assert following == scene.stored() != stored
+        assert following == await asyncio.to_thread(scene.stored) != stored
         return sum(isinstance(end, asyncio.CancelledError) for end in ends)
 
     for _ in range(rounds(200, 10)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -324,7 +325,7 @@ def test_linked_folder_is_followed(folder: Path, store: FileTokenStore) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("mode", [0o770, 0o720, 0o702, 0o1777], ids=oct)
+@pytest.mark.parametrize("mode", [0o777, 0o772, 0o702, 0o1777], ids=oct)
 def test_folder_that_others_may_write_to(folder: Path, store: FileTokenStore, mode: int) -> None:
     """It is refused in whatever is asked, with the command that helps, and works again after it."""
     folder.chmod(mode)
@@ -346,6 +347,56 @@ def test_folder_that_others_may_write_to(folder: Path, store: FileTokenStore, mo
 
 
 @POSIX
+@pytest.mark.parametrize("mode", [0o770, 0o2770, 0o720, 0o2775], ids=oct)
+def test_folder_of_a_group_is_tightened(
+    folder: Path, store: FileTokenStore, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The right to write that Kubernetes gives a group is taken away, with a warning."""
+    folder.chmod(mode)
+    assert store.load("acme") == TOKEN
+    assert folder.stat().st_mode & 0o7777 == mode & ~0o020
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert str(folder) in record.getMessage()
+    assert FileTokenStore(folder).load("acme") == TOKEN
+    assert len(caplog.records) == 1
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o640, 0o660, 0o620, 0o670], ids=oct)
+def test_token_of_a_group_is_tightened(
+    folder: Path, store: FileTokenStore, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A token that its group could read is for its owner alone from then on, with a warning."""
+    file = folder / token_file("acme")
+    file.chmod(mode)
+    assert store.load("acme") == TOKEN
+    assert mode_of(file) == 0o600
+    (record,) = caplog.records
+    assert "chmod 600" in record.getMessage()
+    assert str(file) in record.getMessage()
+
+
+@POSIX
+def test_rights_that_can_not_be_changed_are_refused(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a read-only volume, what the group can use is refused as what all others can use is."""
+    file = folder / token_file("acme")
+    file.chmod(0o660)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "chmod", fail)
+    assert f"chmod 600 '{file}'" in refused(store)
+    monkeypatch.undo()
+    folder.chmod(0o770)
+    monkeypatch.setattr(os, "chmod", fail)
+    assert "chmod go-w" in refused(store)
+
+
+@POSIX
 def test_folder_that_others_may_read(folder: Path, store: FileTokenStore) -> None:
     """Names of accounts are no secret: others may list the folder."""
     folder.chmod(0o755)
@@ -353,7 +404,7 @@ def test_folder_that_others_may_read(folder: Path, store: FileTokenStore) -> Non
 
 
 @POSIX
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610, 0o666], ids=oct)
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o666], ids=oct)
 def test_token_that_others_can_read(folder: Path, store: FileTokenStore, mode: int) -> None:
     """It is not given out until the command of the error was run, but can be replaced."""
     file = folder / token_file("acme")
@@ -424,6 +475,21 @@ def test_roots_folder_is_let_pass(store: FileTokenStore, monkeypatch: pytest.Mon
     assert store.load("acme") == TOKEN
     monkeypatch.setattr(Path, "stat", lambda path: given_to(12346, path_stat(path)))
     assert "user (12346)" in refused(store)
+
+
+@POSIX
+def test_volume_of_root_and_a_group(
+    folder: Path, store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What root owns and a group may write to can't be tightened: a folder below it can be used."""
+    folder.chmod(0o2775)
+    path_stat = Path.stat
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(Path, "stat", lambda path: given_to(0, path_stat(path)))
+    text = refused(store)
+    assert f"chmod go-w '{folder}'" in text
+    assert str(folder / "tokens") in text
+    assert stat.S_IMODE(path_stat(folder).st_mode) == 0o2775
 
 
 @POSIX

@@ -597,7 +597,8 @@ def test_file_of_another_user_is_refused(
     store.save("acme", TOKEN)
     whose = file.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    monkeypatch.setattr("pipedrive_oauth_client.stores._private_files.check_folder", lambda _: None)
+    check = "pipedrive_oauth_client.stores._private_files.check_folder"
+    monkeypatch.setattr(check, lambda _, **__: None)
     text = rejected(store, "load")
     assert f"belongs to another user ({whose})" in text
     assert f"chown 12345 '{file}'" in text

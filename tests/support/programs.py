@@ -79,7 +79,7 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
         # One client, as creating one loads all certificate authorities: the programs need the time.
         with httpx.Client(trust_env=False) as client:
             for address in addresses:
-                _wait_for(client, address, log)
+                wait_for(client, address, log)
         yield Running(PipedriveSandbox(server, clock), addresses, log)
 
 
@@ -93,7 +93,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE_SECONDS)
 
 
-def _wait_for(client: httpx.Client, address: str, log: Path) -> None:
+def wait_for(client: httpx.Client, address: str, log: Path) -> None:
+    """Wait until a program responds at an address; its log explains a failure."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

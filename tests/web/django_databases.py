@@ -13,12 +13,20 @@ from django.core.management import call_command
 from django.db import connections
 from sqlalchemy import make_url, text
 
-import tests.web.sites  # noqa: F401 - which sets Django up
 from tests.support.backends import admin_engine, mariadb_url, postgres_url
+from tests.web.sites import KINDS as _KINDS  # the module sets Django up
 
+assert "django" in _KINDS
 pymysql.install_as_MySQLdb()
 
-__all__ = ["database", "migrated"]
+__all__ = ["database", "declare", "migrated"]
+
+
+def declare(alias: str, settings: dict[str, Any]) -> None:
+    """Put a database into `DATABASES`."""
+    # Django fills the gaps in; it requires that there is a default.
+    filled = connections.configure_settings({"default": {}, alias: settings})
+    connections.settings[alias] = filled[alias]
 
 
 @contextmanager
@@ -69,10 +77,8 @@ def database(
 def migrated(settings: dict[str, Any], *, alias: str = "", **options: Any) -> Generator[str]:
     """Give the alias of a database that has all tables: a new one, or `default`."""
     alias = alias or f"tokens_{token_hex(6)}"
-    # Django fills the gaps in; it requires that there is a default.
-    filled = connections.configure_settings({"default": {}, alias: settings})
     before = connections.settings.get(alias)
-    connections.settings[alias] = filled[alias]
+    declare(alias, settings)
     if before is not None:
         del connections[alias]
     try:

@@ -128,7 +128,7 @@ def test_app_under_a_prefix(build: Build) -> None:
 
 @pytest.mark.parametrize("kind", ["starlette", "fastapi"], indirect=True)
 def test_app_at_a_single_slash(build: Build) -> None:
-    """A server that is told `--root-path /` sends nobody to a host that is named like a page."""
+    """With `--root-path /` no browser is sent to a host that is named like a page."""
     site = build(after_connect="/deals")
     inner = site._app
 

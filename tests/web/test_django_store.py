@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import Error, connections, transaction
@@ -45,7 +47,7 @@ def alias(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[str]:
     """Give a database for all tests of a class."""
-    kind: type[_Conformance] = request.cls
+    kind: Any = request.cls
     folder = tmp_path_factory.mktemp("django")
     with (
         database(kind.kind, folder, CONN_MAX_AGE=kind.max_age) as settings,
@@ -362,6 +364,19 @@ def test_database_that_is_unknown_or_unusable() -> None:
                 DjangoTokenStore("odd").load("acme")
         finally:
             del connections.settings["odd"]
+
+
+def test_event_loop_is_not_blocked(sqlite_alias: str) -> None:
+    """In an event loop the store says what to do, and a renewal there works."""
+    store = DjangoTokenStore(sqlite_alias)
+
+    async def work() -> None:
+        with pytest.raises(ConfigurationError, match="sync_to_async"):
+            store.save("acme", a_token())
+        await sync_to_async(store.save)("acme", a_token())
+
+    asyncio.run(work())
+    assert list(store.accounts()) == ["acme"]
 
 
 def test_server_that_is_gone(tmp_path: Path) -> None:

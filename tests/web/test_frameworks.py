@@ -16,7 +16,10 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import connections
-from django.test import override_settings
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory, override_settings
+from django.utils.decorators import method_decorator
+from django.views import View
 from flask import Flask, request, url_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -32,6 +35,7 @@ from pipedrive_oauth_client import (
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER, Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
+from pipedrive_oauth_client.web import ExtensionUser
 from pipedrive_oauth_client.web import django as web_django
 from pipedrive_oauth_client.web import flask as web_flask
 from pipedrive_oauth_client.web import starlette as web_starlette
@@ -474,6 +478,39 @@ def test_django_check(setting: dict[str, Any] | None, complaint: str) -> None:
     given = {**right, **setting} if setting else setting
     with override_settings(PIPEDRIVE_OAUTH=given):
         assert complaints() == [f"pipedrive_oauth_client.{complaint}"]
+
+
+class Panel(View):
+    """A panel as a class."""
+
+    def get(self, _request: HttpRequest, user: ExtensionUser) -> HttpResponse:
+        """Say whose panel it is."""
+        return HttpResponse(user.account)
+
+
+@method_decorator(web_django.extension_user_required, name="dispatch")
+class GuardedPanel(Panel):
+    """A panel that is decorated as a class."""
+
+
+class AsyncPanel(View):
+    """A panel as a class, whose methods are coroutines."""
+
+    async def get(self, _request: HttpRequest, user: ExtensionUser) -> HttpResponse:
+        """Say whose panel it is."""
+        return HttpResponse(user.account)
+
+
+def test_django_views_that_are_classes(django_site: Site) -> None:
+    """The decorators take what `as_view` gives, and `method_decorator` takes the decorators."""
+    token = django_site.box.server.sandbox.signed_token(app=CLIENT)
+    blocking = [web_django.extension_user_required(Panel.as_view()), GuardedPanel.as_view()]
+    for query, status in (({"token": token}, 200), ({}, 401)):
+        asked = RequestFactory().get("/panel", query)
+        seen = [view(asked) for view in blocking]
+        seen.append(asyncio.run(web_django.extension_user_required(AsyncPanel.as_view())(asked)))
+        assert [each.status_code for each in seen] == [status] * 3
+        assert {each.content for each in seen} == {ACCOUNT.encode() if query else b""}
 
 
 def make_store() -> MemoryTokenStore:

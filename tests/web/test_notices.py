@@ -48,7 +48,6 @@ def test_a_notice() -> None:
 
 
 WRONG_BODIES: dict[str, Any] = {
-    "nothing": b"",
     "text": b"hello",
     "a list": b"[]",
     "a number": b"1",
@@ -70,6 +69,12 @@ def test_wrong_body(content: bytes) -> None:
     with pytest.raises(PipedriveOAuthError, match="no JSON object") as caught:
         read_notice(content, CLIENT_ID)
     assert caught.value.__context__ is None or "hello" not in str(caught.value.__context__)
+
+
+def test_body_that_a_proxy_has_dropped() -> None:
+    """A notice without a body says what may have become of it."""
+    with pytest.raises(PipedriveOAuthError, match="proxy"):
+        read_notice(b"", CLIENT_ID)
 
 
 WRONG_FIELDS: dict[str, dict[str, Any]] = {

@@ -217,7 +217,7 @@ def test_secret_of_the_extension(build: Build) -> None:
         build(extension_secrets=["short"])
 
 
-def test_calls_of_messaging_and_video(site: Site) -> None:
+def test_calls_of_messaging_and_video(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """An endpoint that only the service may call takes the app's credentials, and no others."""
     call = site.box.server.sandbox.endpoint_call(f"https://app.example.com{WEBHOOK}", app=CLIENT)
     response = site.browser().send(
@@ -228,3 +228,7 @@ def test_calls_of_messaging_and_video(site: Site) -> None:
         response = site.browser().send("POST", WEBHOOK, headers=headers)
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    said = [each.getMessage() for each in caplog.records if "claims" in each.getMessage()]
+    assert len(said) == len(WRONG_CREDENTIALS)
+    # The first of them has no header at all, which a proxy may have removed.
+    assert ["mod_wsgi" in each for each in said] == [True] + [False] * (len(said) - 1)

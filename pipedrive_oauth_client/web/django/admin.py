@@ -6,7 +6,6 @@ To refresh takes the permission to change an account, to disconnect the one to d
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
@@ -14,6 +13,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.stores.leased import GRANT_ENDED_START
@@ -75,16 +76,19 @@ class PipedriveAccountAdmin(_ModelAdmin):
         return not account.has_ended
 
     @admin.display(ordering="expires_at", description="access token expires")
-    def access_token_expires(self, account: PipedriveAccount) -> datetime | None:
+    def access_token_expires(self, account: PipedriveAccount) -> str | None:
         """Tell when the access token expires.
 
         Args:
             account: The account.
 
         Returns:
-            The time.
+            The time, as the administrator writes it.
         """
-        return account.access_token_expires
+        expires = account.access_token_expires
+        if expires is None:
+            return None
+        return date_format(localtime(expires), "DATETIME_FORMAT")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - the signature of the base class
         """Refuse: an account is connected by its user.

@@ -180,9 +180,7 @@ def disconnect(account: str) -> None:
     Source:
         RFC 7009, section 2.
     """
-    is_stored = site().store.load(account) is not None
-    disconnecting.disconnect(site().oauth, site().store, account)
-    if is_stored:
+    if disconnecting.disconnect(site().oauth, site().store, account):
         signals.account_disconnected.send(_sender(), account=account, notice=None)
 
 
@@ -201,7 +199,9 @@ async def adisconnect(account: str) -> None:
 def database() -> str:
     """Give the alias of the database that holds the table of tokens."""
     given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    return _database(given) if isinstance(given, Mapping) else DEFAULT_DB_ALIAS
+    if not isinstance(given, Mapping):
+        return DEFAULT_DB_ALIAS
+    return _database(cast("Mapping[str, Any]", given))
 
 
 def table_store() -> DjangoTokenStore | None:
@@ -347,7 +347,9 @@ def _reporter(own: Any) -> Callable[[Event], None]:
 
     def report(event: Event) -> None:
         # A renewal has a thread of its own, whose connections no request closes.
-        open_before = [each for each in connections.all() if each.connection is not None]
+        open_before = [
+            each for each in connections.all(initialized_only=True) if each.connection is not None
+        ]
         try:
             if own is not None:
                 own(event)

@@ -246,6 +246,9 @@ class Connections:
         pid = os.getpid()
         wrapper = self._idle_one() or self._new()
         try:
+            with suppress(Error):
+                wrapper.close_if_unusable_or_obsolete()
+                wrapper.close_if_health_check_failed()
             yield Connection(wrapper)
         finally:
             if pid == os.getpid():  # a forked child may leave the block as well
@@ -259,9 +262,6 @@ class Connections:
         if wrapper.settings_dict["NAME"] != connections.settings[self._alias]["NAME"]:
             _close(wrapper)  # a test run has begun
             return None
-        with suppress(Error):
-            wrapper.close_if_unusable_or_obsolete()
-            wrapper.close_if_health_check_failed()
         return wrapper
 
     def _give_back(self, wrapper: BaseDatabaseWrapper) -> None:

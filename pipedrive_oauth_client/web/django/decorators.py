@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from pipedrive_oauth_client.web.django.configuration import site
 from pipedrive_oauth_client.web.messages import WebResponse
+from pipedrive_oauth_client.web.runner import is_asynchronous
 
 __all__ = ["basic_auth_required", "extension_user_required"]
 
@@ -64,7 +64,8 @@ def basic_auth_required(view: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded(
     view: Callable[..., Any], check: Callable[[HttpRequest], list[Any] | HttpResponseBase]
 ) -> Callable[..., Any]:
-    if iscoroutinefunction(view):
+    # The mark is what views of classes have on Python 3.11.
+    if is_asynchronous(view) or hasattr(view, "_is_coroutine"):
 
         @wraps(view)
         async def awrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, Error
 
-from pipedrive_oauth_client.errors import StoreError
+from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.stores.leased import (
     ANY_VERSION,
@@ -191,7 +192,7 @@ class DjangoTokenStore(LeasedStore):
         failures: Counter[str] = Counter()
         advice: str | None = None
         while True:
-            with self._connections.borrowed() as connection:
+            with _no_event_loop(), self._connections.borrowed() as connection:
                 try:
                     return connection.in_transaction(step, *arguments)
                 except Error as error:
@@ -206,6 +207,17 @@ class DjangoTokenStore(LeasedStore):
                 # The idle connections lead to the previous primary.
                 self._connections.close()
             self._sleep(random.uniform(0, 0.005 * failures.total()))  # noqa: S311 - no secret
+
+
+@contextmanager
+def _no_event_loop() -> Generator[None]:
+    try:
+        yield
+    except SynchronousOnlyOperation as error:
+        raise ConfigurationError(
+            "The token store blocks, and can't be called in an event loop. Call it in a thread:"
+            " `await asgiref.sync.sync_to_async(store.load)(account)`."
+        ) from error
 
 
 # --- The steps; each is a statement or two on a connection in autocommit or in a transaction ---

@@ -15,6 +15,9 @@ from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.refresh_tokens_request import RefreshTokensRequest
 from ...response import RawResponse, Response
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 _BODY_200: Final[Decoder[GetTokensResponse]] = model(GetTokensResponse.from_dict)
 _BODY_400: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
 _BODY_401: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)

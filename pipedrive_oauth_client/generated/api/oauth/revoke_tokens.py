@@ -14,6 +14,9 @@ from ...models.oauth_error_response import OAuthErrorResponse
 from ...models.revoke_tokens_request import RevokeTokensRequest
 from ...response import RawResponse, Response
 
+# pytest shows the arguments of the last frame of an error, and here they are secrets.
+__tracebackhide__ = True
+
 _BODY_400: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
 _BODY_401: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)
 _BODY_429: Final[Decoder[OAuthErrorResponse]] = model(OAuthErrorResponse.from_dict)

@@ -83,4 +83,5 @@ def _state_of(account: str) -> tuple[str, bool]:
 
 
 def _shown(time: datetime) -> str:
+    # In the time zone of the project, which works without USE_TZ as well.
     return localtime(time).isoformat(sep=" ", timespec="minutes")

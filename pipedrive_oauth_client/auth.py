@@ -265,7 +265,7 @@ def raise_for_scope(response: Any) -> None:
         body: Any = response.json()
     except Exception:  # noqa: BLE001 - it is no JSON, or was not read; each library has its own errors
         body = None
-    fields = body if isinstance(body, dict) else {}
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     texts = [text for text in (fields.get("error"), fields.get("message")) if isinstance(text, str)]
     if challenge is None and not any(_SCOPE_MISMATCH in text.lower() for text in texts):
         return

@@ -407,16 +407,11 @@ def _counted_expiry(fields: Mapping[str, Any]) -> datetime:
 
 def checked_scopes(name: str, scopes: Iterable[str]) -> frozenset[str]:
     """Check that the argument called `name` is a collection of scopes, and not one string."""
-    given: Any = scopes
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise ConfigurationError(
-            f"{name} must be a collection of scopes, such as {{'deals:full'}}."
-        )
-    found = frozenset(argument(name, each, str) for each in given)
+    if isinstance(scopes, str | bytes) or not isinstance(scopes, Iterable):
+        raise ConfigurationError(f"{name} must be a set of scopes, such as {{'deals:full'}}.")
+    found = frozenset(argument(name, each, str) for each in scopes)
     if any(not each or " " in each or "," in each for each in found):
-        raise ConfigurationError(
-            f"{name} must hold one scope in each string, such as 'deals:full'."
-        )
+        raise ConfigurationError(f"{name} must hold one scope in each string: 'deals:full'.")
     return found
 
 

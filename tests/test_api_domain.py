@@ -15,6 +15,7 @@ import httpx
 import pytest
 import requests
 from attrs import evolve
+from requests.adapters import HTTPAdapter
 
 from pipedrive_oauth_client import (
     GetTokensResponse,
@@ -288,7 +289,7 @@ def test_a_session_finds_the_adapter_of_the_current_domain() -> None:
     """The address is changed before the session looks for an adapter, and a Host header goes."""
     seen: list[str] = []
 
-    class Noting(requests.adapters.HTTPAdapter):
+    class Noting(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, **settings: Any) -> Any:  # type: ignore[override]
             seen.append(str(request.url))
             return super().send(request, **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -113,7 +113,7 @@ Handler = Callable[[Event], object]
 
 
 @contextmanager
-def flow(account: Account, on_event: Handler, kind: Any = PipedriveOAuth) -> Iterator[Any]:
+def flow(account: Account, on_event: Handler, kind: Any = PipedriveOAuth) -> Generator[Any]:
     """Make a flow that reports; a synchronous one sends through a client of its own."""
     settings: dict[str, Any] = {
         "base_url": account.box.base_url,

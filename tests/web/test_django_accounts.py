@@ -24,7 +24,7 @@ from django.db import connections
 from django.dispatch import Signal
 from django.test import Client, override_settings
 
-from pipedrive_oauth_client import ConfigurationError
+from pipedrive_oauth_client import ConfigurationError, InvalidGrantError
 from pipedrive_oauth_client.events import GrantEnded
 from pipedrive_oauth_client.sandbox import DEFAULT_USER, OTHER_USER
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
@@ -242,6 +242,26 @@ def test_signals_beside_functions_of_the_project(build: Build) -> None:
                 order.clear()
     finally:
         signals.account_connected.disconnect(receive)
+
+
+@BLOCKING
+def test_grant_that_the_service_has_ended(build: Build, ada: User) -> None:
+    """The first refresh that the service rejects is told, and the account's state is kept."""
+    assert ada.pk
+    site = build(store=DjangoTokenStore())
+    site.browser().connect()
+    site.box.server.sandbox.uninstall(DEFAULT_USER, app=CLIENT)
+    stored = site.store.load(ACCOUNT)
+    with received(signals.grant_ended) as told:
+        for _ in range(2):
+            with pytest.raises(InvalidGrantError):
+                web_django.auth_for(ACCOUNT).token(rejected=stored)
+    assert [each["account"] for each in told] == [ACCOUNT]
+    assert [each.account for each in DjangoTokenStore().overview() if each.may_have_ended] == [
+        ACCOUNT
+    ]
+    with pytest.raises(CommandError, match="1 of 1 accounts"):
+        call("pipedrive_status")
 
 
 @BLOCKING

@@ -541,6 +541,7 @@ class _Steps:
         has_ended = at.token.startswith(GRANT_ENDED_START, autoescape=True)
         columns: tuple[Any, ...] = (at.account, at.expires_at, has_ended, at.token.like("{%}"))
         page = self._page(select(*columns), after)
+        rows: Sequence[Any] = connection.execute(page).all()
         return [
             AccountOverview(
                 account,
@@ -548,14 +549,15 @@ class _Steps:
                 may_have_ended=bool(ended),
                 may_be_damaged=expiry is None or not is_object,
             )
-            for account, expiry, ended, is_object in connection.execute(page)
+            for account, expiry, ended, is_object in rows
         ]
 
-    def _page(self, query: Select[Any], after: str | None) -> Select[Any]:
+    def _page(self, query: Any, after: str | None) -> Select[Any]:
         at = self._table.c
         if after is not None:
             query = query.where(at.account > after)
-        return query.where(at.token.is_not(None)).order_by(at.account).limit(_PAGE_SIZE)
+        page: Select[Any] = query.where(at.token.is_not(None)).order_by(at.account)
+        return page.limit(_PAGE_SIZE)
 
     def due(
         self, connection: Connection, before: int, after: tuple[int, str] | None
@@ -637,7 +639,7 @@ class _Steps:
 
 def _parameter(name: str) -> Any:
     # Any: it takes the type of the column that it is compared with or assigned to.
-    return bindparam(name)
+    return bindparam(name)  # pyright: ignore[reportUnknownVariableType] - it has no type yet
 
 
 def _text_of(stored: StoredToken) -> str:

@@ -458,9 +458,9 @@ class _Steps:
                     ),
                 )
                 .ordered_values(
-                    (at.version, bindparam("new_version")),
-                    (at.token, bindparam("text")),
-                    (at.expires_at, bindparam("expiry")),
+                    (at.version, _parameter("new_version")),
+                    (at.token, _parameter("text")),
+                    (at.expires_at, _parameter("expiry")),
                     (at.lock_until, case((is_owner, null()), else_=at.lock_until)),
                     (at.lock_owner, case((is_owner, null()), else_=at.lock_owner)),
                 )
@@ -500,7 +500,7 @@ class _Steps:
                 at.lock_until <= _DatabaseNow(),
             )
             until = _DatabaseNow() + bindparam("lease", type_=BigInteger)
-            values = {"lock_owner": bindparam("owner"), "lock_until": until}
+            values: dict[str, Any] = {"lock_owner": _parameter("owner"), "lock_until": until}
             return self._upsert(connection, values, is_free, *read)
 
         given = {"of": account, "owner": owner, "stale": stale or owner, "lease": lease}
@@ -539,7 +539,9 @@ class _Steps:
         """Return the next page of what the rows say, in the order of the accounts' names."""
         at = self._table.c
         has_ended = at.token.startswith(GRANT_ENDED_START, autoescape=True)
-        page = self._page(select(at.account, at.expires_at, has_ended, at.token.like("{%}")), after)
+        columns: tuple[Any, ...] = (at.account, at.expires_at, has_ended, at.token.like("{%}"))
+        page = self._page(select(*columns), after)
+        rows: Sequence[Any] = connection.execute(page).all()
         return [
             AccountOverview(
                 account,
@@ -547,14 +549,15 @@ class _Steps:
                 may_have_ended=bool(ended),
                 may_be_damaged=expiry is None or not is_object,
             )
-            for account, expiry, ended, is_object in connection.execute(page)
+            for account, expiry, ended, is_object in rows
         ]
 
-    def _page(self, query: Select[Any], after: str | None) -> Select[Any]:
+    def _page(self, query: Any, after: str | None) -> Select[Any]:
         at = self._table.c
         if after is not None:
             query = query.where(at.account > after)
-        return query.where(at.token.is_not(None)).order_by(at.account).limit(_PAGE_SIZE)
+        page: Select[Any] = query.where(at.token.is_not(None)).order_by(at.account)
+        return page.limit(_PAGE_SIZE)
 
     def due(
         self, connection: Connection, before: int, after: tuple[int, str] | None
@@ -596,7 +599,7 @@ class _Steps:
 
         It returns columns of the row that it has written, if the database can do so.
         """
-        row = {"account": bindparam("of"), **values}
+        row: dict[str, Any] = {"account": _parameter("of"), **values}
         database = connection.dialect.name
         if database in {"mysql", "mariadb"}:
             changes: list[tuple[str, Any]] = []
@@ -632,6 +635,11 @@ class _Steps:
             query = select(*read).where(self._table.c.account == values["of"])
             row = connection.execute(query).first()
         return row
+
+
+def _parameter(name: str) -> Any:
+    # Any: it takes the type of the column that it is compared with or assigned to.
+    return bindparam(name)  # pyright: ignore[reportUnknownVariableType] - it has no type yet
 
 
 def _text_of(stored: StoredToken) -> str:

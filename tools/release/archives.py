@@ -97,7 +97,7 @@ def check_archives(tool: Path, built: Built, tree: Tree, source: Path, version: 
     for command in (
         ["twine", "check", "--strict", str(built.wheel), str(built.sdist)],
         [
-            # Django's migrations begin with a number, which W004 rejects: `wheel_faults` knows them.
+            # W004 rejects the numbers of Django's migrations; `wheel_faults` knows them.
             *("check_wheel_contents", "--no-config", "--ignore", "W004", "--toplevel", PACKAGE),
             *("--package", str(source / PACKAGE), str(built.wheel)),
         ],

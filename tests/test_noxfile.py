@@ -54,6 +54,8 @@ def test_only_tests_that_run_once_are_left_out(tmp_path: Path) -> None:
     once = ["tests/browser", "tests/faults"]
     assert left_out == [*once, "tests/test_a.py", "tests/x/test_b.py", "tests/y"]
     assert all((ROOT / folder).is_dir() for folder in noxfile.ONCE)
+    module, _colons, test = noxfile.NEEDS_A_TOOL.partition("::")
+    assert f"def {test}(" in (ROOT / module).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,18 @@ def test_wheel_that_lacks_something(tmp_path: Path, name: str) -> None:
     assert set(found) == {f"the wheel lacks {name}"}
 
 
+def test_module_that_cannot_be_imported(tmp_path: Path) -> None:
+    """A module needs a name of Python, but a migration of Django's begins with its number."""
+    folder = "pipedrive_oauth_client/web"
+    for name, count in {
+        "migrations/0001_a.py": 0,
+        "0001_a.py": 1,
+        "a-b/migrations/x.py": 1,
+    }.items():
+        files = {**WHEEL, f"{folder}/{name}": ""}
+        assert len(list(wheel_faults(wheel(tmp_path, files), "1.0"))) == count
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("\nVersion: 1.0", "\nVersion: 1.1"), ("MIT", "GPL-3.0-only"), (">=3.11", ">=3.9")],

@@ -152,10 +152,10 @@ def test_three_looks_of_others(account: Account, monkeypatch: pytest.MonkeyPatch
     first = auth.token()
     real, calls = start_or_join, 0
 
-    def busy(store: Any, name: str, work: Any) -> Any:
+    def busy(store: Any, name: str, work: Any, **more: Any) -> Any:
         nonlocal calls
         calls += 1
-        return real(store, name, work if calls > 3 else account.stored)
+        return real(store, name, work if calls > 3 else account.stored, **more)
 
     monkeypatch.setattr(token_source, "start_or_join", busy)
     assert auth.token(rejected=first).access_token != first.access_token

@@ -302,7 +302,7 @@ UNPROVEN: dict[str, tuple[Change, str]] = {
         "RuntimeError: no",
     ),
     "a name that is nowhere": (
-        template("model.py", "import UNSET, Unset, counted", "import UNSET, Unset"),
+        template("model.py", "UNSET, Equality, Unset, counted", "UNSET, Equality, Unset"),
         "counted",
     ),
     "a field under another name": (

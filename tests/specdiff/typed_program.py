@@ -179,7 +179,7 @@ def _result(function: ast.FunctionDef) -> str:
 
 
 def _is_enum(node: ast.ClassDef) -> bool:
-    return bool(node.bases)
+    return [ast.unparse(base) for base in node.bases] not in ([], ["Equality"])
 
 
 def _members(node: ast.ClassDef) -> list[str]:

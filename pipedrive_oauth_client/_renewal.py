@@ -315,14 +315,14 @@ def renew_and_report(
                 and each.expires_at > now
                 for each in (requirement.latest, cached)
             )
-            reason = "fleet" if is_fleet else _reason(requirement, now)
+            reason = "fleet" if is_fleet else _reason(requirement, oauth.clock)
             _log_failure(account, error, is_valid=is_valid)
             if oauth.has_on_event:
                 _add_failure(events, account, requirement.latest, error, is_valid, seconds, reason)
         raise
     if was_refreshed:
         seconds = time.monotonic() - started
-        reason = "fleet" if is_fleet else _reason(requirement, read_clock(oauth.clock))
+        reason = "fleet" if is_fleet else _reason(requirement, oauth.clock)
         _LOGGER.info(
             "Refreshed the token of %r (%s) in %.3f s. It expires at %s.",
             account,
@@ -335,11 +335,11 @@ def renew_and_report(
     return token, was_refreshed
 
 
-def _reason(requirement: Requirement, now: datetime) -> RefreshReason:
+def _reason(requirement: Requirement, clock: Callable[[], datetime]) -> RefreshReason:
     latest = requirement.latest
     if latest is not None and latest.access_token == requirement.rejected:
         return "rejected"
-    return "early" if latest is not None and latest.expires_at > now else "expired"
+    return "early" if latest is not None and latest.expires_at > read_clock(clock) else "expired"
 
 
 def _add_failure(  # noqa: PLR0917 - one caller, which has them all

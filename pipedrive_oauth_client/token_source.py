@@ -175,10 +175,14 @@ class _FlowNotes:
         self._early_failures: dict[tuple[int, str], _EarlyFailure] = {}
         self._told: dict[object, object] = {}
 
-    def early_failure(self, store: TokenStore, account: str, now: datetime) -> _EarlyFailure | None:
+    def early_failure(
+        self, store: TokenStore, account: str, clock: Callable[[], datetime]
+    ) -> _EarlyFailure | None:
         """Give the account's failure that still counts. A clock that was put back ends it."""
         failure = self._early_failures.get((id(store), account))
-        return failure if failure is not None and failure.since <= now < failure.until else None
+        if failure is None or not failure.since <= read_clock(clock) < failure.until:
+            return None
+        return failure
 
     def note_early_failure(
         self, store: TokenStore, account: str, now: datetime, pause: timedelta
@@ -366,7 +370,7 @@ class TokenSource(ProcessBound):
             self._oauth.emit(event)
 
     def _renew(self, search: _Search) -> Token:
-        failure = self._early_failure(read_clock(self.clock))
+        failure = self._notes.early_failure(self._store, self.account, self.clock)
         leeway = self._leeway if failure is None else _NO_TIME
         requirement = Requirement(self.clock, leeway, search.rejected, self._check)
         was_refreshed = False
@@ -422,9 +426,6 @@ class TokenSource(ProcessBound):
                 bearer.stale_at = _LONG_AGO
                 self._cache = bearer
 
-    def _early_failure(self, now: datetime) -> _EarlyFailure | None:
-        return self._notes.early_failure(self._store, self.account, now)
-
     def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
         """Give the token that serves although it could not be refreshed; None if none does."""
         if isinstance(error, TokenNotFoundError | MissingScopesError):
@@ -475,7 +476,7 @@ class TokenSource(ProcessBound):
         is_over = search.has_renewed or search.renewals == _MOST_RENEWALS
         if not is_over:
             # What another caller of the flow, or of the fleet, was content with.
-            failure = self._early_failure(read_clock(self.clock))
+            failure = self._notes.early_failure(self._store, self.account, self.clock)
             leeway = self._leeway if failure is None else _NO_TIME
             requirement = Requirement(self.clock, leeway, search.rejected, self._check)
             if not requirement.accepts(token, is_new=token.access_token != search.known):
@@ -501,7 +502,7 @@ class TokenSource(ProcessBound):
     def _bearer_of(self, token: Token) -> Bearer:
         now = read_clock(self.clock)
         bearer = Bearer(token, leeway=self._leeway, now=now, hosts=self._hosts)
-        failure = self._early_failure(now)
+        failure = self._notes.early_failure(self._store, self.account, self.clock)
         if failure is not None:
             leeway = min(self._leeway, token.expires_at - now)
             bearer.stale_at = min(max(token.expires_at - leeway, failure.until), token.expires_at)

@@ -281,23 +281,18 @@ class Token(FrozenEquality):
             spaces.
         """
         end = self.grant_end
-        # First, so that stores can tell by the beginning of the text.
-        marks: dict[str, str | None] = (
-            {}
-            if end is None
-            else {
-                "grant_ended_at": end.at.isoformat(),
-                "grant_error": end.error,
-                "grant_tried_at": end.tried_at.isoformat(),
-            }
-        )
-        former = " ".join(self.former_api_domains)
-        return {
-            **marks,
-            **{name: getattr(self, name) for name in _TEXT_FIELDS},
-            "expires_at": self.expires_at.isoformat(),
-            **({"former_api_domains": former} if former else {}),
-        }
+        data: dict[str, str | None] = {}
+        if end is not None:
+            # First, so that stores can tell by the beginning of the text.
+            data["grant_ended_at"] = end.at.isoformat()
+            data["grant_error"] = end.error
+            data["grant_tried_at"] = end.tried_at.isoformat()
+        for name in _TEXT_FIELDS:
+            data[name] = getattr(self, name)
+        data["expires_at"] = self.expires_at.isoformat()
+        if self.former_api_domains:
+            data["former_api_domains"] = " ".join(self.former_api_domains)
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
@@ -335,7 +330,10 @@ class Token(FrozenEquality):
         for name in ("access_token", "expires_at"):
             if name not in fields and not (name == "expires_at" and "expires_in" in fields):
                 raise CorruptTokenError(f"A stored token lacks {name}. {_ADVICE}")
-        known = {name: fields[name] for name in _TEXT_FIELDS if name in fields}
+        known: dict[str, Any] = {}
+        for name in _TEXT_FIELDS:
+            if name in fields:
+                known[name] = fields[name]
         problem: str
         # A grant is not given up for them: what can't be read is left out.
         former = data.get("former_api_domains")
@@ -419,6 +417,8 @@ def _former_api_domains(previous: Token | str | None, current: str | None) -> tu
     # Known from a refresh alone: a login under the same name may be for another company.
     if not isinstance(previous, Token):
         return ()
+    if previous.api_domain == current:
+        return previous.former_api_domains
     known = (previous.api_domain, *previous.former_api_domains)
     former = dict.fromkeys(each for each in known if each is not None and each != current)
     return tuple(former)[:_MOST_FORMER_API_DOMAINS]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ class _Reader:
         return part.value
 
     @contextmanager
-    def _opened(self, node: Node) -> Iterator[None]:
+    def _opened(self, node: Node) -> Generator[None]:
         if id(node) in self._open:
             raise self._error(node, "an anchor that contains itself")
         self._open.add(id(node))

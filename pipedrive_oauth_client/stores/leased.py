@@ -252,7 +252,8 @@ class LeasedStore(ProcessBound, ABC):
 
     def _save_last(self, account: str, token: Token) -> None:
         """Do what `save` does, and release the lock if that is one step; see `save_last`."""
-        if is_of(self.save, LeasedStore.save):
+        # As `is_of` tells.
+        if getattr(self.save, "__func__", None) is LeasedStore.save:
             self._save(account, token, is_last=True)
         else:
             self.save(account, token)

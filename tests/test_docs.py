@@ -149,6 +149,15 @@ def test_the_health_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert (status, body["ok"]) == (200, True)
 
 
+def test_settings_page_has_every_variable() -> None:
+    """The page of settings names each variable that the package reads, and no other."""
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    package = DOCS.parent / "pipedrive_oauth_client"
+    code = "".join(file.read_text("utf-8") for file in package.rglob("*.py"))
+    read = set(re.findall(r'"(PIPEDRIVE_[A-Z_]+)"', code)) - {"PIPEDRIVE_OAUTH"}
+    assert set(re.findall(r"`(PIPEDRIVE_[A-Z_]+)`", page)) == read | {"PIPEDRIVE_OAUTH"}
+
+
 def test_the_quick_start(capsys: pytest.CaptureFixture[str]) -> None:
     """The quick start runs as it stands, and shows no token."""
     names = run(QUICK[0])

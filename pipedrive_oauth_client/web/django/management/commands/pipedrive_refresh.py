@@ -56,8 +56,9 @@ class Command(BaseCommand):
             )
         except (PipedriveOAuthError, OverflowError) as error:
             raise CommandError(str(error)) from error
+        ended = f", {report.ended} ended (see pipedrive_status)" if report.ended else ""
         self.stdout.write(
-            f"{report.renewed} renewed, {report.already_done} done elsewhere,"
+            f"{report.renewed} renewed, {report.already_done} done elsewhere{ended},"
             f" {len(report.errors)} failed."
         )
         for account, problem in list(report.errors.items())[:_MOST_SHOWN]:

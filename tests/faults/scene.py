@@ -44,7 +44,7 @@ def rounds(full: int, short: int) -> int:
 
 
 # One in so many is spawned, which takes a second.
-_CONTEXTS: Final = cycle[ForkServerContext | SpawnContext](
+_CONTEXTS: Final[cycle[ForkServerContext | SpawnContext]] = cycle(
     [_SPAWNED, *[_FORKED] * (rounds(20, 4) - 1)]
 )
 

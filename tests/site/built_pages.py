@@ -187,7 +187,7 @@ def test_page_fits_a_phone_and_can_be_read(page: Browser, name: str, scheme: str
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["quick-start", "design"])
+@pytest.mark.parametrize("name", ["quick-start", "design", "disconnected-accounts"])
 def test_diagrams_are_drawn(page: Browser, name: str, scheme: str) -> None:
     """A page that was opened from a folder draws its diagrams, without another server."""
     page.looks(width=1200, scheme=scheme)

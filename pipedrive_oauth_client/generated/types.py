@@ -69,17 +69,10 @@ class Equality:  # noqa: PLW1641 - there is no hash of what can change
         return compared(self) == compared(other)
 
 
-class FrozenEquality:
+class FrozenEquality(Equality):
     """The same for what can't change, and so can be hashed."""
 
     __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        kind: Any = self.__class__
-        compared = _compared(kind)
-        return compared(self) == compared(other)
 
     def __hash__(self) -> int:
         kind: Any = self.__class__

@@ -631,15 +631,24 @@ def test_keys_are_separated_as_the_help_says(
 
 
 @pytest.mark.parametrize(
-    "command", [["token"], ["status"], ["refresh"], ["whoami"], ["check"], ["revoke", "--yes"]]
+    "command",
+    [
+        *(["token"], ["header"], ["status"], ["refresh"], ["whoami"], ["check"]),
+        *(["revoke", "--yes"], ["delete", "--yes"], ["copy", "--to", "TARGET"]),
+        ["rotate", "--seal-clear"],
+    ],
+    ids=lambda command: command[0],
 )
 def test_commands_outside_the_main_thread(
-    run: Run, store: FileTokenStore, granted: Grant, command: list[str]
+    run: Run, store: FileTokenStore, granted: Grant, tmp_path: Path, command: list[str]
 ) -> None:
     """A program can run the commands from a thread that gets no signals."""
     store.save("acme", granted())
+    target = (tmp_path / "other").as_uri()
+    given = [target if each == "TARGET" else each for each in command]
+    keys = Fernet.generate_key().decode() if command[0] == "rotate" else ""
     with ThreadPoolExecutor(1) as pool:
-        ran = pool.submit(lambda: run(*command)).result(60)
+        ran = pool.submit(lambda: run(*given, PIPEDRIVE_OAUTH_STORE_KEYS=keys)).result(60)
     assert ran.code == 0, ran.err
 
 

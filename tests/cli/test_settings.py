@@ -47,6 +47,12 @@ def test_secret_from_a_file(run: Run, tmp_path: Path) -> None:
     assert run("header", "--client-secret-file", str(tmp_path / "none")).code == 2
 
 
+def test_help_says_what_is_read_of_an_env_file(run: Run) -> None:
+    """The help of --env-file names the variables that are used of the file."""
+    shown = " ".join(run("token", "--help").out.replace("│", " ").split())
+    assert "those that begin with PIPEDRIVE_ and are not set yet are used" in shown
+
+
 def test_env_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A .env file is read only with --env-file, for PIPEDRIVE_ variables that are not set."""
     (tmp_path / ".env").write_text(

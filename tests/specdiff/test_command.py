@@ -204,6 +204,9 @@ STOPPED = """
 import os, signal, sys, tempfile
 from tools.specdiff.__main__ import run_as_program
 
+# Ignored where the tests run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def main():
     with tempfile.TemporaryDirectory(dir=sys.argv[1]):
         os.kill(os.getpid(), int(sys.argv[2]))

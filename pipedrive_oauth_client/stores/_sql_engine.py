@@ -28,6 +28,13 @@ from sqlalchemy.pool import (
 )
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.stores._database_errors import (
+    COLLISIONS,
+    HIDDEN,
+    READ_ONLY,
+    code_of,
+    readable_text,
+)
 
 __all__ = [
     "BACKEND_ERRORS",
@@ -337,10 +344,6 @@ BACKEND_ERRORS: Final = (
 )
 """What comes out of a database: SQLAlchemy's errors, and those that a driver raises past it."""
 
-# Two transactions collided, and the database has rolled this one back.
-_COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
-# The server does not accept writes: after a failover, the previous primary.
-_READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
 # How often a step may fail for a reason before its error is raised. A connection that replaces a
 # lost one, or one to a server that is read-only, may lead to another server.
 MAX_FAILURES: Final = {
@@ -351,14 +354,6 @@ MAX_FAILURES: Final = {
     "SQLite race": 2,
 }
 
-# Errors whose text is the database's own and repeats no content.
-_READABLE_CLASSES: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
-_READABLE_POSTGRESQL_CODES: Final = ("42501", "42703", "42P01")
-_READABLE_MYSQL_CODES: Final = frozenset(
-    {1020, 1021, 1030, 1036, 1040, 1041, 1044, 1045, 1049, 1053, 1054, 1114, 1129, 1130, 1142}
-    | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
-)
-_HIDDEN: Final = "its text is hidden, since it may repeat stored content"
 # Codes of PostgreSQL and MySQL, words where there is no code, and what to do.
 _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
     (
@@ -407,12 +402,12 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         "The database {place} rejected the user. Check the password and the user's rights.",
     ),
     (
-        _COLLISIONS | {"55P03", "57014", 1205},
+        COLLISIONS | {"55P03", "57014", 1205},
         ("database is locked",),
         "The database was too busy for a step of the token store. Try again.",
     ),
     (
-        _READ_ONLY,
+        READ_ONLY,
         (),
         (
             "The database {place} is read-only, as after a failover. Make sure that the address"
@@ -438,13 +433,13 @@ def reason_to_repeat(error: BaseException, *, creates_table: bool = False) -> st
         return None
     if error.connection_invalidated:
         return "connection lost"
-    code = _code_of(error.orig)
-    if code in _READ_ONLY:
+    code = code_of(error.orig)
+    if code in READ_ONLY:
         return "read-only"
     if creates_table and error.statement:
         # Another process may be creating it as well. SQLite has waited already.
         return "SQLite race" if "is locked" in str(error.orig) else "race"
-    return "collision" if code in _COLLISIONS else None
+    return "collision" if code in COLLISIONS else None
 
 
 def redact(error: BaseException) -> BaseException:
@@ -452,7 +447,7 @@ def redact(error: BaseException) -> BaseException:
     if isinstance(error, ArithmeticError | AttributeError | LookupError | TypeError | ValueError):
         # Of a driver, which may name the value that it fails on.
         if not isinstance(error, UnicodeError):
-            error.args = (_HIDDEN,)
+            error.args = (HIDDEN,)
         return error
     if not isinstance(error, exc.StatementError):
         return error
@@ -460,8 +455,13 @@ def redact(error: BaseException) -> BaseException:
     error.hide_parameters = True
     if error.orig is None:
         return error
-    text = _readable_text(error.orig, error.statement)
     kind = type(error.orig)
+    text = readable_text(
+        error.orig,
+        is_sqlite=kind.__module__.startswith("sqlite3"),
+        is_of_connection=kind.__name__ in {"OperationalError", "InterfaceError"}
+        or error.statement is None,
+    )
     # A new one: the old one has the response of the server as well as the text.
     error.orig = _bare(kind, text)
     error.args = (f"({kind.__module__}.{kind.__name__}) {text}",)
@@ -472,7 +472,7 @@ def redact(error: BaseException) -> BaseException:
 def advice_for(error: BaseException, *, table: str, place: str) -> str:
     """Return what happened and what to do, without repeating the error's own text."""
     orig = getattr(error, "orig", None)
-    code, text = _code_of(orig), str(orig)
+    code, text = code_of(orig), str(orig)
     for codes, words, advice in _ADVICE:
         if code in codes or any(word in text for word in words):
             return advice.format(table=table, place=place)
@@ -488,32 +488,6 @@ def _is_unreachable(error: BaseException) -> bool:
     if isinstance(error, exc.DBAPIError):
         return error.connection_invalidated or error.statement is None
     return isinstance(error, exc.TimeoutError | OSError)
-
-
-def _code_of(error: BaseException | None) -> str | int | None:
-    # MySQL's number, which says more than its SQLSTATE, or PostgreSQL's SQLSTATE.
-    if error is None:
-        return None
-    if error.args and isinstance(error.args[0], int):
-        return error.args[0]
-    code: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    return code
-
-
-def _readable_text(error: BaseException, statement: str | None) -> str:
-    text, code = str(error), _code_of(error)
-    if type(error).__module__.startswith("sqlite3"):
-        return _HIDDEN if "with text" in text else text
-    if isinstance(code, int):
-        is_readable = code in _READABLE_MYSQL_CODES or code >= 2000
-        return text if is_readable else f"error {code}; {_HIDDEN}"
-    if code is None:
-        # An error of the driver itself: it got no connection, or has lost it.
-        of_connection = type(error).__name__ in {"OperationalError", "InterfaceError"}
-        return text if of_connection or statement is None else _HIDDEN
-    if code.startswith(_READABLE_CLASSES) or code in _READABLE_POSTGRESQL_CODES:
-        return getattr(getattr(error, "diag", None), "message_primary", None) or f"error {code}"
-    return f"error {code}; {_HIDDEN}"
 
 
 def _bare(kind: type[BaseException], text: str) -> BaseException:

@@ -16,7 +16,7 @@ import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -35,7 +35,12 @@ from pipedrive_oauth_client.errors import (
     StoreLockTimeoutError,
 )
 from pipedrive_oauth_client.generated.encode import argument
-from pipedrive_oauth_client.stores.protocol import AccountOverview, TokenStore, checked_account
+from pipedrive_oauth_client.stores.protocol import (
+    AccountOverview,
+    TokenStore,
+    checked_account,
+    checked_prefix,
+)
 from pipedrive_oauth_client.tokens import Token
 
 __all__ = [
@@ -47,12 +52,15 @@ __all__ = [
     "LeasedStore",
     "LockAttempt",
     "StoredToken",
+    "TableStore",
     "aware",
+    "end_of_prefix",
     "from_microseconds",
     "is_of",
     "load_first",
     "microseconds",
     "overview_of",
+    "overview_of_row",
     "save_last",
     "seconds_since_boot",
     "token_from_json",
@@ -450,6 +458,101 @@ def save_last(store: TokenStore, account: str, token: Token) -> None:
         store.save(account, token)
     else:
         own(store, account, token)
+
+
+class TableStore(LeasedStore):
+    """A base class for stores whose accounts are the rows of a table, and are listed in pages."""
+
+    def accounts(self, prefix: str = "") -> Iterator[str]:
+        """Return the accounts that have a token; see `TokenStore.accounts`.
+
+        Args:
+            prefix: What the accounts' names begin with; by default all are returned.
+
+        Returns:
+            The accounts, one by one, in the order of the database.
+
+        Raises:
+            ConfigurationError: No name of an account can begin with `prefix`.
+            StoreError: The database is unavailable or failed.
+        """
+        return self._accounts(checked_prefix(prefix))
+
+    def _accounts(self, prefix: str) -> Iterator[str]:
+        last: str | None = None
+        while page := self._page_of_accounts(prefix, last):
+            # The database may compare blanks at the end of a name in a way of its own.
+            yield from (account for account in page if account.startswith(prefix))
+            last = page[-1]
+
+    def overview(self) -> Iterator[AccountOverview]:
+        """Return what the table says of each account, without loading its token.
+
+        Returns:
+            The accounts, one by one, in the order of the database.
+
+        Raises:
+            StoreError: The database is unavailable or failed.
+        """
+        last: str | None = None
+        while page := self._page_of_overview(last):
+            yield from page
+            last = page[-1].account
+
+    def due(self, before: datetime) -> Iterator[str]:
+        """Return the accounts whose access token expires before a time.
+
+        Args:
+            before: The time, aware.
+
+        Returns:
+            The accounts, one by one, the earliest expiry first.
+
+        Raises:
+            ConfigurationError: `before` has no time zone.
+            StoreError: The database is unavailable or failed.
+        """
+        return self._due(microseconds("before", before))
+
+    def _due(self, before: int) -> Iterator[str]:
+        last: tuple[int, str] | None = None
+        while page := self._page_of_due(before, last):
+            for _expiry, account in page:
+                yield account
+            last = page[-1]
+
+    @abstractmethod
+    def _page_of_accounts(self, prefix: str, after: str | None) -> list[str]:
+        """Return the next accounts with a prefix, in the order of their names."""
+
+    @abstractmethod
+    def _page_of_overview(self, after: str | None) -> list[AccountOverview]:
+        """Return the next of what the rows say, in the order of the accounts' names."""
+
+    @abstractmethod
+    def _page_of_due(self, before: int, after: tuple[int, str] | None) -> Sequence[tuple[int, str]]:
+        """Return the next expiries before a time, in microseconds, and accounts."""
+
+
+def end_of_prefix(prefix: str) -> str:
+    """Return the first text after all that begin with a prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)  # a printable character is not the last one
+
+
+def overview_of_row(
+    account: str, expires_at: int | None, has_ended: object, is_object: object
+) -> AccountOverview:
+    """Return what a row says of an account.
+
+    `expires_at` is in microseconds; `has_ended` says whether the text of the token begins with
+    `GRANT_ENDED_START`, `is_object` whether it has the braces of a JSON object.
+    """
+    return AccountOverview(
+        account,
+        None if expires_at is None else from_microseconds(expires_at),
+        may_have_ended=bool(has_ended),
+        may_be_damaged=expires_at is None or not is_object,
+    )
 
 
 def is_of(method: Callable[..., object], function: Callable[..., object]) -> bool:

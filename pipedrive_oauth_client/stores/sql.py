@@ -16,7 +16,7 @@ import random
 import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
@@ -74,16 +74,16 @@ from pipedrive_oauth_client.stores.leased import (
     DEFAULT_LEASE,
     GRANT_ENDED_START,
     ExpectedVersion,
-    LeasedStore,
     LockAttempt,
     StoredToken,
-    from_microseconds,
+    TableStore,
+    end_of_prefix,
     microseconds,
+    overview_of_row,
 )
 from pipedrive_oauth_client.stores.protocol import (
     MAX_ACCOUNT_LENGTH,
     AccountOverview,
-    checked_prefix,
 )
 
 __all__ = ["DEFAULT_TABLE", "SQLTokenStore", "token_table"]
@@ -104,7 +104,7 @@ _BINARY_COLLATIONS: Final = {
 _T = TypeVar("_T")
 
 
-class SQLTokenStore(LeasedStore):
+class SQLTokenStore(TableStore):
     """Stores tokens in SQLite, PostgreSQL, MariaDB or MySQL, through SQLAlchemy.
 
     PostgreSQL, MariaDB and MySQL serve any number of machines, SQLite the programs of one. Each
@@ -185,63 +185,14 @@ class SQLTokenStore(LeasedStore):
         if self._owns_engine:
             self._engine.dispose()
 
-    def accounts(self, prefix: str = "") -> Iterator[str]:
-        """Return the accounts that have a token; see `TokenStore.accounts`.
+    def _page_of_accounts(self, prefix: str, after: str | None) -> list[str]:
+        return self._run(self._steps.accounts, prefix, after)
 
-        Args:
-            prefix: What the accounts' names begin with; by default all are returned.
+    def _page_of_overview(self, after: str | None) -> list[AccountOverview]:
+        return self._run(self._steps.overview, after)
 
-        Returns:
-            The accounts, one by one, in the order of the database.
-
-        Raises:
-            ConfigurationError: No name of an account can begin with `prefix`.
-            StoreError: The database is unavailable or failed.
-        """
-        return self._accounts(checked_prefix(prefix))
-
-    def _accounts(self, prefix: str) -> Iterator[str]:
-        last: str | None = None
-        while page := self._run(self._steps.accounts, prefix, last):
-            # The database may compare blanks at the end of a name in a way of its own.
-            yield from (account for account in page if account.startswith(prefix))
-            last = page[-1]
-
-    def overview(self) -> Iterator[AccountOverview]:
-        """Return what the table says of each account, without loading its token.
-
-        Returns:
-            The accounts, one by one, in the order of the database.
-
-        Raises:
-            StoreError: The database is unavailable or failed.
-        """
-        last: str | None = None
-        while page := self._run(self._steps.overview, last):
-            yield from page
-            last = page[-1].account
-
-    def due(self, before: datetime) -> Iterator[str]:
-        """Return the accounts whose access token expires before a time.
-
-        Args:
-            before: The time, aware.
-
-        Returns:
-            The accounts, one by one, the earliest expiry first.
-
-        Raises:
-            ConfigurationError: `before` has no time zone.
-            StoreError: The database is unavailable or failed.
-        """
-        return self._due(microseconds("before", before))
-
-    def _due(self, before: int) -> Iterator[str]:
-        last: tuple[int, str] | None = None
-        while page := self._run(self._steps.due, before, last):
-            for _expiry, account in page:
-                yield account
-            last = page[-1]
+    def _page_of_due(self, before: int, after: tuple[int, str] | None) -> Sequence[tuple[int, str]]:
+        return self._run(self._steps.due, before, after)
 
     def _read(self, account: str) -> StoredToken | None:
         return self._run(self._steps.read, account)
@@ -278,7 +229,7 @@ class SQLTokenStore(LeasedStore):
 
     def _run(self, step: Callable[..., _T], *arguments: Any, is_durable: bool = True) -> _T:
         if self._file is not None:
-            # Before anything is written, whoever made the engine.
+            # Before anything is written, whether the engine is the store's or the app's.
             identity = prepare_database(self._file)
             if identity != self._file_identity and self._owns_engine:
                 self._engine.dispose()  # its open connections lead to the previous file
@@ -528,10 +479,9 @@ class _Steps:
             # A range of the primary key. Should a table that was made by hand have the rules of a
             # language for its names, this is slow there, and right all the same.
             collation = _BINARY_COLLATIONS[connection.dialect.name]
-            end = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # a printable character is not the last
             page = page.where(
                 at.account >= collate(literal(prefix), collation),
-                at.account < collate(literal(end), collation),
+                at.account < collate(literal(end_of_prefix(prefix)), collation),
             )
         return list(connection.execute(self._page(page, after)).scalars())
 
@@ -542,15 +492,7 @@ class _Steps:
         columns: tuple[Any, ...] = (at.account, at.expires_at, has_ended, at.token.like("{%}"))
         page = self._page(select(*columns), after)
         rows: Sequence[Any] = connection.execute(page).all()
-        return [
-            AccountOverview(
-                account,
-                None if expiry is None else from_microseconds(expiry),
-                may_have_ended=bool(ended),
-                may_be_damaged=expiry is None or not is_object,
-            )
-            for account, expiry, ended, is_object in rows
-        ]
+        return [overview_of_row(*row) for row in rows]
 
     def _page(self, query: Any, after: str | None) -> Select[Any]:
         at = self._table.c

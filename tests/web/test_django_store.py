@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -387,6 +388,20 @@ def test_server_that_is_gone(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match=f"can't reach the database .*{alias}") as caught:
                 DjangoTokenStore(alias).load("acme")
             assert not found(visible(caught.value), ["pass-71c0e4aa92"])
+
+
+def test_a_store_that_is_collected_closes_its_connections(
+    sqlite_alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Idle connections that CONN_MAX_AGE keeps open end with their store."""
+    monkeypatch.setitem(connections.settings[sqlite_alias], "CONN_MAX_AGE", None)
+    store = DjangoTokenStore(sqlite_alias)
+    assert store.load("acme") is None
+    (wrapper,) = store._connections._idle
+    assert wrapper.connection is not None
+    del store
+    gc.collect()
+    assert wrapper.connection is None
 
 
 @pytest.mark.parametrize("kind", ["django", "django-async"])

@@ -19,6 +19,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
 
 from pipedrive_oauth_client.errors import ConfigurationError
+from pipedrive_oauth_client.stores._database_errors import (
+    COLLISIONS,
+    READ_ONLY,
+    code_of,
+    readable_text,
+)
 
 __all__ = [
     "MAX_FAILURES",
@@ -199,21 +205,23 @@ class Connections:
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._kept = _KeptConnection()
-        self.forget()
+        self._guard = threading.Lock()
+        self._idle: list[BaseDatabaseWrapper] = []
         _ALL.add(self)
+        weakref.finalize(self, _close_all, self._idle)
 
     def forget(self) -> None:
         """Leave the idle connections to the parent of a fork, whose sessions they are."""
-        _LEFT_TO_THE_PARENT.extend(getattr(self, "_idle", []))
         self._guard = threading.Lock()
-        self._idle: list[BaseDatabaseWrapper] = []
+        _LEFT_TO_THE_PARENT.extend(self._idle)
+        self._idle.clear()
 
     def close(self) -> None:
         """Close the idle connections."""
         with self._guard:
-            idle, self._idle = self._idle, []
-        for wrapper in idle:
-            _close(wrapper)
+            idle = self._idle.copy()
+            self._idle.clear()
+        _close_all(idle)
 
     @contextmanager
     def kept(self) -> Generator[None]:
@@ -327,6 +335,11 @@ def _close(wrapper: BaseDatabaseWrapper) -> None:
         BaseDatabaseWrapper.close(wrapper)
 
 
+def _close_all(wrappers: list[BaseDatabaseWrapper]) -> None:
+    for wrapper in wrappers:
+        _close(wrapper)
+
+
 # --- Tests of the project ---
 
 _TESTCASE_GUARD: Final = threading.RLock()
@@ -385,36 +398,11 @@ def _refuse_untested(alias: str, settings: dict[str, Any]) -> None:
 
 # --- Errors ---
 
-# Two transactions collided, and the database has rolled this one back.
-_COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
-# The server does not accept writes: after a failover, the previous primary.
-_READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
 _LOST: Final[frozenset[str | int]] = frozenset(
     {"57P01", "57P02", "57P03", 0, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
 )
 # How often a step may fail for a reason before its error is raised.
 MAX_FAILURES: Final = {"connection lost": 2, "read-only": 2, "collision": 20}
-# Errors whose text is the database's own and repeats no content.
-_READABLE_CLASSES: Final = ("08", "25", "26", "28", "3D", "3F", "40", "53", "54", "55", "57")
-_READABLE_CODES: Final = ("42501", "42703", "42P01")
-_READABLE_NUMBERS: Final = {
-    1020,
-    1021,
-    1030,
-    1036,
-    1040,
-    1041,
-    1044,
-    1045,
-    1049,
-    1053,
-    1054,
-    1114,
-    1129,
-    1130,
-    1142,
-} | {1143, 1146, 1159, 1161, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 3024}
-_HIDDEN: Final = "its text is hidden, since it may repeat stored content"
 _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
     (
         frozenset({"42P01", "42703", 1146, 1054}),
@@ -447,7 +435,7 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         ),
     ),
     (
-        _COLLISIONS | {"55P03", "57014", 1205},
+        COLLISIONS | {"55P03", "57014", 1205},
         ("is locked",),
         (
             "Another transaction kept the token store from writing to DATABASES[{alias!r}]. If it"
@@ -457,7 +445,7 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         ),
     ),
     (
-        _READ_ONLY,
+        READ_ONLY,
         ("readonly database",),
         (
             "The database of DATABASES[{alias!r}] is read-only. Make sure that the address leads to"
@@ -472,22 +460,17 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
 )
 
 
-def _code_of(error: BaseException) -> str | int | None:
-    # MySQL's number, which says more than its SQLSTATE, or PostgreSQL's SQLSTATE.
-    orig = error.__cause__ or error
-    if orig.args and isinstance(orig.args[0], int):
-        return orig.args[0]
-    code: str | None = getattr(orig, "sqlstate", None) or getattr(orig, "pgcode", None)
-    return code
+def _of_driver(error: Error) -> BaseException:
+    return error.__cause__ or error
 
 
 def reason_to_repeat(error: Error, vendor: str) -> str | None:
     """Return why to repeat a step that has failed, a key of `MAX_FAILURES`; None if not."""
-    code = _code_of(error)
-    if code in _READ_ONLY:
+    code = code_of(_of_driver(error))
+    if code in READ_ONLY:
         return "read-only"
     # Databases in shared memory, as tests have them, do not wait for each other.
-    if code in _COLLISIONS or "table is locked" in str(error):
+    if code in COLLISIONS or "table is locked" in str(error):
         return "collision"
     if vendor == "sqlite" or not isinstance(error, InterfaceError | OperationalError):
         return None
@@ -498,7 +481,7 @@ def reason_to_repeat(error: Error, vendor: str) -> str | None:
 
 def advice_for(error: Error, alias: str) -> str:
     """Return what happened and what to do, without repeating the error's own text."""
-    code, text = _code_of(error), str(error)
+    code, text = code_of(_of_driver(error)), str(error)
     option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
     for codes, words, advice in _ADVICE:
         if code in codes or any(word in text for word in words):
@@ -516,17 +499,9 @@ def advice_for(error: Error, alias: str) -> str:
 
 def redacted(error: Error, vendor: str) -> Error:
     """Give an error of the same kind whose text repeats no content, and with no error behind it."""
-    code, text = _code_of(error), str(error)
-    if vendor == "sqlite":
-        shown = _HIDDEN if "with text" in text else text
-    elif isinstance(code, int):
-        shown = text if code in _READABLE_NUMBERS or code >= 2000 else f"error {code}; {_HIDDEN}"
-    elif code is None:
-        # Of the driver itself: it got no connection, or has lost it.
-        shown = text if isinstance(error, InterfaceError | OperationalError) else _HIDDEN
-    elif code.startswith(_READABLE_CLASSES) or code in _READABLE_CODES:
-        diagnosis = getattr(error.__cause__, "diag", None)
-        shown = getattr(diagnosis, "message_primary", None) or f"error {code}"
-    else:
-        shown = f"error {code}; {_HIDDEN}"
+    shown = readable_text(
+        _of_driver(error),
+        is_sqlite=vendor == "sqlite",
+        is_of_connection=isinstance(error, InterfaceError | OperationalError),
+    )
     return type(error)(shown)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -25,13 +25,14 @@ from pipedrive_oauth_client.stores.leased import (
     DEFAULT_LEASE,
     GRANT_ENDED_START,
     ExpectedVersion,
-    LeasedStore,
     LockAttempt,
     StoredToken,
-    from_microseconds,
+    TableStore,
+    end_of_prefix,
     microseconds,
+    overview_of_row,
 )
-from pipedrive_oauth_client.stores.protocol import AccountOverview, checked_prefix
+from pipedrive_oauth_client.stores.protocol import AccountOverview
 from pipedrive_oauth_client.web.django.connections import (
     MAX_FAILURES,
     TABLE,
@@ -53,7 +54,7 @@ _VERSION: Final = (
 )
 
 
-class DjangoTokenStore(LeasedStore):
+class DjangoTokenStore(TableStore):
     """Stores tokens in a database of the Django project, for any number of workers and machines.
 
     It has the table and the guarantees of `stores.SQLTokenStore`, on SQLite, PostgreSQL, MariaDB
@@ -112,63 +113,14 @@ class DjangoTokenStore(LeasedStore):
         with self._connections.kept(), super().lock(account) as lease:
             yield lease
 
-    def accounts(self, prefix: str = "") -> Iterator[str]:
-        """Return the accounts that have a token; see `TokenStore.accounts`.
+    def _page_of_accounts(self, prefix: str, after: str | None) -> list[str]:
+        return self._run(_accounts, prefix, after)
 
-        Args:
-            prefix: What the accounts' names begin with; by default all are returned.
+    def _page_of_overview(self, after: str | None) -> list[AccountOverview]:
+        return self._run(_overview, after)
 
-        Returns:
-            The accounts, one by one, in the order of the database.
-
-        Raises:
-            ConfigurationError: No name of an account can begin with `prefix`.
-            StoreError: The database is unavailable or failed.
-        """
-        return self._accounts(checked_prefix(prefix))
-
-    def _accounts(self, prefix: str) -> Iterator[str]:
-        last: str | None = None
-        while page := self._run(_accounts, prefix, last):
-            # The database may compare blanks at the end of a name in a way of its own.
-            yield from (account for account in page if account.startswith(prefix))
-            last = page[-1]
-
-    def overview(self) -> Iterator[AccountOverview]:
-        """Return what the table says of each account, without loading its token.
-
-        Returns:
-            The accounts, one by one, in the order of the database.
-
-        Raises:
-            StoreError: The database is unavailable or failed.
-        """
-        last: str | None = None
-        while page := self._run(_overview, last):
-            yield from page
-            last = page[-1].account
-
-    def due(self, before: datetime) -> Iterator[str]:
-        """Return the accounts whose access token expires before a time.
-
-        Args:
-            before: The time, aware.
-
-        Returns:
-            The accounts, one by one, the earliest expiry first.
-
-        Raises:
-            ConfigurationError: `before` has no time zone.
-            StoreError: The database is unavailable or failed.
-        """
-        return self._due(microseconds("before", before))
-
-    def _due(self, before: int) -> Iterator[str]:
-        last: tuple[int, str] | None = None
-        while page := self._run(_due, before, last):
-            for _expiry, account in page:
-                yield account
-            last = page[-1]
+    def _page_of_due(self, before: int, after: tuple[int, str] | None) -> Sequence[tuple[int, str]]:
+        return self._run(_due, before, after)
 
     def _read(self, account: str) -> StoredToken | None:
         return self._run(_read, account)
@@ -308,10 +260,9 @@ def _accounts(at: Connection, prefix: str, after: str | None) -> list[str]:
     """Return the next page of accounts with a prefix, in the order of their names."""
     more, given = ("", []) if after is None else (" AND account > %s", [after])
     if prefix:
-        # A range of the primary key, whose names are compared byte by byte. A printable character
-        # is not the last one.
+        # A range of the primary key, whose names are compared byte by byte.
         more += " AND account >= %s AND account < %s"
-        given += [prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
+        given += [prefix, end_of_prefix(prefix)]
     query = (
         f"SELECT account FROM {TABLE} WHERE token IS NOT NULL{more}"  # noqa: S608 - no input
         f" ORDER BY account LIMIT {_PAGE_SIZE}"
@@ -327,15 +278,7 @@ def _overview(at: Connection, after: str | None) -> list[AccountOverview]:
         f" token LIKE %s FROM {TABLE} WHERE token IS NOT NULL{more}"
         f" ORDER BY account LIMIT {_PAGE_SIZE}"
     )
-    return [
-        AccountOverview(
-            account,
-            None if expiry is None else from_microseconds(expiry),
-            may_have_ended=bool(ended),
-            may_be_damaged=expiry is None or not is_object,
-        )
-        for account, expiry, ended, is_object in at.rows(query, GRANT_ENDED_START, "{%}", *given)
-    ]
+    return [overview_of_row(*row) for row in at.rows(query, GRANT_ENDED_START, "{%}", *given)]
 
 
 def _due(at: Connection, before: int, after: tuple[int, str] | None) -> list[tuple[int, str]]:

@@ -231,7 +231,7 @@ def test_what_is_no_refresh_is_not_reported(account: Account) -> None:
         account.renew_elsewhere()
         auth.token()
         with pytest.raises(TokenNotFoundError):
-            PipedriveAuth(oauth, account.store, "nobody").token()
+            PipedriveAuth(oauth, account.store, "unknown").token()
     assert seen == []
 
 

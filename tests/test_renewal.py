@@ -113,7 +113,7 @@ def test_newer_token_is_stale_too(account: Account) -> None:
 
 
 def test_grant_that_is_over(account: Account, mode: str) -> None:
-    """When nobody has saved another token, the end of the grant is stored with it, and raised."""
+    """Without a newer token in the store, the end of the grant is stored with it, and raised."""
     account.oauth.revoke(account.token, "refresh_token")
     before, now = account.stored(), account.box.clock()
     with pytest.raises(GrantEndedError, match="authorize"):

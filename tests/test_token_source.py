@@ -309,7 +309,7 @@ def test_a_stale_token_that_another_caller_is_content_with(account: Account) -> 
 
 @pytest.mark.parametrize("is_rejected", [False, True])
 def test_a_late_waiter_puts_no_older_token_back(account: Account, is_rejected: bool) -> None:
-    """Whoever wakes when a later renewal has cached its token gets that, or caches no older one."""
+    """A waiter that wakes after a later renewal gets that token, or caches no older one."""
     older = evolve(account.token, expires_at=account.token.expires_at - 30 * MINUTE)
     account.store.inner.save(ACCOUNT, older)
     source = account.auth().token_source
@@ -363,7 +363,7 @@ def test_a_renewed_token_that_was_accepted_once(send: Any) -> None:
 @each_library
 @pytest.mark.parametrize("is_known", [False, True])
 def test_hosts_that_get_none_need_no_token(send: Any, is_known: bool) -> None:
-    """Neither a missing token nor a service that is down stops a request to somebody else."""
+    """Neither a missing token nor a service that is down stops a request to another host."""
     with (
         served() as site,
         PipedriveOAuth(CREDENTIALS, retry=None, clock=lambda: NOW) as oauth,

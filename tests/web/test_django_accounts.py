@@ -68,10 +68,10 @@ def user_of_header(get_response: Any) -> Any:
     def middleware(request: Any) -> Any:
         name = request.headers.get("Test-User")
 
-        class Nobody:
+        class Anonymous:
             is_authenticated = False
 
-        request.user = User.objects.get(username=name) if name else Nobody()
+        request.user = User.objects.get(username=name) if name else Anonymous()
 
         async def auser() -> Any:
             return request.user
@@ -119,7 +119,7 @@ def received(signal: Signal) -> Generator[list[dict[str, Any]]]:
 @BOTH
 @pytest.mark.usefixtures("users")
 def test_account_belongs_to_the_user_who_connects(build: Build, ada: User) -> None:
-    """The account of a user who is logged in is theirs; one of nobody's has no user."""
+    """The account of a user who is logged in is theirs; that of a visitor has no user."""
     site = build(store=DjangoTokenStore())
     connect(site, "ada")
     connect(site, None, user=OTHER_USER)
@@ -513,7 +513,7 @@ def test_live_store_in_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _Plain:
-    # Settings as a module has them: nobody has overridden the setting.
+    # Settings as a module has them: no test has overridden the setting.
     def __init__(self, others: Any, live: dict[str, Any]) -> None:
         self._others = others
         self.PIPEDRIVE_OAUTH = live

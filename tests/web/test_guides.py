@@ -156,7 +156,7 @@ def test_types_of_the_guides(tmp_path: Path) -> None:
 
 
 def end_without_notice(box: PipedriveSandbox, store: MemoryTokenStore) -> None:
-    """Let a grant end at the service, which tells nobody, and its access token expire."""
+    """Let a grant end at the service, which sends no notice, and its access token expire."""
     token = store.load(DEFAULT_USER.account)
     assert token is not None
     credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)

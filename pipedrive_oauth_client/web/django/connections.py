@@ -330,9 +330,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _close(wrapper: BaseDatabaseWrapper) -> None:
-    with suppress(Error):
-        # Not its own method: SQLite's leaves databases in memory open.
-        BaseDatabaseWrapper.close(wrapper)
+    # Not Django's own method: SQLite's leaves databases in memory open, and all refuse in a thread
+    # with an event loop, where a collected store's connections may have to be closed.
+    connection, wrapper.connection = wrapper.connection, None
+    if connection is not None:
+        with suppress(Error), wrapper.wrap_database_errors:
+            connection.close()
 
 
 def _close_all(wrappers: list[BaseDatabaseWrapper]) -> None:

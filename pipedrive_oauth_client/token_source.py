@@ -44,6 +44,8 @@ from pipedrive_oauth_client.stores.protocol import TokenStore, checked_account, 
 from pipedrive_oauth_client.tokens import Token, checked_scopes
 
 if TYPE_CHECKING:
+    import anyio
+
     from pipedrive_oauth_client.events import Event
 
 __all__ = ["Bearer", "TokenSource", "wait_until_done"]
@@ -522,18 +524,26 @@ class _Search:
         self.events: list[Event] = []
 
 
+# One event for all that wait in a loop, so that it is woken once, and not once for each of them.
+_EVENTS: Final[dict[object, anyio.Event]] = {}
+
+
 async def wait_until_done(future: Future[Any]) -> None:
     """Wait for a thread's future, in asyncio or trio. Canceling the wait leaves it alone."""
-    from anyio import Event  # noqa: PLC0415 - httpx, too, imports it as late as this
-
     schedule = _scheduler()
-    done = Event()
+    key = schedule, future
+    done = _EVENTS.get(key)
+    if done is None:
+        from anyio import Event  # noqa: PLC0415 - httpx, too, imports it as late as this
 
-    def wake(_future: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the loop has ended meanwhile, and with it the wait
-            schedule(done.set)
+        done = _EVENTS[key] = Event()
 
-    future.add_done_callback(wake)
+        def wake(_future: Future[Any]) -> None:
+            event = _EVENTS.pop(key)  # who comes now, finds the future done
+            with suppress(RuntimeError):  # the loop has ended meanwhile, and with it the wait
+                schedule(event.set)
+
+        future.add_done_callback(wake)
     await done.wait()
 
 

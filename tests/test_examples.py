@@ -6,7 +6,6 @@ import asyncio
 import io
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.sandbox.browser import visit
 from tests.support.time_limits import killed_after
 from tests.support.tls import UNTRUSTING
+from tests.support.wire import free_port
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -60,12 +60,6 @@ def credentials(server: SandboxServer) -> AppCredentials:
     """Give the credentials of the app that is registered."""
     app = server.app
     return AppCredentials(app.client_id, app.client_secret, app.redirect_uri)
-
-
-def free_port() -> int:
-    """Find a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 # --- The demo ---

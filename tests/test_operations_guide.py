@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -39,6 +38,7 @@ from pipedrive_oauth_client.sandbox import (
 )
 from pipedrive_oauth_client.stores import FileTokenStore, SQLTokenStore
 from tests.support.redis_server import RedisServer
+from tests.support.wire import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 TEXT: Final = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -273,8 +273,7 @@ def wait_until(check: Any, what: str, seconds: float = 60) -> None:
 def test_web_workers(place: Place) -> None:
     """Workers start, serve the callback, and write no address of it into a log."""
     (command,) = [block for block in SERVERS if block.startswith("uvicorn")]
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     (place.folder / "app.py").write_text(
         "from starlette.applications import Starlette\n"
         "from starlette.responses import PlainTextResponse\n"

@@ -18,8 +18,8 @@ from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, Clock, create_app, run
 from tests.browser.driver import Browser
 from tests.support.programs import ROOT, end, wait_for
-from tests.support.redis_server import free_port
 from tests.support.wheels import environment_from_wheel
+from tests.support.wire import free_port
 
 DEAL = "Coffee for a year"
 

@@ -26,8 +26,8 @@ from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, Clock, cre
 from tests.browser.driver import Browser
 from tests.support.backends import postgres_url
 from tests.support.programs import end
-from tests.support.redis_server import free_port
 from tests.support.wheels import environment_from_wheel
+from tests.support.wire import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/web-databases.md").read_text(encoding="utf-8")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,15 +21,10 @@ from pipedrive_oauth_client.cli import accounts, login, main
 from pipedrive_oauth_client.sandbox import SandboxServer
 from pipedrive_oauth_client.stores import FileTokenStore
 from tests.support.tls import UNTRUSTING
+from tests.support.wire import free_port
 
 COMMAND = (sys.executable, "-m", "pipedrive_oauth_client.cli")
 SECRET = "planted-client-secret-0123456789"
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,7 @@ from pipedrive_oauth_client import CallbackError
 from pipedrive_oauth_client.cli import callback_server
 from pipedrive_oauth_client.cli.callback_server import CallbackServer, Loopback, Page, loopback_of
 from pipedrive_oauth_client.cli.exit_codes import CommandError
-from tests.cli.conftest import free_port
+from tests.support.wire import free_port
 
 
 def is_expected(callback: str) -> bool:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,17 +21,12 @@ import yaml
 from pipedrive_oauth_client import AppCredentials, PipedriveOAuth
 from pipedrive_oauth_client.sandbox import DEFAULT_APP
 from pipedrive_oauth_client.sandbox.browser import visit
+from tests.support.wire import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "testing-your-app.md"
 HTTP: Final = httpx.Client(trust_env=False)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guide's commands are for a shell")
-
-
-def free_port() -> int:
-    """Find a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def guide(name: str, port: int) -> Any:

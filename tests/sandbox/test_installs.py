@@ -34,6 +34,7 @@ from tests.sandbox.support import (
     success,
 )
 from tests.support.untyped import untyped
+from tests.support.wire import free_port
 
 NOT_INSTALLABLE = ("invalid_request", "App cannot be installed for requested company")
 STRANGER = attrs.evolve(DEFAULT_USER, id=99)
@@ -269,9 +270,7 @@ def test_uninstall_sends_the_notice(callback: CallbackServer, status: int) -> No
 
 def test_app_that_is_not_there_is_uninstalled_all_the_same() -> None:
     """Where no server listens at the callback URL, the app is uninstalled; the result says so."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    app = attrs.evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{port}")
+    app = attrs.evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{free_port()}")
     sandbox = create_app(apps=[app])
     tokens = Wire(sandbox).tokens(app)
     assert SandboxServer("http://127.0.0.1:1", sandbox).uninstall(DEFAULT_USER) is False

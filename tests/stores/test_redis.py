@@ -28,10 +28,11 @@ from pipedrive_oauth_client.stores.conformance import (
 )
 from tests.support.backends import redis_client, redis_url, throwaway_prefix
 from tests.support.forks import in_child
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.sweep import found, visible
 from tests.support.tls import Files, self_signed
 from tests.support.untyped import untyped
+from tests.support.wire import free_port
 
 
 class TestFromURL(TokenStoreConformance, LeaseConformance, ListingConformance):

@@ -21,8 +21,9 @@ from redis import Redis
 from sqlalchemy import Engine, MetaData, create_engine, delete, exc, insert, select, text
 from sqlalchemy.pool import NullPool
 
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TCPProxy
+from tests.support.wire import free_port
 
 __all__ = ["KINDS", "Pair", "pair_of"]
 

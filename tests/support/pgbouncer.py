@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.redis_server import free_port
+from tests.support.wire import free_port
 
 __all__ = ["pgbouncer"]
 

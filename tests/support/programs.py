@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, Clock, create_app, run
-from tests.support.redis_server import free_port
+from tests.support.wire import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = ("examples.fastapi_app", "examples.flask_app", "examples.django_app")

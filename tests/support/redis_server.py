@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,17 +14,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["RedisServer", "free_port"]
+from tests.support.wire import free_port
+
+__all__ = ["RedisServer"]
 
 _TRIES = 200
 _PAUSE = 0.05
-
-
-def free_port() -> int:
-    """Give a port that no program listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class RedisServer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -18,6 +19,18 @@ LOOPBACK: Final = "127.0.0.1"
 
 # Guards against a hang; no test waits for it.
 _PATIENCE_SECONDS: Final = 20
+
+
+def free_port() -> int:
+    """Give a port that no program listens on, from below those that the system gives out itself.
+
+    Until it is used, another test's server may get one of the latter.
+    """
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, port)):
+            return port
+    raise OSError("no free port between 20000 and 32000")
 
 
 class Peer:

@@ -7,6 +7,7 @@ drivers the statement with the parameters in it, and databases the row that they
 from __future__ import annotations
 
 import os
+import re
 import time
 import weakref
 from collections.abc import Generator
@@ -94,6 +95,9 @@ _REJECTED_PARAMETERS: Final[dict[str, frozenset[str]]] = {
     "mysqldb": frozenset({"autocommit", "conv", "cursorclass"}),
 }
 _BOOLEANS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_UNKNOWN_OPTION: Final = re.compile(
+    r"(?:invalid connection option|unexpected keyword argument) [\"'](\w{1,40})[\"']"
+)
 # For one transaction, since a connection pooler hands the session to another program after it. A
 # program that is stopped between two statements holds the row for the last of these times.
 _POSTGRESQL_LIMITS: Final = (
@@ -476,6 +480,13 @@ def advice_for(error: BaseException, *, table: str, place: str) -> str:
     for codes, words, advice in _ADVICE:
         if code in codes or any(word in text for word in words):
             return advice.format(table=table, place=place)
+    unknown = _UNKNOWN_OPTION.search(text if orig is not None else str(error))
+    if unknown is not None and getattr(error, "statement", None) is None:
+        return (
+            f"The database driver doesn't know the option {unknown[1]!r} of the URL of {place}."
+            " Remove it, or use the driver's own name for it: for example sslmode=require with"
+            " psycopg, ssl_ca=/path/ca.pem with PyMySQL."
+        )
     if _is_unreachable(error):
         return (
             f"The token store can't reach the database {place}. Make sure that it runs, and that"

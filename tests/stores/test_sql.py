@@ -197,6 +197,18 @@ def test_password_is_not_shown(url: str) -> None:
         assert not found(repr(store) + str(store), [PASSWORD, "user"])
 
 
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [(f"{POSTGRESQL}?ssl=require", "ssl"), (f"{MARIADB}?sslmode=require", "sslmode")],
+)
+def test_option_that_the_driver_does_not_know(url: str, option: str) -> None:
+    """The option of an address that the driver rejects is named, with what drivers call it."""
+    with SQLTokenStore(url) as store, pytest.raises(StoreError, match="ssl_ca=") as caught:
+        store.load("acme")
+    assert f"the option {option!r} of the URL" in str(caught.value)
+    assert not found(visible(caught.value), [PASSWORD])
+
+
 def test_address_may_be_a_url_object(tmp_path: Path) -> None:
     """An address may come as SQLAlchemy's own object."""
     with SQLTokenStore(make_url(f"sqlite:///{tmp_path / 'tokens.db'}")) as store:

@@ -213,15 +213,13 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             return
         following: Bearer = yield _TokenNeeded(request.url, (bearer.token, response))
         if not is_replayable(request, response):
+            source.note_unused(following)
             return
         if not (following.may_go_to(request.url) or _moved(source, following, request)):
             return
         request.headers["Authorization"] = following.header
         response = yield request
-        if response.status_code == 401:
-            source.note_second_rejection(following, _sent(response))
-        else:
-            following.is_unused = False
+        source.note_second_response(following, _sent(response), response.status_code)
 
 
 def _moved(source: TokenSource, bearer: Bearer, request: httpx.Request) -> bool:

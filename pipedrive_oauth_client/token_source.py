@@ -141,62 +141,56 @@ class Bearer:
         return self._own if origin_of(url) in self.former else None
 
 
-class _RefreshCooldown:
-    """Remembers for a minute that the API rejected even a token that had just been refreshed.
-
-    The token is then not what the API objects to, and each further 401 would cost a refresh.
-    """
-
-    __slots__ = ("_since",)
-
-    def __init__(self) -> None:
-        self._since: datetime | None = None
-
-    def start(self, now: datetime) -> None:
-        self._since = now
-
-    def active(self, now: datetime) -> bool:
-        # A clock that was put back does not prolong it.
-        return self._since is not None and _NO_TIME <= now - self._since < _COOLDOWN
-
-
-class _EarlyFailure(NamedTuple):
-    """An early refresh that has failed, and is not tried again before a time."""
+class _Pause(NamedTuple):
+    """A time within which something is not tried again."""
 
     store: TokenStore  # while it is referenced, no other store gets its id
     since: datetime
     until: datetime
 
 
-class _FlowNotes:
-    """What all token sources of one flow know of its accounts, however short each of them lives."""
+# An early refresh that has failed.
+_EARLY: Final = "early"
+# The API rejected even a token that had just been refreshed. The token is then not what the API
+# objects to, and each further 401 would cost a refresh.
+_REJECTED: Final = "rejected"
 
-    __slots__ = ("_early_failures", "_told")
+
+class _FlowNotes:
+    """What all token sources of one flow know of its accounts, however short each of them lives.
+
+    An app may have one for each of its requests.
+    """
+
+    __slots__ = ("_pauses", "_purged_at", "_told")
 
     def __init__(self) -> None:
-        self._early_failures: dict[tuple[int, str], _EarlyFailure] = {}
+        self._pauses: dict[tuple[str, int, str], _Pause] = {}
+        self._purged_at = 64
         self._told: dict[object, object] = {}
 
-    def early_failure(
-        self, store: TokenStore, account: str, clock: Callable[[], datetime]
-    ) -> _EarlyFailure | None:
-        """Give the account's failure that still counts. A clock that was put back ends it."""
-        failure = self._early_failures.get((id(store), account))
-        if failure is None or not failure.since <= read_clock(clock) < failure.until:
+    def pause(
+        self, why: str, store: TokenStore, account: str, clock: Callable[[], datetime]
+    ) -> _Pause | None:
+        """Give the account's pause that still counts. A clock that was put back ends it."""
+        found = self._pauses.get((why, id(store), account))
+        if found is None or not found.since <= read_clock(clock) < found.until:
             return None
-        return failure
+        return found
 
-    def note_early_failure(
-        self, store: TokenStore, account: str, now: datetime, pause: timedelta
+    def begin_pause(
+        self, why: str, store: TokenStore, account: str, now: datetime, length: timedelta
     ) -> None:
-        known = self._early_failures
-        for key, each in list(known.items()):
-            if not each.since <= now < each.until:
-                known.pop(key, None)
-        known[id(store), account] = _EarlyFailure(store, now, now + pause)
+        known = self._pauses
+        if len(known) >= self._purged_at:
+            for key, each in list(known.items()):
+                if not each.since <= now < each.until:
+                    known.pop(key, None)
+            self._purged_at = 2 * len(known) + 64
+        known[why, id(store), account] = _Pause(store, now, now + length)
 
-    def forget_early_failure(self, store: TokenStore, account: str) -> None:
-        self._early_failures.pop((id(store), account), None)
+    def end_pause(self, why: str, store: TokenStore, account: str) -> None:
+        self._pauses.pop((why, id(store), account), None)
 
     def is_first(self, *what: object) -> bool:
         """Tell whether something has not been logged yet. After 1,000 things, nothing is new."""
@@ -249,7 +243,6 @@ class TokenSource(ProcessBound):
         self._required_scopes = checked_scopes("required_scopes", required_scopes)
         self._check = self._check_scopes if self._required_scopes else None
         self.clock: Final = oauth.clock
-        self.cooldown: Final = _RefreshCooldown()
         self._cache: Bearer | None = None
 
     def cached(self, rejected: Token | None = None) -> Bearer | None:
@@ -352,16 +345,32 @@ class TokenSource(ProcessBound):
         is_unused, bearer.is_unused = bearer.is_unused, False
         if sent_header != bearer.header:
             return False
-        now = read_clock(self.clock)
-        if is_unused:
-            self.cooldown.start(now)
-        return not self.cooldown.active(now)
+        if is_unused or self._pause(_unused(bearer.token)) is not None:
+            self._begin_cooldown()
+        return self._pause(_REJECTED) is None
 
-    def note_second_rejection(self, bearer: Bearer, sent_header: object) -> None:
-        """Start the cooldown, since the API has rejected a token that replaced a rejected one."""
+    def note_second_response(self, bearer: Bearer, sent_header: object, status: int) -> None:
+        """Note what has become of a token that replaced a rejected one.
+
+        If the API has rejected it, too, the cooldown begins.
+        """
         bearer.is_unused = False
-        if sent_header == bearer.header:
-            self.cooldown.start(read_clock(self.clock))
+        if status == 401 and sent_header == bearer.header:
+            self._begin_cooldown()
+
+    def note_unused(self, bearer: Bearer) -> None:
+        """Note that a token replaced a rejected one for a request that can't be sent again.
+
+        The next request may be another object's, which would refresh once more.
+        """
+        self._begin_cooldown(_unused(bearer.token))
+
+    def _begin_cooldown(self, why: str = _REJECTED) -> None:
+        now = read_clock(self.clock)
+        self._notes.begin_pause(why, self._store, self.account, now, _COOLDOWN)
+
+    def _pause(self, why: str) -> _Pause | None:
+        return self._notes.pause(why, self._store, self.account, self.clock)
 
     def _start_or_join(self, search: _Search) -> Future[Token]:
         work, report = partial(self._renew, search), partial(self._report, search)
@@ -372,7 +381,7 @@ class TokenSource(ProcessBound):
             self._oauth.emit(event)
 
     def _renew(self, search: _Search) -> Token:
-        failure = self._notes.early_failure(self._store, self.account, self.clock)
+        failure = self._notes.pause(_EARLY, self._store, self.account, self.clock)
         leeway = self._leeway if failure is None else _NO_TIME
         requirement = Requirement(self.clock, leeway, search.rejected, self._check)
         was_refreshed = False
@@ -395,7 +404,7 @@ class TokenSource(ProcessBound):
                 self._note_early_failure(error, token)
         else:
             if was_refreshed:
-                self._notes.forget_early_failure(self._store, self.account)
+                self._notes.end_pause(_EARLY, self._store, self.account)
                 if self._check is not None:
                     self._check(token)
         finally:
@@ -447,7 +456,7 @@ class TokenSource(ProcessBound):
         now = read_clock(self.clock)
         asked = error.retry_after if isinstance(error, TokenRequestError) else None
         pause = max(_EARLY_COOLDOWN, asked or _NO_TIME)
-        self._notes.note_early_failure(self._store, self.account, now, pause)
+        self._notes.begin_pause(_EARLY, self._store, self.account, now, pause)
         _LOGGER.warning(
             "The token of %r could not be refreshed early. It is used until it expires, in %d"
             " seconds; the next attempt is in %d seconds at the earliest. %s",
@@ -478,7 +487,7 @@ class TokenSource(ProcessBound):
         is_over = search.has_renewed or search.renewals == _MOST_RENEWALS
         if not is_over:
             # What another caller of the flow, or of the fleet, was content with.
-            failure = self._notes.early_failure(self._store, self.account, self.clock)
+            failure = self._notes.pause(_EARLY, self._store, self.account, self.clock)
             leeway = self._leeway if failure is None else _NO_TIME
             requirement = Requirement(self.clock, leeway, search.rejected, self._check)
             if not requirement.accepts(token, is_new=token.access_token != search.known):
@@ -504,11 +513,15 @@ class TokenSource(ProcessBound):
     def _bearer_of(self, token: Token) -> Bearer:
         now = read_clock(self.clock)
         bearer = Bearer(token, leeway=self._leeway, now=now, hosts=self._hosts)
-        failure = self._notes.early_failure(self._store, self.account, self.clock)
+        failure = self._notes.pause(_EARLY, self._store, self.account, self.clock)
         if failure is not None:
             leeway = min(self._leeway, token.expires_at - now)
             bearer.stale_at = min(max(token.expires_at - leeway, failure.until), token.expires_at)
         return bearer
+
+
+def _unused(token: Token) -> str:
+    return f"unused {token.access_token}"
 
 
 class _Search:

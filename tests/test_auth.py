@@ -177,13 +177,38 @@ def test_second_401_is_the_callers(mode: str, account: Account) -> None:
     with_client(mode, account, steps, auth=auth)
 
 
+@pytest.mark.parametrize("is_replayable", [True, False])
+def test_a_new_object_knows_of_the_second_401(
+    mode: str, account: Account, is_replayable: bool
+) -> None:
+    """An app that makes a `PipedriveAuth` for each request sends one refresh a minute, too."""
+    account.box.faults.add(ME, Fault.status(401), times=20)
+
+    def parts() -> Iterator[bytes]:
+        yield BODY
+
+    async def async_parts() -> AsyncIterator[bytes]:
+        yield BODY
+
+    async def steps(client: AnyClient) -> None:
+        body = BODY if is_replayable else parts() if mode == "sync" else async_parts()
+        assert (await client.send("POST", content=body)).status_code == 401
+
+    for _ in range(6):
+        with_client(mode, account, steps, auth=account.auth())
+    assert account.refreshes() == 1
+    account.box.clock.advance(60 * SECOND)
+    with_client(mode, account, steps, auth=account.auth())
+    assert account.refreshes() == 2
+
+
 def test_rest_ends_no_renewal_of_stale_tokens(mode: str, account: Account) -> None:
     """While renewals rest after a second 401, a token that expires is renewed all the same."""
     auth = account.auth()
     account.box.faults.add(ME, Fault.status(401), times=2)
     assert got(mode, account, auth=auth).status_code == 401
     account.box.clock.advance(account.stored().expires_at - account.box.clock() - 30 * SECOND)
-    auth.token_source.cooldown.start(account.box.clock())
+    auth.token_source._begin_cooldown()
     assert got(mode, account, auth=auth).status_code == 200
     assert account.refreshes() == 2
 

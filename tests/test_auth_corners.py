@@ -32,6 +32,7 @@ from pipedrive_oauth_client._renewal import pending_saves, result_of, start_or_j
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import FileTokenStore, MemoryTokenStore
+from pipedrive_oauth_client.token_source import _REJECTED
 from tests.support.auths import (
     ACCOUNT,
     ME,
@@ -181,7 +182,7 @@ def test_foreign_second_401_begins_no_rest(account: Account) -> None:
         account.box.faults.add(ME, Fault.redirect(f"{other.base_url}{ME}"))
         auth = account.auth()
         assert got("sync", account, auth=auth, follow_redirects=True).status_code == 401
-    assert not auth.token_source.cooldown.active(account.box.clock())
+    assert auth.token_source._pause(_REJECTED) is None
 
 
 def test_leeway_of_a_token_that_was_loaded_late(account: Account) -> None:

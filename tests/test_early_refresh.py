@@ -291,15 +291,17 @@ def test_a_token_of_another_process_ends_it(account: Account) -> None:
 def test_a_clock_that_was_put_back_ends_the_cooldown() -> None:
     """What was noted then counts from its time until its end, and at no time before."""
     notes, store = _FlowNotes(), MemoryTokenStore()
-    notes.note_early_failure(store, "a", NOW, 10 * SECOND)
+    notes.begin_pause("early", store, "a", NOW, 10 * SECOND)
     for seconds, is_noted in ((-1, False), (0, True), (9, True), (10, False)):
         clock = partial(add, NOW, seconds * SECOND)
-        assert (notes.early_failure(store, "a", clock) is not None) == is_noted
+        assert (notes.pause("early", store, "a", clock) is not None) == is_noted
     clock = partial(add, NOW, 0 * SECOND)
-    assert notes.early_failure(store, "b", clock) is None
-    assert notes.early_failure(MemoryTokenStore(), "a", clock) is None
-    notes.note_early_failure(store, "b", NOW + 11 * SECOND, 10 * SECOND)
-    assert len(notes._early_failures) == 1, "what is over is forgotten"
+    assert notes.pause("early", store, "b", clock) is None
+    assert notes.pause("early", MemoryTokenStore(), "a", clock) is None
+    for number in range(200):
+        now = NOW + (number // 100) * 11 * SECOND
+        notes.begin_pause("early", store, f"account {number}", now, 10 * SECOND)
+    assert 100 <= len(notes._pauses) < 200, "what is over is forgotten"
 
 
 @pytest.mark.parametrize("hours", [-5, 5])

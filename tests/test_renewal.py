@@ -390,7 +390,7 @@ def test_no_failure_shows_a_secret(
         shown.append(visible(error))
     assert shown
     source = auth.token_source
-    shown += [repr(auth), str(auth), repr(source), repr(source._cache), repr(source.cooldown)]
+    shown += [repr(auth), str(auth), repr(source), repr(source._cache)]
     shown.append(caplog.text)
     secrets = {
         account.box.credentials.client_secret,

@@ -35,7 +35,7 @@ from pipedrive_oauth_client.sandbox import Fault
 from pipedrive_oauth_client.stores import MemoryTokenStore
 from pipedrive_oauth_client.token_source import (
     Bearer,
-    _RefreshCooldown,
+    _FlowNotes,
     _Search,
     wait_until_done,
 )
@@ -866,29 +866,31 @@ NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def test_there_is_no_rest_before_it_is_begun() -> None:
     """A new one lets the first renewal through."""
-    assert not _RefreshCooldown().active(NOON)
+    assert _FlowNotes().pause("a reason", MemoryTokenStore(), "acme", lambda: NOON) is None
 
 
 @given(st.timedeltas(timedelta(days=-400), timedelta(days=400)))
-def test_a_rest_lasts_a_minute(later: timedelta) -> None:
-    """It is on from its beginning until a minute is over; a clock put back ends it."""
-    rest = _RefreshCooldown()
-    rest.start(NOON)
-    assert rest.active(NOON + later) == (timedelta(0) <= later < MINUTE)
+def test_a_rest_lasts_its_time(later: timedelta) -> None:
+    """It is on from its beginning until its time is over; a clock put back ends it."""
+    notes, store = _FlowNotes(), MemoryTokenStore()
+    notes.begin_pause("a reason", store, "acme", NOON, MINUTE)
+    found = notes.pause("a reason", store, "acme", lambda: NOON + later)
+    assert (found is not None) == (timedelta(0) <= later < MINUTE)
 
 
 @pytest.mark.parametrize("first", [timedelta(0), timedelta(seconds=30), timedelta(hours=3)])
 def test_a_rest_that_is_begun_again_lasts_from_then(first: timedelta) -> None:
     """What counts is the last renewal that was in vain."""
-    rest = _RefreshCooldown()
-    rest.start(NOON)
-    rest.start(NOON + first)
-    assert rest.active(NOON + first + MINUTE - timedelta.resolution)
-    assert not rest.active(NOON + first + MINUTE)
+    notes, store = _FlowNotes(), MemoryTokenStore()
+    notes.begin_pause("a reason", store, "acme", NOON, MINUTE)
+    notes.begin_pause("a reason", store, "acme", NOON + first, MINUTE)
+    last = NOON + first + MINUTE
+    assert notes.pause("a reason", store, "acme", lambda: last - timedelta.resolution)
+    assert notes.pause("a reason", store, "acme", lambda: last) is None
 
 
 def test_another_time_zone_makes_no_difference() -> None:
     """A moment is a moment."""
-    rest = _RefreshCooldown()
-    rest.start(NOON)
-    assert rest.active(NOON.astimezone())
+    notes, store = _FlowNotes(), MemoryTokenStore()
+    notes.begin_pause("a reason", store, "acme", NOON, MINUTE)
+    assert notes.pause("a reason", store, "acme", NOON.astimezone)

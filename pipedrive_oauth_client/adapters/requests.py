@@ -108,7 +108,10 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
         rejected = bearer.token
         following = self._source.cached(rejected) or self._source.get(rejected)
         again = request.copy()
-        if not self._may_carry(following, again, url) or not _rewound(request.body, start):
+        if not self._may_carry(following, again, url):
+            return response
+        if not _rewound(request.body, start):
+            self._source.note_unused(following)
             return response
         _ = response.content  # all of it, so that the connection can be used again
         response.close()
@@ -117,10 +120,8 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
         second: Response = connection.send(again, **settings)
         second.history.append(response)
         second.request = again
-        if second.status_code == 401:
-            self._source.note_second_rejection(following, again.headers["Authorization"])
-        else:
-            following.is_unused = False
+        sent_header = again.headers["Authorization"]
+        self._source.note_second_response(following, sent_header, second.status_code)
         return second
 
 

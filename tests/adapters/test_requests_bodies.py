@@ -12,6 +12,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from pipedrive_oauth_client import PipedriveAuth
 from tests.adapters.sessions import session
 from tests.support.sites import DONE, NEW, OLD, UNAUTHORIZED, authorized, served
 from tests.support.untyped import untyped
@@ -73,6 +74,18 @@ def test_what_is_used_up_is_not_sent_again() -> None:
         assert opened.post(site.api.url, data=pipe, headers=headers).status_code == 401
         assert opened.get(site.api.url).status_code == 200
     assert site.headers() == ([OLD, NEW], [], 1)
+
+
+def test_one_refresh_however_many_sessions_send_what_can_not_be_sent_again() -> None:
+    """A session and an auth for each request know that the API rejects new tokens as well."""
+    with served() as site, authorized(site) as auth:
+        site.api_answers[:] = [UNAUTHORIZED] * 4
+        source = auth.token_source
+        for _ in range(4):
+            own = PipedriveAuth(source._oauth, source._store, source.account)
+            with session(own) as opened:
+                assert opened.post(site.api.url, data=pieces()).status_code == 401
+    assert site.headers() == ([OLD, NEW, NEW, NEW], [], 1)
 
 
 class Recorded(HTTPAdapter):

@@ -538,7 +538,7 @@ class _Search:
 
 
 # One event for all that wait in a loop, so that it is woken once, and not once for each of them.
-_EVENTS: Final[dict[object, anyio.Event]] = {}
+_EVENTS: Final[dict[tuple[object, Future[Any]], anyio.Event]] = {}
 
 
 async def wait_until_done(future: Future[Any]) -> None:

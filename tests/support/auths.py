@@ -27,6 +27,7 @@ from pipedrive_oauth_client import (
     Token,
     _renewal,
     sandbox,
+    token_source,
 )
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import User
@@ -369,7 +370,11 @@ def wait_for_callers(*, threads: int = 0, tasks: int = 0) -> None:
     for _ in range(PATIENCE_SECONDS * 200):
         futures = [flight.future for flight in list(_renewal._single_flight.flights.values())]
         for future in futures:
-            in_loops = len(future._done_callbacks)  # type: ignore[attr-defined]
+            in_loops = sum(
+                event.statistics().tasks_waiting
+                for key, event in list(token_source._EVENTS.items())
+                if key[1] is future
+            )
             known = len(future._condition._waiters), in_loops  # type: ignore[attr-defined]
             if known == (threads, tasks):
                 return

@@ -192,7 +192,7 @@ def test_error_with_the_right_state_ends_the_login(run: Run, browser_user: Brows
     ran = run("login")
     assert ran.code == 7
     assert "carries no code" in ran.err
-    assert "The login failed" in browser_user.pages[0].text
+    assert "The login failed" in browser_user.page().text
 
 
 @pytest.mark.usefixtures("store")

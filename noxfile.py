@@ -35,11 +35,11 @@ nox.options.error_on_missing_interpreters = True
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 # `make test` has these, once: tests of the tools that this repository is worked on with, some of
-# which do not take the newest packages yet, and two that prove the same with other packages.
+# which do not take the newest packages yet, and some that prove the same with other packages.
 IMPORTS_TOOLS = re.compile(
     r"^(from|import) (tools|benchmarks|noxfile|tests\.specs|openapi_spec_validator)\b", re.MULTILINE
 )
-ONCE = ("tests/browser", "tests/faults")
+ONCE = ("tests/browser", "tests/faults", "tests/test_costs.py", "tests/test_time_limits.py")
 # A single test that needs a tool: the type checker.
 NEEDS_A_TOOL = "tests/web/test_guides.py::test_types_of_the_guides"
 

@@ -522,8 +522,8 @@ def fill(engine: Engine, table: Table, count: int) -> None:
 
 
 def test_many_accounts_are_read_page_by_page(engine: Engine, table: str) -> None:
-    """A hundred thousand accounts are listed once each, in memory for a few."""
-    count = 100_000
+    """Tens of thousands of accounts are listed once each, in memory for a few."""
+    count = 30_000
     store = SQLTokenStore(engine, table=table)
     assert store.load("acme") is None
     fill(engine, store._table, count)
@@ -539,7 +539,7 @@ def test_many_accounts_are_read_page_by_page(engine: Engine, table: str) -> None
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert total == count * (count - 1) // 2
-        assert peak < 2 * 1024 * 1024
+        assert peak < 1024 * 1024
     assert list(store.due(START)) == []
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from benchmarks.call_cost import AUTH
+from benchmarks.call_cost import AUTH, BARE_AUTH
 from benchmarks.fleet import FLEET
 from benchmarks.import_cost import WITH_ATTRS
 from benchmarks.measure import AGAIN, Figure, Run, Table
 from benchmarks.peers import CALL, REFRESH
-from benchmarks.storm import OURS, SHARE
+from benchmarks.storm import BY_HAND, OURS, SHARE
 
 INTRODUCTION = """\
 # Benchmarks
@@ -79,15 +79,26 @@ def _judged(tables: dict[str, Table]) -> Iterator[Target]:
     storm = tables["storm"].figures
     for cell in storm:
         if cell.column == SHARE:
-            yield _ratio(f"{cell.row}: share of the time that they may take", cell.value, 1.0)
+            by_hand = _share_by_hand(tables["storm"], cell)
+            what = f"{cell.row}: share of the time that they may take"
+            yield _ratio(what, cell.value, 1.0, floor=by_hand)
     sent = [cell.most_requests for cell in storm if cell.column == OURS]
     words = f"storms with one request in every round: {sent.count(1)} of {len(sent)}"
     yield Target(words, sent.count(1) == len(sent))
 
 
 def _floor(table: Table, column: str) -> Figure | None:
-    """Give what an import costs without this package's own code."""
-    return table.get(WITH_ATTRS, column) if table.name == "import" else None
+    """Give what an import or a request costs without this package's own code."""
+    row = {"import": WITH_ATTRS, "request": BARE_AUTH}.get(table.name)
+    return None if row is None else table.get(row, column)
+
+
+def _share_by_hand(storm: Table, share: Figure) -> Figure | None:
+    """Give the share of the same time that a lock by hand has taken."""
+    ours, by_hand = storm.get(share.row, OURS), storm.get(share.row, BY_HAND)
+    if ours is None or by_hand is None:
+        return None
+    return evolve(by_hand, row=BY_HAND, ratio=share.value * by_hand.value / ours.value)
 
 
 def _ratio(

@@ -22,7 +22,7 @@ from benchmarks.measure import (
 )
 from benchmarks.page import lines, targets
 from benchmarks.peers import CALL, REFRESH
-from benchmarks.storm import OURS
+from benchmarks.storm import BY_HAND, OURS, SHARE
 
 
 def run_of(*cells: Figure, part: str = "call") -> Run:
@@ -82,6 +82,18 @@ def test_an_import_is_shown_beside_what_it_can_t_do_without() -> None:
     (target,) = targets(run_of(floor, ours, part="import"))
     assert target.is_met
     assert "1.230 (target 1.24; httpx and attrs alone: 1.150)" in target.words
+
+
+def test_a_storm_is_shown_beside_a_lock_by_hand() -> None:
+    """What a lock by hand takes of the same time is the reason of what a storm misses."""
+    cells = [
+        Figure("10 tasks", OURS, 3.0, "ms", requests=1, most_requests=1),
+        Figure("10 tasks", BY_HAND, 2.0, "ms", requests=1, most_requests=1),
+        Figure("10 tasks", SHARE, 1.2, ""),
+    ]
+    share, _requests = targets(run_of(*cells, part="storm"))
+    assert not share.is_met
+    assert share.words.endswith("(target 1.00; httpx and a lock by hand alone: 0.800), missed by 0.200")
 
 
 def test_no_round_begins_when_the_time_is_over() -> None:

@@ -261,7 +261,8 @@ class TokenSource(ProcessBound):
         search = _Search(rejected, self._cache)
         while True:
             future = self._start_or_join(search)
-            bearer = self._bearer_from(future, search)
+            future.exception()  # waits for it
+            bearer = self.cached(rejected) or self._bearer_from(future, search)
             if bearer is not None:
                 return bearer
 
@@ -271,7 +272,8 @@ class TokenSource(ProcessBound):
         while True:
             future = self._start_or_join(search)
             await wait_until_done(future)
-            bearer = self._bearer_from(future, search)
+            # For most of those who wait, it has cached what they want.
+            bearer = self.cached(rejected) or self._bearer_from(future, search)
             if bearer is not None:
                 return bearer
 
@@ -565,8 +567,11 @@ def _scheduler() -> Callable[[Callable[[], object]], object]:
     schedule: Callable[[Callable[[], object]], object]
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:
-        with suppress(RuntimeError):
+        try:
             schedule = asyncio.get_running_loop().call_soon_threadsafe
+        except RuntimeError:
+            pass
+        else:
             return schedule
     from anyio.lowlevel import current_token  # noqa: PLC0415 - only trio gets here
 

@@ -93,7 +93,9 @@ def test_a_storm_is_shown_beside_a_lock_by_hand() -> None:
     ]
     share, _requests = targets(run_of(*cells, part="storm"))
     assert not share.is_met
-    assert share.words.endswith("(target 1.00; httpx and a lock by hand alone: 0.800), missed by 0.200")
+    assert share.words.endswith(
+        "(target 1.00; httpx and a lock by hand alone: 0.800), missed by 0.200"
+    )
 
 
 def test_no_round_begins_when_the_time_is_over() -> None:

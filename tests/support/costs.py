@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -47,16 +48,20 @@ BASELINE: Final = ROOT / "tests" / "costs.json"
 OURS: Final = str(Path(pipedrive_oauth_client.__file__).parent)
 CREDENTIALS: Final = AppCredentials("client", "secret", "https://example.com/callback")
 REFRESH_TOKEN: Final = "1:1:" + "r" * 60
-ANSWER: Final = json.dumps(
-    {
-        "access_token": "v1u:" + "a" * 400,
-        "token_type": "Bearer",
-        "refresh_token": REFRESH_TOKEN,
-        "scope": "deals:full,users:read,base",
-        "expires_in": 3599,
-        "api_domain": "https://acme.pipedrive.com",
-    }
-).encode()
+# In turns, since a service gives another access token each time.
+ANSWERS: Final = [
+    json.dumps(
+        {
+            "access_token": "v1u:" + letter * 400,
+            "token_type": "Bearer",
+            "refresh_token": REFRESH_TOKEN,
+            "scope": "deals:full,users:read,base",
+            "expires_in": 3599,
+            "api_domain": "https://acme.pipedrive.com",
+        }
+    ).encode()
+    for letter in "ab"
+]
 # What httpx says of itself differs from version to version.
 NOT_OURS: Final = {"host", "user-agent", "connection", "accept"}
 REPEATED: Final = 1000
@@ -69,11 +74,12 @@ class Canned(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.last: httpx.Request | None = None
+        self._answers = cycle(ANSWERS)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
         self.last = request
-        return httpx.Response(200, content=ANSWER)
+        return httpx.Response(200, content=next(self._answers))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request without suspending."""
@@ -242,9 +248,9 @@ def counting_server() -> Generator[tuple[str, list[object]]]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
-            self.send_header("Content-Length", str(len(ANSWER)))
+            self.send_header("Content-Length", str(len(ANSWERS[0])))
             self.end_headers()
-            self.wfile.write(ANSWER)
+            self.wfile.write(ANSWERS[0])
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             del format, args

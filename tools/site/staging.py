@@ -33,8 +33,13 @@ DOCUMENTS = {
 # What pages may link to and readers may download.
 FILES = (
     "openapi.yaml",
-    "examples/web_app.py",
+    "examples/celery_worker.py",
     "examples/command_line.py",
+    "examples/demo.py",
+    "examples/django_app.py",
+    "examples/fastapi_app.py",
+    "examples/flask_app.py",
+    "examples/web_app.py",
     "tools/specdiff/report.schema.json",
 )
 LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")

@@ -61,8 +61,8 @@ example: setup ## Run a web app against the sandbox (APP=fastapi, flask or djang
 	@$(venv_python) -m examples.$(or $(APP),fastapi)_app --sandbox $(ARGS)
 
 .PHONY: docs
-docs: setup ## Build the documentation's site and check it (ARGS=serve shows it while you write)
-	$(venv_python) -m tools.site $(ARGS)
+docs: setup ## Build the documentation's site and check it (ARGS=serve shows it, ARGS=screenshots renews docs/images)
+	$(venv_python) -m $(if $(filter screenshots,$(ARGS)),tests.browser.screenshots,tools.site $(ARGS))
 	$(if $(ARGS),,$(venv_python) -m pytest -q tests/site/built_pages.py)
 
 .PHONY: bench

@@ -1,10 +1,16 @@
-"""The two pages of the example web apps: before a user has connected, and after."""
+"""The pages of the example web apps: to log in, before a user has connected, and after.
+
+The forms lead to `/login`, `/logout` and `/disconnect`. Each has a secret of the browser's session,
+so that another site's page can't send it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any, Final
+
+from attrs import field, frozen
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --text: #1c2733; --soft: #505c6b;
@@ -18,7 +24,7 @@ header { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center;
   justify-content: space-between; padding: 0.875rem max(1rem, 50% - 24rem);
   background: var(--card); border-bottom: 1px solid var(--line); }
 header strong { font-size: 1.0625rem; }
-header form { margin: 0; }
+form { display: inline; }
 main { width: min(48rem, 100% - 2rem); margin: 2rem auto; }
 h1 { margin: 0 0 0.5rem; font-size: 1.625rem; line-height: 1.25; text-wrap: balance; }
 .lead { margin: 0 0 1.5rem; color: var(--soft); }
@@ -42,44 +48,68 @@ li span { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--
 """
 
 
-def welcome(framework: str, connect: str, message: str = "") -> str:
-    """Return the page of a user who has not connected."""
+@frozen
+class Form:
+    """What a form of the session has: the hidden field's name, and its secret."""
+
+    name: str
+    secret: str = field(repr=False)
+
+    def button(self, path: str, label: str, *, field: str = "") -> str:
+        """Return a form that is one button; `field` is what it sends along, as HTML."""
+        hidden = f'<input type="hidden" name="{escape(self.name)}" value="{escape(self.secret)}">'
+        button = f'<button class="button">{escape(label)}</button>'
+        return f'<form method="post" action="{escape(path)}">{hidden}{field}{button}</form> '
+
+
+def login_page(framework: str, users: Iterable[str], form: Form) -> str:
+    """Return the page of a visitor who has not logged in to the app."""
+    name = '<input type="hidden" name="user" value="{}">'
+    buttons = "".join(
+        form.button("/login", user, field=name.format(escape(user))) for user in users
+    )
+    return _page(
+        framework,
+        '<section class="hero"><h1>Who are you?</h1>'
+        f'<p class="lead">A real app asks for a password.</p>{buttons}</section>',
+    )
+
+
+def welcome(framework: str, user: str, form: Form, connect: str, message: str = "") -> str:
+    """Return the page of a user who has not connected an account."""
     lead = message or "Connect your Pipedrive account to see your deals here."
     return _page(
         framework,
         '<section class="hero"><h1>See your deals</h1>'
         f'<p class="lead">{escape(lead)}</p>'
         f'<a class="button primary" href="{escape(connect)}">Connect with Pipedrive</a></section>',
+        _leaving(user, form),
     )
 
 
 def deals_page(
     framework: str,
-    user: Mapping[str, Any],
+    user: str,
+    form: Form,
+    owner: Mapping[str, Any],
     deals: Iterable[Mapping[str, Any]],
-    *,
-    disconnect: str,
-    csrf: tuple[str, str],
 ) -> str:
-    """Return the page of a user who has connected.
-
-    The button that disconnects sends a form with a secret of the user's session, so that another
-    site's page can't send the form.
-    """
+    """Return the page of a user who has connected: the deals of an account and its owner."""
     rows = "".join(
         f"<li>{escape(str(deal['title']))}"
         f"<span>{int(deal['value']):,} {escape(str(deal['currency']))}</span></li>"
         for deal in deals
     )
-    name, secret = map(escape, csrf)
     return _page(
         framework,
-        f"<h1>Deals of {escape(str(user['company_name']))}</h1>"
-        f'<p class="lead">You are {escape(str(user["name"]))}.</p><ul>{rows}</ul>',
-        f'<form method="post" action="{escape(disconnect)}">'
-        f'<input type="hidden" name="{name}" value="{secret}">'
-        '<button class="button">Disconnect</button></form>',
+        f"<h1>Deals of {escape(str(owner['company_name']))}</h1>"
+        f'<p class="lead">In Pipedrive you are {escape(str(owner["name"]))}.</p><ul>{rows}</ul>',
+        form.button("/disconnect", "Disconnect") + _leaving(user, form),
     )
+
+
+def _leaving(user: str, form: Form) -> str:
+    return form.button("/logout", f"Log out {user}")
 
 
 def _page(framework: str, main: str, action: str = "") -> str:
@@ -88,6 +118,6 @@ def _page(framework: str, main: str, action: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>Deals, with {escape(framework)}</title><style>{_STYLE}</style></head><body>"
-        f'<header><strong>Deals</strong> <span class="tag">{escape(framework)}</span>{action}'
-        f"</header><main>{main}</main></body></html>"
+        f'<header><strong>Deals</strong> <span class="tag">{escape(framework)}</span>'
+        f"<div>{action}</div></header><main>{main}</main></body></html>"
     )

@@ -6,11 +6,13 @@ import asyncio
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,10 +21,13 @@ import httpx
 import pytest
 from attrs import evolve
 
-from examples import command_line, demo, web_app
+from examples import celery_worker, command_line, demo, web_app
 from pipedrive_oauth_client import AppCredentials, AsyncPipedriveOAuth, PipedriveOAuth, sandbox
-from pipedrive_oauth_client.sandbox import SandboxServer
+from pipedrive_oauth_client.sandbox import Fault, SandboxServer
 from pipedrive_oauth_client.sandbox.browser import visit
+from pipedrive_oauth_client.stores import SQLTokenStore
+from tests.support.programs import started, wait_until
+from tests.support.redis_server import RedisServer
 from tests.support.time_limits import killed_after
 from tests.support.tls import UNTRUSTING
 from tests.support.wire import free_port
@@ -30,17 +35,22 @@ from tests.support.wire import free_port
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
 ROOT: Final = Path(__file__).parents[1]
+KEEP_ALIVE: Final = "examples.celery_worker.keep_alive"
 SECRETS: Final = re.compile(
     rf"v1u:|\d+:\d+:[0-9a-f]{{40}}|code=[0-9a-f]|{re.escape(sandbox.DEFAULT_APP.client_secret)}"
 )
 
 
 def test_every_example_is_tested() -> None:
-    """A program that is added to examples/ needs a test here."""
+    """A program that is added to examples/ needs a test here, and a row in the quick start."""
     programs = {path.stem for path in (ROOT / "examples").glob("*.py")}
     elsewhere = {"fastapi_app", "flask_app", "django_app"}  # tests/browser/test_web_apps.py
     parts = {"__init__", "look", "setting"}
-    assert programs == {"command_line", "demo", "web_app"} | elsewhere | parts
+    here = {"celery_worker", "command_line", "demo", "web_app"}
+    assert programs == here | elsewhere | parts
+    page = (ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+)\.py\]\(\.\./examples/\1\.py\) \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(here | elsewhere)
 
 
 def program(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -208,6 +218,85 @@ def test_the_command_line_says_what_is_missing(
     monkeypatch.delenv("PIPEDRIVE_CLIENT_SECRET", raising=False)
     assert command_line.main([]) == 1
     assert "PIPEDRIVE_CLIENT_SECRET" in capsys.readouterr().err
+
+
+# --- The Celery worker ---
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the broker is a program for POSIX systems")
+@pytest.mark.timeout(240)  # a broker and two workers
+def test_workers_read_deals(tmp_path: Path) -> None:
+    """An outage is retried, an ended grant is not, and one refresh serves both workers."""
+    connected, ended, dormant = (
+        sandbox.DEFAULT_USER,
+        sandbox.OTHER_USER,
+        evolve(sandbox.DEFAULT_USER, id=12, email="sam@acme.example"),
+    )
+    app = sandbox.create_app(users=[connected, ended, dormant])
+    url = f"sqlite:///{tmp_path / 'tokens.db'}"
+    with sandbox.run(app) as server, RedisServer(tmp_path) as broker, SQLTokenStore(url) as store:
+        past = datetime.now(UTC) - timedelta(hours=2)
+        with PipedriveOAuth(credentials(server), base_url=server.base_url) as oauth:
+            for user, expires_at in (
+                (connected, past),
+                (ended, past),
+                (dormant, past - timedelta(days=40)),
+            ):
+                code = server.install(user=user).partition("code=")[2]
+                store.save(user.account, evolve(oauth.exchange(code), expires_at=expires_at))
+        server.uninstall(ended)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "CELERY_BROKER_URL": broker.url,
+            "PIPEDRIVE_BASE_URL": server.base_url,
+            "PIPEDRIVE_CLIENT_ID": server.app.client_id,
+            "PIPEDRIVE_CLIENT_SECRET": server.app.client_secret,
+            "PIPEDRIVE_REDIRECT_URI": server.app.redirect_uri,
+            "PIPEDRIVE_OAUTH_STORE": url,
+        }
+        server.faults.add("/api/v2/deals", Fault.status(503))
+        celery = f"{shlex.quote(sys.executable)} -m celery -A examples.celery_worker"
+        logs = [f"worker{number}.log" for number in range(2)]
+
+        def logged() -> str:
+            return "".join((tmp_path / log).read_text(encoding="utf-8") for log in logs)
+
+        def call(*arguments: str) -> None:
+            subprocess.run(
+                [sys.executable, "-m", *arguments],
+                cwd=tmp_path,
+                env=environ,
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+
+        with ExitStack() as stack:
+            for log in logs:
+                command = f"{celery} worker --concurrency 2 -n {log}@%h"
+                stack.enter_context(started(command, tmp_path, environ, log))
+            accounts = [connected.account] * 4 + [ended.account] * 2
+            call("examples.celery_worker", *accounts)
+            wait_until(
+                lambda: logged().count(f"{connected.account} has ") == 4, "no deals are read"
+            )
+            gone = f"{ended.account} is disconnected"
+            wait_until(lambda: logged().count(gone) == 2, "the end is not logged")
+            refreshes = partial(server.requests.count, grant_type="refresh_token")
+            assert (refreshes(outcome="ok"), refreshes(outcome="invalid_grant")) == (1, 1)
+            assert server.requests.count(path="/api/v2/deals") == 5
+            call("celery", "-A", "examples.celery_worker", "call", KEEP_ALIVE)
+            wait_until(lambda: refreshes(outcome="ok") == 2, "the dormant account is not refreshed")
+        assert refreshes() == 3
+        assert SECRETS.search(logged()) is None
+
+
+def test_beat_calls_a_task_that_exists() -> None:
+    """The schedule keeps grants alive once a day, by the name of a task of the workers."""
+    (entry,) = celery_worker.app.conf.beat_schedule.values()
+    assert entry == {"task": KEEP_ALIVE, "schedule": timedelta(days=1)}
+    assert KEEP_ALIVE in celery_worker.app.tasks
 
 
 # --- The web app ---

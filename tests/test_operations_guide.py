@@ -12,9 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from pipedrive_oauth_client.sandbox import (
     run,
 )
 from pipedrive_oauth_client.stores import FileTokenStore, SQLTokenStore
+from tests.support.programs import started, wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.wire import free_port
 
@@ -242,34 +242,6 @@ def test_python_of_the_page() -> None:
 # --- Servers ---
 
 
-@contextmanager
-def started(place: Place, command: str, log: str) -> Generator[subprocess.Popen[bytes]]:
-    """Start a program that does not end by itself, and end it with all that it has started."""
-    with (place.folder / log).open("wb") as output:
-        process = subprocess.Popen(
-            shlex.split(command),
-            cwd=place.folder,
-            env=place.environ,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
-
-
-def wait_until(check: Any, what: str, seconds: float = 60) -> None:
-    """Wait until something holds."""
-    for _ in range(int(seconds * 10)):
-        if check():
-            return
-        time.sleep(0.1)
-    raise AssertionError(what)
-
-
 def test_web_workers(place: Place) -> None:
     """Workers start, serve the callback, and write no address of it into a log."""
     (command,) = [block for block in SERVERS if block.startswith("uvicorn")]
@@ -292,7 +264,7 @@ def test_web_workers(place: Place) -> None:
         except httpx.TransportError:
             return False
 
-    with client, started(place, command, "uvicorn.log"):
+    with client, started(command, place.folder, place.environ, "uvicorn.log"):
         wait_until(serves, "uvicorn serves nothing")
     assert "planted-code" not in (place.folder / "uvicorn.log").read_text(encoding="utf-8")
 
@@ -318,7 +290,8 @@ def test_fleet_of_four_with_one_killed(place: Place) -> None:
 
         def start(number: int) -> subprocess.Popen[bytes]:
             command = f"{worker.strip()} -n worker{number}@%h"
-            return stack.enter_context(started(place, command, f"worker{number}.log"))
+            log = f"worker{number}.log"
+            return stack.enter_context(started(command, place.folder, place.environ, log))
 
         for user in place.server.sandbox.users:
             token = place.grant(user)

@@ -1,56 +1,24 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import attrs
 import httpx
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, DEFAULT_USER, OTHER_USER, create_app, run
-from tests.browser.driver import Browser
+from tests.browser.driver import DRIVER_PROGRAM, PROGRAM, Browser, open_browser
 from tests.browser.site import Site, serve_site
 from tests.sandbox.support import Net
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-)
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all tests, as starting one is slow."""
-    program = shutil.which("chromium")
-    driver_program = shutil.which("chromedriver")
-    if program is None or driver_program is None:
+    if PROGRAM is None or DRIVER_PROGRAM is None:
         pytest.skip("Chromium and chromedriver are not on this machine")
-    folder = tmp_path_factory.mktemp("chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as environment:
-        # The driver is on this machine, and so is all that the library may use: it fetches nothing.
-        environment.setenv("no_proxy", "*")
-        environment.setenv("SE_OFFLINE", "true")
-        environment.setenv("SE_AVOID_STATS", "true")
-        driver = webdriver.Chrome(options, Service(driver_program))
-    try:
-        driver.set_page_load_timeout(30)
-        yield Browser(driver)
-    finally:
-        driver.quit()
+    with open_browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
 
 
 @pytest.fixture

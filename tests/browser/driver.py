@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import attrs
 from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+PROGRAM = shutil.which("chromium")
+DRIVER_PROGRAM = shutil.which("chromedriver")
 TIMEOUT_SECONDS = 10
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+)
+# The driver is on this machine, and so is all that the library may use: it fetches nothing.
+OFFLINE = {"no_proxy": "*", "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
 
 GotT = TypeVar("GotT")
 
@@ -166,3 +187,20 @@ class Browser:
         """Send a command of the DevTools protocol."""
         result: dict[str, Any] = self.driver.execute_cdp_cmd(name, parameters)
         return result
+
+
+@contextmanager
+def open_browser(folder: Path) -> Generator[Browser]:
+    """Start the browser, with its profile in a folder, and end it with the block."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = PROGRAM or "chromium"
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with patch.dict(os.environ, OFFLINE):
+        driver = webdriver.Chrome(options, Service(DRIVER_PROGRAM or "chromedriver"))
+    try:
+        driver.set_page_load_timeout(30)
+        yield Browser(driver)
+    finally:
+        driver.quit()

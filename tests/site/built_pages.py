@@ -201,7 +201,7 @@ def test_diagrams_are_drawn(page: Browser, name: str, scheme: str) -> None:
 
 
 def test_guides_are_there_as_plain_markdown() -> None:
-    """llms.txt lists the guides, each with a summary, and each is there as Markdown."""
+    """llms.txt lists the guides, each with a summary; each is there as Markdown, with pictures."""
     text = (SITE / "llms.txt").read_text(encoding="utf-8")
     listed = re.findall(r"^- \[(.+?)\]\((\S+)\): (.+)$", text, re.MULTILINE)
     assert "quick-start.md" in {page for _title, page, _summary in listed}
@@ -209,3 +209,5 @@ def test_guides_are_there_as_plain_markdown() -> None:
         page = (SITE / name).read_text(encoding="utf-8")
         assert f"# {title}" in page.replace("`", "")
         assert len(summary) > 10, name
+        for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page):
+            assert (SITE / name).parent.joinpath(picture).is_file(), picture

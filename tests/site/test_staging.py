@@ -132,13 +132,14 @@ def test_catalog_that_misses_the_tree_is_an_error(old: str, new: str, fault: str
         with_error_facts(ERRORS.replace(old, new, 1))
 
 
-def test_plots_of_the_benchmarks_are_on_the_site(tmp_path: Path) -> None:
-    """Each plot that the page of the benchmarks shows is copied, and no other is lying about."""
-    shown = re.findall(r"\]\((benchmarks/[^)]+\.svg)\)", (ROOT / "docs/benchmarks.md").read_text())
-    assert shown
-    assert sorted(shown) == staging.plots_of(ROOT)
-    staging.stage(ROOT, tmp_path)
-    assert all((tmp_path / "pages" / name).is_file() for name in shown)
+def test_pictures_are_on_the_site(staged: Path) -> None:
+    """Each plot and each screenshot that a page shows is copied, and no other is lying about."""
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", pages)
+    assert {Path(name).suffix for name in shown} == {".svg", ".png"}
+    assert sorted(shown) == staging.pictures_of(ROOT)
+    for name in shown:
+        assert (staged / "pages" / name).read_bytes() == (ROOT / "docs" / name).read_bytes()
 
 
 def test_diagram_becomes_what_the_theme_draws() -> None:
@@ -153,7 +154,10 @@ def test_diagram_becomes_what_the_theme_draws() -> None:
 
 
 def test_summary_is_the_first_sentence() -> None:
-    """A page's line in llms.txt is its first sentence, without links, emphasis and code."""
-    text = "# `T`\n\n```sh\nmake. it\n```\n\n| a |\n\nSee **how** [a](b.md) v1.2 works. More.\n"
+    """A page's line in llms.txt is its first sentence, without pictures, links, emphasis, code."""
+    text = (
+        "# `T`\n\n```sh\nmake. it\n```\n\n| a |\n\n![A. B](c.png)\n\n"
+        "See ![d](e.png) **how** [a](b.md) v1.2 works. More.\n"
+    )
     assert title_of(text) == "T"
     assert summary_of(text) == "See how a v1.2 works."

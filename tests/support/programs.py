@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -15,7 +18,14 @@ import httpx
 from attrs import evolve, frozen
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
-from pipedrive_oauth_client.sandbox import DEFAULT_APP, Clock, create_app, run
+from pipedrive_oauth_client.sandbox import (
+    DEFAULT_APP,
+    DEFAULT_USER,
+    OTHER_USER,
+    Clock,
+    create_app,
+    run,
+)
 from tests.support.wire import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -53,17 +63,26 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
     uri = f"http://127.0.0.1:{ports[0]}/pipedrive/callback"
     app = evolve(DEFAULT_APP, redirect_uri=uri)
     clock = Clock()
-    created = create_app(apps=[app], clock=clock, api_calls_per_two_seconds=100_000)
+    created = create_app(
+        apps=[app],
+        users=[DEFAULT_USER, OTHER_USER],
+        clock=clock,
+        api_calls_per_two_seconds=100_000,
+    )
     log = folder / f"{program}.log"
     with ExitStack() as stack:
         server = stack.enter_context(run(created))
         output = stack.enter_context(log.open("w", encoding="utf-8"))
-        for port in ports:
+        # One client, as creating one loads all certificate authorities: the programs need the time.
+        client = stack.enter_context(httpx.Client(trust_env=False))
+        addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        for port, address in zip(ports, addresses, strict=True):
             process = subprocess.Popen(
-                [sys.executable, "-m", program, "--store", store],
+                [sys.executable, "-m", program, *(["--store", store] if store else [])],
                 cwd=ROOT,
                 env={
                     **os.environ,
+                    "APP_DATABASE": str(folder / "app.db"),
                     "APP_SECRET_KEY": "a-key-that-all-workers-of-the-app-have",
                     "PIPEDRIVE_BASE_URL": server.base_url,
                     "PIPEDRIVE_CLIENT_ID": app.client_id,
@@ -75,12 +94,52 @@ def running(program: str, folder: Path, *, workers: int = 1, store: str = "") ->
                 stderr=output,
             )
             stack.callback(end, process)
-        addresses = [f"http://127.0.0.1:{port}" for port in ports]
-        # One client, as creating one loads all certificate authorities: the programs need the time.
-        with httpx.Client(trust_env=False) as client:
-            for address in addresses:
-                wait_for(client, address, log)
+            # One after the other, as the first one makes the tables.
+            wait_for(client, address, log)
         yield Running(PipedriveSandbox(server, clock), addresses, log)
+
+
+def hidden_field(page: str) -> dict[str, str]:
+    """Return the hidden field of the forms of a page, by which an example app knows its own."""
+    found = re.search(r'name="(secret|csrfmiddlewaretoken)" value="([^"]+)"', page)
+    assert found is not None
+    return {found[1]: found[2]}
+
+
+def log_in(client: httpx.Client, address: str, user: str = "ada") -> None:
+    """Log a user in to an example app, as a browser does it."""
+    form = {**hidden_field(client.get(f"{address}/").text), "user": user}
+    assert client.post(f"{address}/login", data=form).status_code in {302, 303}
+
+
+@contextmanager
+def started(
+    command: str, folder: Path, environ: Mapping[str, str], log: str
+) -> Generator[subprocess.Popen[bytes]]:
+    """Start a program that does not end by itself, and end it with all that it has started."""
+    with (folder / log).open("wb") as output:
+        process = subprocess.Popen(
+            shlex.split(command),
+            cwd=folder,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+
+
+def wait_until(check: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until something holds."""
+    for _ in range(int(seconds * 10)):
+        if check():
+            return
+        time.sleep(0.1)
+    raise AssertionError(what)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -38,7 +38,10 @@ def main() -> None:
     elif command == "serve":
         serve(more)
     else:
-        raise SetupError("make docs builds the site; make docs ARGS=serve shows it")
+        raise SetupError(
+            "make docs builds the site; make docs ARGS=serve shows it; make docs ARGS=screenshots "
+            "makes its screenshots"
+        )
 
 
 def build(site: Path) -> None:
@@ -116,7 +119,8 @@ def follow(folder: Path) -> None:
 
 def sources() -> Mapping[Path, int]:
     """Return the time of the last change of each file that pages are made from."""
-    files = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "openapi.yaml"]
+    docs = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs/images").glob("*.png")]
+    files = [*docs, *ROOT.glob("*.md"), ROOT / "openapi.yaml"]
     return {file: file.stat().st_mtime_ns for file in files if file.exists()}
 
 

@@ -17,6 +17,7 @@ _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^::: ", re.MULTILINE)
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 _SENTENCE = re.compile(r".+?\.(?=\s|$)", re.DOTALL)
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]+\)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
@@ -69,8 +70,9 @@ def title_of(text: str) -> str:
 
 
 def summary_of(text: str) -> str:
-    """Return the first sentence of a page, in one line and without links and emphasis."""
-    prose = _LINK.sub(r"\1", _FENCE.sub("", _TITLE.sub("", text))).replace("**", "")
+    """Return the first sentence of a page, in one line and without pictures, links and emphasis."""
+    prose = _PICTURE.sub("", _FENCE.sub("", _TITLE.sub("", text)))
+    prose = _LINK.sub(r"\1", prose).replace("**", "")
     for paragraph in prose.split("\n\n"):
         line = " ".join(paragraph.split())
         if line[:1].isalpha() or line.startswith("`"):

@@ -33,8 +33,13 @@ DOCUMENTS = {
 # What pages may link to and readers may download.
 FILES = (
     "openapi.yaml",
-    "examples/web_app.py",
+    "examples/celery_worker.py",
     "examples/command_line.py",
+    "examples/demo.py",
+    "examples/django_app.py",
+    "examples/fastapi_app.py",
+    "examples/flask_app.py",
+    "examples/web_app.py",
     "tools/specdiff/report.schema.json",
 )
 LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")
@@ -61,7 +66,7 @@ def stage(root: Path, folder: Path) -> None:
         page.write_text(text, encoding="utf-8")
     shutil.copytree(Path(__file__).parent / "assets", target / "assets")
     copies = {name: root / name for name in FILES}
-    copies |= {name: root / "docs" / name for name in plots_of(root)}
+    copies |= {name: root / "docs" / name for name in pictures_of(root)}
     for name, source in copies.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / name)
@@ -69,11 +74,10 @@ def stage(root: Path, folder: Path) -> None:
     (folder / "mkdocs.yml").write_text(with_folders(settings, root, target), encoding="utf-8")
 
 
-def plots_of(root: Path) -> list[str]:
-    """Return the plots of the page of the benchmarks, by their place in docs/."""
-    return sorted(
-        p.relative_to(root / "docs").as_posix() for p in root.glob("docs/benchmarks/*.svg")
-    )
+def pictures_of(root: Path) -> list[str]:
+    """Return the plots of the benchmarks and the screenshots, by their place in docs/."""
+    found = (*root.glob("docs/benchmarks/*.svg"), *root.glob("docs/images/*.png"))
+    return sorted(picture.relative_to(root / "docs").as_posix() for picture in found)
 
 
 def places_of(root: Path) -> Mapping[str, str]:
@@ -82,7 +86,7 @@ def places_of(root: Path) -> Mapping[str, str]:
     return {
         **DOCUMENTS,
         **{name: name for name in FILES},
-        **{f"docs/{name}": name for name in plots_of(root)},
+        **{f"docs/{name}": name for name in pictures_of(root)},
         **{page.as_posix(): page.relative_to("docs").as_posix() for page in own},
         # Of what is written only here, so that pages in docs/ can link to it.
         **{f"docs/{path}": path for path, _text in made_pages(root)},

@@ -165,6 +165,26 @@ def test_rfc_fields(account: Account, mode: str) -> None:
     assert end_of(account) is not None
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, '{"error": "invalid_grant"}'),
+        (200, '{"success": false, "message": "Invalid grant: refresh_token is invalid"}'),
+        (400, '{"error": "invalid_grant", "error_description": ["Expired."]}'),
+        (403, '{"error": "invalid_grant"}'),
+    ],
+)
+def test_odd_error_responses(account: Account, mode: str, status: int, body: str) -> None:
+    """The error code marks, however the rest of the response differs from the documented one."""
+    account.box.faults.add(REFRESH_PATH, Fault.answer(status, body))
+    for _ in range(2):
+        error = no_more(account, mode, 1)
+        assert (error.error or "invalid_grant") == "invalid_grant"
+    known = end_of(account)
+    assert known is not None
+    assert known.error == "invalid_grant"
+
+
 def test_valid_access_token_is_used(account: Account, mode: str) -> None:
     """While the access token is valid it is used, to its last moment; then the error is raised."""
     token = account.renew_elsewhere()

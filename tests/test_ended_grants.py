@@ -25,6 +25,7 @@ from pipedrive_oauth_client import (
     StoreLockTimeoutError,
     Token,
     TransportError,
+    UnusableAccessTokenError,
 )
 from pipedrive_oauth_client._renewal import pending_saves
 from pipedrive_oauth_client.adapters.requests import PipedriveRequestsAuth
@@ -204,6 +205,22 @@ def test_valid_access_token_is_used(account: Account, mode: str) -> None:
     assert account.refreshes() == 0
 
 
+def test_nothing_is_tried_early_for_an_ended_grant(
+    account: Account, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within the leeway, requests use the cached token, and nothing is searched for or logged."""
+    token = account.renew_elsewhere()
+    known = GrantEnd(at=account.box.clock(), error="invalid_grant", tried_at=account.box.clock())
+    account.store.inner.save(ACCOUNT, evolve(token, grant_end=known))
+    set_clock(account, token.expires_at - timedelta(seconds=30))
+    auth = account.auth()
+    account.store.calls.clear()
+    for _ in range(3):
+        assert got(mode, account, auth=auth).status_code == 200
+    assert account.store.calls == {"load": 1}
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
 def test_early_refresh_that_is_rejected(account: Account, mode: str) -> None:
     """A refresh before the expiry that ends the grant costs one POST, and the token is used on."""
     account.renew_elsewhere()
@@ -287,6 +304,17 @@ def test_mistake_of_the_service_heals(account: Account, mode: str) -> None:
     assert given(mode, account) == account.stored()
     assert end_of(account) is None
     assert account.is_alive()
+
+
+def test_second_try_without_an_access_token(account: Account, mode: str) -> None:
+    """A new refresh token says that the grant is alive, though its access token can't be used."""
+    end(account)
+    account.box.clock.advance(DAY)
+    account.box.faults.add(REFRESH_PATH, Fault.answer(200, '{"refresh_token": "another"}'))
+    with pytest.raises(UnusableAccessTokenError):
+        given(mode, account)
+    assert account.stored().refresh_token == "another"
+    assert end_of(account) is None
 
 
 def test_second_try_that_fails_otherwise(account: Account, mode: str) -> None:

@@ -526,6 +526,15 @@ def test_fleet_skips_what_is_known(*, has_listing: bool) -> None:
         assert run() == FleetReport(0, 0, {}, 1)
 
 
+def test_fleet_goes_on_after_an_error_with_status_200() -> None:
+    """An error code says what became of one grant, so that the other accounts are tried."""
+    with fleet(3, MemoryTokenStore()) as many:
+        many.server.faults.add(REFRESH_PATH, Fault.answer(200, '{"error": "invalid_grant"}'))
+        report = refresh_due(many.oauth, many.store, many.clock(), per_second=None, concurrency=1)
+        assert report.renewed == 2
+        assert [type(each) for each in report.errors.values()] == [GrantEndedError]
+
+
 def test_fleet_heals_a_mistake() -> None:
     """A grant that the service has rejected by mistake is refreshed by the run of the next day."""
     with fleet(1, MemoryTokenStore()) as many:

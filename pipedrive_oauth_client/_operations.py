@@ -25,7 +25,8 @@ from pipedrive_oauth_client.errors import (
 )
 from pipedrive_oauth_client.generated import models
 from pipedrive_oauth_client.generated.client import Client
-from pipedrive_oauth_client.generated.response import Response
+from pipedrive_oauth_client.generated.decode import json_object
+from pipedrive_oauth_client.generated.response import RawResponse, Response
 from pipedrive_oauth_client.generated.types import Unset
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "Operation",
     "Plan",
     "error_from_response",
+    "is_error_body",
     "run",
     "run_async",
     "with_state_of_grant",
@@ -199,22 +201,22 @@ def error_from_response(
     """Make the error of a response that is not the expected one.
 
     The error code of the body decides, then the message, then the status: Pipedrive documents a
-    wrong client under status 400. `now` is when the response arrived, and `secrets` what was sent
-    and must not appear in the message, neither as it is nor form-encoded.
+    wrong client under status 400, and a gateway may turn any status into 200. `now` is when the
+    response arrived, and `secrets` what was sent and must not appear in the message, neither as it
+    is nor form-encoded.
 
     Source:
         RFC 6749, section 5.2; Pipedrive's page of OAuth status codes.
     """
     status = response.status_code
-    if status < 400:
+    if status < 400 and not is_error_body(response):
         problem = "it redirects elsewhere, and credentials are not sent there"
         if status < 300:
             problem = with_state_of_grant(f"{operation} expects status 200", operation)
         return InvalidResponseError(problem, status_code=status, headers=response.headers)
     from pipedrive_oauth_client.retry import read_retry_after  # noqa: PLC0415 - only after errors
 
-    parsed = response.parsed
-    body = parsed if isinstance(parsed, models.OAuthErrorResponse) else models.OAuthErrorResponse()
+    body = _error_body(response)
     code = _printable(body.error, secrets)
     description = _printable(body.error_description, secrets) or _printable(body.message, secrets)
     kind = _kind(status, body)
@@ -232,6 +234,38 @@ def error_from_response(
         description=description,
         retry_after=read_retry_after(response.headers.get("Retry-After"), now),
     )
+
+
+def is_error_body(response: Response[object]) -> bool:
+    """Tell whether a response with status 200 is an error response all the same."""
+    if response.status_code != 200:
+        return False
+    fields = _fields_of(response)
+    code = _printable(_text(fields, "error"), ())
+    message = _printable(_text(fields, "message"), ())
+    return code is not None or (fields.get("success") is False and message is not None)
+
+
+def _error_body(response: Response[object]) -> models.OAuthErrorResponse:
+    """Give what says something in an error response, also where the spec describes another body."""
+    if isinstance(response.parsed, models.OAuthErrorResponse):
+        return response.parsed
+    fields = _fields_of(response)
+    return models.OAuthErrorResponse(
+        error=_text(fields, "error"),
+        error_description=_text(fields, "error_description"),
+        message=_text(fields, "message"),
+    )
+
+
+def _fields_of(response: Response[object]) -> dict[str, Any]:
+    raw = RawResponse(response.status_code, response.headers, response.content)
+    return json_object(raw) or {}
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
 
 
 def with_state_of_grant(problem: str, operation: str) -> str:

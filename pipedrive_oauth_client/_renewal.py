@@ -316,7 +316,8 @@ def renew_and_report(
                 for each in (requirement.latest, cached)
             )
             reason = "fleet" if is_fleet else _reason(requirement, oauth.clock)
-            _log_failure(account, error, is_valid=is_valid)
+            is_pending = pending_saves.has(store, account)
+            _log_failure(account, error, is_valid=is_valid, is_pending=is_pending)
             if oauth.has_on_event:
                 _add_failure(events, account, requirement.latest, error, is_valid, seconds, reason)
         raise
@@ -396,7 +397,18 @@ def _add_success(  # noqa: PLR0917 - one caller, which has them all
         events.append(ApiDomainChanged(account=account, former=former, current=current))
 
 
-def _log_failure(account: str, error: PipedriveOAuthError, *, is_valid: bool) -> None:
+def _log_failure(
+    account: str, error: PipedriveOAuthError, *, is_valid: bool, is_pending: bool
+) -> None:
+    if is_pending:
+        _LOGGER.error(
+            "The token of %r was refreshed, and could not be saved. This process has the only copy"
+            " of the new one, and saves it at the next call: keep it running until the store works."
+            " %s",
+            account,
+            error,
+        )
+        return
     # An error for what a person has to fix. Of the rest, an early refresh has a warning of its own.
     to_fix = (InvalidClientError, InvalidGrantError, StoreError, ConfigurationError)
     if isinstance(error, to_fix) and not isinstance(error, StoreLockTimeoutError):

@@ -18,6 +18,7 @@ from pipedrive_oauth_client._operations import (
     Operation,
     Plan,
     error_from_response,
+    is_error_body,
     run,
     run_async,
     with_state_of_grant,
@@ -293,17 +294,18 @@ class _BaseOAuth(ProcessBound):
             if status is None or 200 < status < 400:
                 raise
             headers = error.headers or httpx.Headers()
+            content = b"" if error.response is None else error.response.content
             if status == 200:
                 # The spec does not describe it, and there may be a new refresh token in it.
                 fields = None if error.response is None else json_object(error.response)
                 if fields is not None:
-                    return Response(status, b"", headers, fields)
+                    return Response(status, content, headers, fields)
                 problem = with_state_of_grant(error.problem, name)
                 failure = InvalidResponseError(problem, status_code=status, headers=headers)
                 failure.__cause__ = error.__cause__
             else:
                 # An error response whose body can't be read is an error response all the same.
-                failure = self._error(app, name, Response(status, b"", headers, None), secret)
+                failure = self._error(app, name, Response(status, content, headers, None), secret)
                 failure.__cause__ = error
         raise failure
 
@@ -340,10 +342,13 @@ class _BaseOAuth(ProcessBound):
                 refresh_token=error.refresh_token,
             )
         except InvalidResponseError as error:
-            problem = with_state_of_grant(error.problem, name)
-            failure = InvalidResponseError(
-                problem, field=error.field, status_code=200, headers=headers
-            )
+            if is_error_body(response):
+                failure = self._error(app, name, response, secret)
+            else:
+                problem = with_state_of_grant(error.problem, name)
+                failure = InvalidResponseError(
+                    problem, field=error.field, status_code=200, headers=headers
+                )
         raise failure
 
     def _error(

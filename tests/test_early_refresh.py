@@ -217,6 +217,19 @@ def test_a_rejected_token_is_refreshed_within_the_cooldown(mode: str, account: A
     assert account.stored() != first
 
 
+def test_a_refresh_that_was_needed_ends_the_cooldown(account: Account) -> None:
+    """Where the service refreshes again, the next early refresh does not wait for `Retry-After`."""
+    auth = account.auth()
+    leave(account, 50)
+    account.box.faults.add(REFRESH_PATH, Fault.status(503, retry_after=86_400))
+    first = auth.token()
+    assert first == account.token
+    second = auth.token(rejected=first)
+    assert second != first
+    account.box.clock.advance(second.expires_at - account.box.clock() - 50 * SECOND)
+    assert auth.token() not in (first, second)
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_deleted_account_is_not_served(account: Account, is_known: bool) -> None:
     """Where no token is stored any more, the person has disconnected: the old one is not used."""

@@ -25,6 +25,7 @@ from pipedrive_oauth_client import (
     StoreLockTimeoutError,
     Token,
     TransportError,
+    UnusableAccessTokenError,
 )
 from pipedrive_oauth_client._renewal import pending_saves
 from pipedrive_oauth_client.adapters.requests import PipedriveRequestsAuth
@@ -165,6 +166,26 @@ def test_rfc_fields(account: Account, mode: str) -> None:
     assert end_of(account) is not None
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, '{"error": "invalid_grant"}'),
+        (200, '{"success": false, "message": "Invalid grant: refresh_token is invalid"}'),
+        (400, '{"error": "invalid_grant", "error_description": ["Expired."]}'),
+        (403, '{"error": "invalid_grant"}'),
+    ],
+)
+def test_odd_error_responses(account: Account, mode: str, status: int, body: str) -> None:
+    """The error code marks, however the rest of the response differs from the documented one."""
+    account.box.faults.add(REFRESH_PATH, Fault.answer(status, body))
+    for _ in range(2):
+        error = no_more(account, mode, 1)
+        assert (error.error or "invalid_grant") == "invalid_grant"
+    known = end_of(account)
+    assert known is not None
+    assert known.error == "invalid_grant"
+
+
 def test_valid_access_token_is_used(account: Account, mode: str) -> None:
     """While the access token is valid it is used, to its last moment; then the error is raised."""
     token = account.renew_elsewhere()
@@ -182,6 +203,23 @@ def test_valid_access_token_is_used(account: Account, mode: str) -> None:
         with pytest.raises(GrantEndedError):
             got(mode, account, auth=each)
     assert account.refreshes() == 0
+
+
+def test_nothing_is_tried_early_for_an_ended_grant(
+    account: Account, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within the leeway, requests use the cached token, and nothing is searched for or logged."""
+    token = account.renew_elsewhere()
+    known = GrantEnd(at=account.box.clock(), error="invalid_grant", tried_at=account.box.clock())
+    account.store.inner.save(ACCOUNT, evolve(token, grant_end=known))
+    set_clock(account, token.expires_at - timedelta(seconds=30))
+    auth = account.auth()
+    account.store.calls.clear()
+    for _ in range(2):
+        assert got(mode, account, auth=auth).status_code == 200
+        set_clock(account, token.expires_at - TICK)
+    assert account.store.calls == {"load": 1}
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_early_refresh_that_is_rejected(account: Account, mode: str) -> None:
@@ -267,6 +305,17 @@ def test_mistake_of_the_service_heals(account: Account, mode: str) -> None:
     assert given(mode, account) == account.stored()
     assert end_of(account) is None
     assert account.is_alive()
+
+
+def test_second_try_without_an_access_token(account: Account, mode: str) -> None:
+    """A new refresh token says that the grant is alive, though its access token can't be used."""
+    end(account)
+    account.box.clock.advance(DAY)
+    account.box.faults.add(REFRESH_PATH, Fault.answer(200, '{"refresh_token": "another"}'))
+    with pytest.raises(UnusableAccessTokenError):
+        given(mode, account)
+    assert account.stored().refresh_token == "another"
+    assert end_of(account) is None
 
 
 def test_second_try_that_fails_otherwise(account: Account, mode: str) -> None:
@@ -475,6 +524,15 @@ def test_fleet_skips_what_is_known(*, has_listing: bool) -> None:
         code = httpx.URL(many.server.install(user=many.server.sandbox.users[0])).params["code"]
         memory.save(dead[0], many.oauth.exchange(code))
         assert run() == FleetReport(0, 0, {}, 1)
+
+
+def test_fleet_goes_on_after_an_error_with_status_200() -> None:
+    """An error code says what became of one grant, so that the other accounts are tried."""
+    with fleet(3, MemoryTokenStore()) as many:
+        many.server.faults.add(REFRESH_PATH, Fault.answer(200, '{"error": "invalid_grant"}'))
+        report = refresh_due(many.oauth, many.store, many.clock(), per_second=None, concurrency=1)
+        assert report.renewed == 2
+        assert [type(each) for each in report.errors.values()] == [GrantEndedError]
 
 
 def test_fleet_heals_a_mistake() -> None:

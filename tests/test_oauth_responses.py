@@ -22,6 +22,7 @@ from pipedrive_oauth_client import (
     ServerError,
     Token,
     TokenRequestError,
+    UnusableAccessTokenError,
     sandbox,
 )
 from pipedrive_oauth_client.sandbox import Fault, SandboxServer
@@ -532,6 +533,79 @@ def test_a_null_beside_the_code_does_not_hide_it(mode: str, empty: str) -> None:
     """A field without a value says nothing; the code still says what to do."""
     body = error_body(**{"error": "invalid_grant", empty: None})
     assert type(refusal(mode, REFRESH, 400, body)) is InvalidGrantError
+
+
+@every_step
+@pytest.mark.parametrize("status", [400, 401, 500])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("error_description", {}), ("error_description", ["Why."]), ("success", "no"), ("message", 5)],
+)
+def test_an_odd_field_beside_the_code_does_not_hide_it(
+    mode: str, step: Step, status: int, name: str, value: object
+) -> None:
+    """A field that the spec describes otherwise is left out, and the code counts."""
+    error = refusal(mode, step, status, error_body(**{"error": "invalid_grant", name: value}))
+    assert type(error) is InvalidGrantError
+    assert (error.error, error.description) == ("invalid_grant", None)
+
+
+@every_step
+@pytest.mark.parametrize("status", [402, 403, 404, 405, 422])
+def test_the_code_counts_under_a_status_that_the_spec_lacks(
+    mode: str, step: Step, status: int
+) -> None:
+    """What the service says of a grant or a client is true under any status of an error."""
+    body = error_body(error="invalid_client", error_description="Unknown client.")
+    error = refusal(mode, step, status, body)
+    assert type(error) is InvalidClientError
+    assert (error.error, error.description) == ("invalid_client", "Unknown client.")
+
+
+SUCCESSFUL_ERRORS: Final[list[tuple[dict[str, object], type[TokenRequestError]]]] = [
+    ({"error": "invalid_grant", "error_description": "Expired."}, InvalidGrantError),
+    ({"error": "invalid_grant", "error_description": 5, "expires_in": None}, InvalidGrantError),
+    ({"error": "invalid_client", "access_token": None, "refresh_token": ""}, InvalidClientError),
+    ({"error": "incorrect_client_credentials"}, TokenRequestError),
+    ({"success": False, "message": "Invalid grant: refresh_token is invalid"}, InvalidGrantError),
+    ({"success": False, "message": "Something else"}, TokenRequestError),
+]
+
+
+@every_grant
+@pytest.mark.parametrize(("fields", "kind"), SUCCESSFUL_ERRORS)
+def test_an_error_with_status_200_is_one(
+    mode: str, step: Step, fields: dict[str, object], kind: type[TokenRequestError]
+) -> None:
+    """A body that holds an error code, or Pipedrive's `success: false`, is an error response."""
+    error = refusal(mode, step, 200, error_body(**fields))
+    assert type(error) is kind
+    assert error.error == fields.get("error")
+    assert "(status 200" in str(error)
+
+
+@every_grant
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"error": None}, {"error": ""}, {"error": {"code": "invalid_grant"}}),
+        *({"success": False}, {"success": "false", "message": "No"}, {"message": "Moved"}),
+    ],
+)
+def test_what_names_no_error_is_a_response_that_can_not_be_used(
+    mode: str, step: Step, fields: dict[str, object]
+) -> None:
+    """With status 200 and no error code, the state of the grant is not known."""
+    assert refused(mode, step, error_body(**fields)).field == "access_token"
+
+
+@every_grant
+def test_an_error_beside_a_token_takes_nothing_away(mode: str, step: Step) -> None:
+    """A token that can be used is used, whatever else the response says."""
+    body = token_body(error="invalid_grant", success=False, message="No")
+    assert taken(mode, step, body).access_token == ACCESS_TOKEN
+    with pytest.raises(UnusableAccessTokenError):
+        taken(mode, step, token_body(error="invalid_grant", access_token=None))
 
 
 def test_a_description_is_made_fit_to_be_shown(mode: str) -> None:

@@ -59,6 +59,7 @@ MADE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
     "PipedriveOAuth": (lambda _: PipedriveOAuth(CREDENTIALS), "AppCredentials"),
     "AsyncPipedriveOAuth": (lambda _: AsyncPipedriveOAuth(CREDENTIALS), "AppCredentials"),
     "PipedriveAuth": (lambda _: an_auth(), "Pass the account"),
+    "TokenSource": (lambda _: an_auth().token_source, "TokenSource"),
     "PipedriveRequestsAuth": (lambda _: PipedriveRequestsAuth(an_auth()), "Pass the account"),
     "PipedriveHttpx2Auth": (lambda _: PipedriveHttpx2Auth(an_auth()), "Pass the account"),
     "MemoryTokenStore": (lambda _: MemoryTokenStore(), "another kind of store"),

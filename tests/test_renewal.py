@@ -205,6 +205,24 @@ def test_token_that_was_not_saved(account: Account, error: BaseException) -> Non
     assert account.is_alive()
 
 
+def test_token_that_was_not_saved_is_told(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says at each failure where the only copy is, so that the process is not ended."""
+    account.store.at("save", StoreError("It is full."), StoreError("It is full."))
+    for _ in range(2):
+        caplog.clear()
+        with pytest.raises(StoreError):
+            account.auth().token()
+        (record,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
+        assert record.levelno == logging.ERROR
+        assert "This process has the only copy" in record.getMessage()
+        assert record.getMessage().endswith("until the store works. It is full.")
+    caplog.clear()
+    assert account.auth().token() == account.stored()
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
 def test_unsaved_token_gives_way(account: Account) -> None:
     """A token that was not saved is dropped when somebody has saved another meanwhile."""
     account.store.at("save", StoreError("It is full."))

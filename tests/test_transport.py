@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final, NoReturn
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -291,6 +292,54 @@ def test_an_answer_that_does_not_come_in_time(mode: str, grant: Operation, scrip
     assert isinstance(error.__cause__, httpx.ReadTimeout)
     assert "timed out" in str(error)
     assert len(wire.peers) == 1
+
+
+class Dripping(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body whose parts arrive one second after another."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self.parts = parts
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.parts:
+            self.seconds += 1
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            await anyio.lowlevel.checkpoint()
+            yield part
+
+
+@pytest.fixture
+def dripping(monkeypatch: pytest.MonkeyPatch) -> Dripping:
+    """Give a body without end, and let its seconds be the time."""
+    body = Dripping([b" "] * 100_000)
+    monkeypatch.setattr("pipedrive_oauth_client.generated.body.monotonic", lambda: body.seconds)
+    return body
+
+
+def test_an_answer_that_drips_ends_with_the_time_limit(
+    mode: str, grant: Operation, dripping: Dripping
+) -> None:
+    """The limit for a step is that of the whole body as well: no byte in between prolongs it."""
+    client = mocked(lambda _: httpx.Response(200, stream=dripping), timeout=30.0)
+    error = broken(mode, grant, client)
+    assert isinstance(error.__cause__, httpx.ReadTimeout)
+    assert "within 30 seconds" in str(error)
+    assert dripping.seconds < 35
+
+
+@pytest.mark.parametrize(("timeout", "count"), [(30.0, 31), (None, 1000)])
+def test_the_end_of_an_answer_may_come_late(
+    mode: str, grant: Operation, dripping: Dripping, timeout: float | None, count: int
+) -> None:
+    """What is there in full is used, and without a time limit there is none."""
+    dripping.parts = [*[b" "] * (count - 1), token_body()]
+    client = mocked(lambda _: httpx.Response(200, stream=dripping), timeout=timeout)
+    assert call(mode, grant.module, client=client, **grant.arguments).status_code == 200
+    assert dripping.seconds == count
 
 
 def test_a_failure_leaves_the_client_usable(mode: str, grant: Operation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from time import monotonic
 from typing import Final, Protocol
 
 import httpx
@@ -51,6 +52,10 @@ class Body:
         self.failure: InvalidResponseError | None = None
         self._response = response
         self._room = max_bytes
+        # The time limit of httpx starts anew with every byte. This one is for the whole body.
+        limit = response.request.extensions.get("timeout", {}).get("read")
+        self._deadline = None if limit is None else monotonic() + limit
+        self._is_late = self._is_too_late = False
         self._chunks: list[bytes] = []
         self._decompressors: list[_Decompressor] = []
         # httpx joins the lines of a header that occurs more than once.
@@ -66,8 +71,13 @@ class Body:
             else:
                 self._fail("the body has a content coding that was not requested")
 
-    def add(self, data: bytes) -> None:
-        """Add bytes as they came over the wire, unless there is a failure already."""
+    def add(self, data: bytes) -> bool:
+        """Add bytes as they came over the wire; tell whether to go on reading.
+
+        What arrives late is used all the same if it is the end: it may hold a token.
+        """
+        self._is_too_late = self._is_late
+        self._is_late = self._deadline is not None and monotonic() > self._deadline
         for decompressor in self._decompressors:
             if self.failure is None:
                 data = self._decompress(decompressor, data)
@@ -76,13 +86,18 @@ class Body:
             self._fail("the body is larger than max_response_bytes")
         if self.failure is None:
             self._chunks.append(data)
+        return self.failure is None and not self._is_too_late
 
     def finish(self) -> bytes:
         """Return the whole body once all of it has arrived.
 
         Raises:
             InvalidResponseError: The body is too large, cannot be decompressed, or ends too early.
+            httpx.ReadTimeout: It did not arrive in full in time.
         """
+        if self.failure is None and self._is_too_late:
+            request = self._response.request
+            raise httpx.ReadTimeout("the body did not arrive in full in time", request=request)
         if any(self._chunks) and not all(decompressor.eof for decompressor in self._decompressors):
             self._fail("the body cannot be decompressed: it is cut short")
         if self.failure is not None:

@@ -34,7 +34,8 @@ from .settings import (
 __tracebackhide__ = True
 
 DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-"""Seconds to wait for a connection (10), and for each further step of a request (30)."""
+"""Seconds to wait for a connection (10), for each further step of a request (30), and for the whole
+body of its response (30)."""
 
 DEFAULT_MAX_RESPONSE_BYTES: Final = 1024 * 1024
 """Size at which reading of a body stops; a token response has about two thousand bytes."""
@@ -356,8 +357,7 @@ class Client(ProcessBound):
                 if response.is_stream_consumed:  # an event hook has read it
                     return _already_read(response, self.max_response_bytes)
                 for chunk in response.iter_raw():
-                    body.add(chunk)
-                    if body.failure is not None:
+                    if not body.add(chunk):
                         break
                 return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:
@@ -411,8 +411,7 @@ class Client(ProcessBound):
                 # and trio rejects that: cancelling ends them from within, and reads nothing more.
                 with CancelScope() as reading:
                     async for chunk in response.aiter_raw():
-                        body.add(chunk)
-                        if body.failure is not None:
+                        if not body.add(chunk):
                             reading.cancel()
                 return RawResponse(response.status_code, response.headers, body.finish())
         except _FAILURES as error:

@@ -197,7 +197,8 @@ def test_an_exchange_or_refresh_without_an_answer_is_not_repeated(
     """The service may have used up what was sent, so that one request is all there is."""
     time = FakeTime()
     with Wire(script) as wire:
-        error = failure(mode, wire.url, step, through=IMPATIENT, retry=time.policy())
+        through = IMPATIENT if script is silent else {}
+        error = failure(mode, wire.url, step, through=through, retry=time.policy())
     assert isinstance(error, TransportError)
     assert error.maybe_sent is True
     assert time.waits == []
@@ -209,7 +210,9 @@ def test_a_revocation_without_an_answer_is_repeated(mode: str, script: Script) -
     """Revoking twice does no harm, and a token that is not revoked may do some."""
     time = FakeTime()
     with Wire(script, always(answer())) as wire:
-        with_flow(mode, wire.url, REVOKE.take, through=IMPATIENT, retry=time.policy())
+        # The second request has to be answered within the time limit, on a busy machine as well.
+        through = {"timeout": httpx.Timeout(20, read=1)} if script is silent else {}
+        with_flow(mode, wire.url, REVOKE.take, through=through, retry=time.policy())
     assert len(time.waits) == 1
     assert len(wire.peers) == 2
 

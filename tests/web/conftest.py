@@ -19,6 +19,12 @@ PLAIN_CLIENT = evolve(
 PREFIXED_CLIENT = evolve(
     DEFAULT_APP, client_id="prefixed-client", redirect_uri=f"{HOST}/crm/pipedrive/callback"
 )
+REPORTS_CLIENT = evolve(
+    DEFAULT_APP,
+    client_id="reports-client",
+    client_secret="reports-secret-of-the-sandbox-00000",
+    redirect_uri=f"{HOST}/reports/callback",
+)
 NARROW_CLIENT = evolve(CLIENT, client_id="narrow-client", scopes=("deals:read",))
 
 
@@ -26,7 +32,7 @@ NARROW_CLIENT = evolve(CLIENT, client_id="narrow-client", scopes=("deals:read",)
 def one_box() -> Iterator[PipedriveSandbox]:
     """One service for all tests of a process; its clock stands still."""
     clock = Clock()
-    apps = [CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT, NARROW_CLIENT]
+    apps = [CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT, REPORTS_CLIENT, NARROW_CLIENT]
     created = create_app(apps=apps, clock=clock, api_calls_per_two_seconds=100_000)
     with run(created) as server:
         yield PipedriveSandbox(server, clock)

@@ -56,6 +56,7 @@ django_settings.configure(
         "django.contrib.messages",
         "django.contrib.sessions",
         "pipedrive_oauth_client.web.django",
+        "tests.web.crm",
     ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,

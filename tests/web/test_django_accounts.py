@@ -206,7 +206,7 @@ def test_signals(build: Build, ada: User) -> None:
     with received(signals.account_disconnected) as told:
         for _ in range(2):
             web_django.disconnect(ACCOUNT)
-    assert told == [{"account": ACCOUNT, "notice": None}]
+    assert told == [{"account": ACCOUNT, "notice": None, "name": "default"}]
     site.browser().connect()
     notice = site.box.server.sandbox.uninstall(DEFAULT_USER, app=CLIENT)
     with received(signals.account_disconnected) as told:
@@ -280,7 +280,13 @@ def test_ended_grant(build: Build, ada: User) -> None:
                 configuration.site().oauth.emit(GrantEnded(account=ACCOUNT, at=now, error=error))
     finally:
         signals.grant_ended.disconnect(use_the_database)
-    assert told == [{"account": ACCOUNT, "at": now, "error": "invalid_grant"}]
+    (arguments,) = told
+    assert arguments == {
+        "account": ACCOUNT,
+        "at": now,
+        "error": "invalid_grant",
+        "name": "default",
+    }
     assert ada.pk
 
 

@@ -183,10 +183,11 @@ _FEWEST_CHARACTERS: Final = 16
 
 def checked_former_secrets(name: str, given: Any) -> list[str]:
     """Check the client secrets of before, which may be none."""
+    values: Any = given
     is_list = isinstance(given, Collection) and not isinstance(given, str | bytes)
-    if not is_list or not all(isinstance(each, str) and each for each in given):
+    if not is_list or not all(isinstance(each, str) and each for each in values):
         raise ConfigurationError(f"{name} must be a list of strings.")
-    return list(given)
+    return list(values)
 
 
 class WebCore:

@@ -22,6 +22,7 @@ from tests.support.redis_server import free_port
 from tests.support.wheels import environment_from_wheel
 
 DEAL = "Coffee for a year"
+REPORTS = evolve(DEFAULT_APP, client_id="reports-client", client_secret="reports-secret-00000")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -60,6 +61,9 @@ class Project:
             "PIPEDRIVE_CLIENT_ID": given.client_id,
             "PIPEDRIVE_CLIENT_SECRET": given.client_secret,
             "PIPEDRIVE_REDIRECT_URI": given.redirect_uri,
+            "REPORTS_CLIENT_ID": REPORTS.client_id,
+            "REPORTS_CLIENT_SECRET": REPORTS.client_secret,
+            "REPORTS_REDIRECT_URI": self.url("/reports/callback"),
         }
 
     def run(self, *words: str) -> str:
@@ -102,7 +106,8 @@ def project(python: Path, tmp_path: Path) -> Generator[Project]:
     port = free_port()
     app = evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{port}/pipedrive/callback")
     clock = Clock()
-    created = create_app(apps=[app], clock=clock, api_calls_per_two_seconds=100_000)
+    reports = evolve(REPORTS, redirect_uri=f"http://127.0.0.1:{port}/reports/callback")
+    created = create_app(apps=[app, reports], clock=clock, api_calls_per_two_seconds=100_000)
     with run(created) as server:
         project = Project(tmp_path, python, port, PipedriveSandbox(server, clock))
         subprocess.run(
@@ -157,7 +162,7 @@ def test_project_of_the_guide(project: Project, browser: Browser, kind: str) -> 
 
 def test_more_of_django(project: Project) -> None:
     """The test that the second page shows passes, with encrypted tokens, and the receiver works."""
-    for name, code in blocks("web-django-more.md"):
+    for name, code in blocks("web-django-more.md")[:3]:
         (project.folder / name).write_text(code, encoding="utf-8")
     with (project.folder / "mysite" / "settings.py").open("a", encoding="utf-8") as file:
         file.write('PIPEDRIVE_OAUTH["STORE"] = "mysite.tokens.make_store"\n')
@@ -183,6 +188,44 @@ def test_receiver(mailoutbox):
 """
 
 
+def test_two_apps(project: Project) -> None:
+    """A user connects both apps of the second page, whose accounts are in two tables."""
+    models, settings, urls, views = blocks("web-django-more.md")[3:]
+    project.run("manage.py", "startapp", "crm")
+    for name, code in (models, urls, views):
+        (project.folder / name).write_text(code, encoding="utf-8")
+    with (project.folder / settings[0]).open("a", encoding="utf-8") as file:
+        file.write(settings[1])
+    project.run("manage.py", "makemigrations", "crm")
+    project.run("manage.py", "migrate", "-v0")
+    (project.folder / "db.sqlite3").chmod(0o600)
+    assert "no issues" in project.run("manage.py", "check")
+    session = project.run("manage.py", "shell", "-c", LOGGING_IN).split()[-1]
+    server = ["manage.py", "runserver", "--noreload", str(project.port)]
+    cookies = {"sessionid": session}
+    with project.served(*server), httpx.Client(trust_env=False, cookies=cookies) as client:
+        begun = client.get(project.url("/reports"), follow_redirects=False)
+        assert begun.headers["Location"] == "/reports/connect"
+        for start in ("/reports/connect", "/pipedrive/connect"):
+            page = client.get(project.url(start)).headers["Location"]
+            assert client.get(project.box.server.visit(page)).status_code == 303
+            if start == "/reports/connect":
+                assert "deals" in client.get(project.url("/reports")).text
+        lines = project.run("manage.py", "pipedrive_status").splitlines()
+    account = DEFAULT_USER.account
+    assert [line.split()[:2] for line in lines] == [["default", account], ["reports", account]]
+    assert lines[1].endswith("user 1")
+
+
+LOGGING_IN = """
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client()
+client.force_login(User.objects.create(username="ada"))
+print(client.cookies["sessionid"].value)
+"""
+
+
 @pytest.mark.timeout(180)
 def test_types_of_the_guide(project: Project) -> None:
     """mypy, with the types of Django, finds nothing in the code of the two pages."""
@@ -193,7 +236,18 @@ def test_types_of_the_guide(project: Project) -> None:
         views[0]: views[1],
         "mysite/more_views.py": asynchronous[1],
     }
-    files |= dict(blocks("web-django-more.md"))
+    more = blocks("web-django-more.md")
+    files |= dict(more[:3])
+    models, settings_of_two, urls_of_two, reports = more[3:]
+    before = "INSTALLED_APPS: list[str] = []\nPIPEDRIVE_OAUTH: dict[str, object] = {}\nimport os\n"
+    files |= {
+        "crm/__init__.py": "",
+        models[0]: models[1],
+        "mysite/settings_of_two.py": before + settings_of_two[1],
+        "mysite/urls_of_two.py": urls_of_two[1],
+        reports[0]: reports[1],
+    }
+    (project.folder / "crm").mkdir()
     for name, code in files.items():
         (project.folder / name).write_text(code, encoding="utf-8")
     project.run("-m", "mypy", "--strict", "--python-executable", str(project.python), *files)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 from asgiref.sync import sync_to_async
@@ -137,8 +137,8 @@ def names() -> tuple[str, ...]:
 
 def key(name: str, setting: str = "") -> str:
     """Write a key of an app as in settings.py, or the app itself."""
-    given: Any = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    is_named = isinstance(given, Mapping) and _is_of_names(given)
+    given = _mapping()
+    is_named = given is not None and _is_of_names(given)
     app = f"PIPEDRIVE_OAUTH[{name!r}]" if is_named else "PIPEDRIVE_OAUTH"
     return f"{app}[{setting!r}]" if setting else app
 
@@ -177,11 +177,15 @@ def _names_of_model(model: type[Model]) -> list[str]:
     return [name for name in names() if _label_of_model(name).lower() == label]
 
 
+def _mapping() -> Mapping[Any, Any] | None:
+    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
+    return cast("Mapping[Any, Any]", given) if isinstance(given, Mapping) else None
+
+
 def _apps() -> Mapping[str, Mapping[str, Any]]:
-    given: Any = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    if not isinstance(given, Mapping):
+    found = _mapping()
+    if found is None:
         raise ConfigurationError("The setting PIPEDRIVE_OAUTH is missing; it is a dictionary.")
-    found: Mapping[Any, Any] = given
     if not _is_of_names(found):
         return {DEFAULT: found}
     for name, app in found.items():
@@ -345,7 +349,7 @@ def database(name: str = DEFAULT) -> str:
 
 def database_of(model: type[Model]) -> str:
     """Give the alias of the database that holds the table of a model."""
-    if not isinstance(getattr(settings, "PIPEDRIVE_OAUTH", None), Mapping):
+    if _mapping() is None:
         return DEFAULT_DB_ALIAS
     known = names()
     found = known if len(known) == 1 else _names_of_model(model)

@@ -51,9 +51,9 @@ class AccountField(_CharField):
         }
 
 
-def _user_field(related_name: str) -> Any:
+def _user_field(related_name: str) -> models.ForeignKey[Any, Any]:
     # The table may be in another database, where the users are not: no constraint holds there.
-    return models.ForeignKey(
+    field: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,
         null=True,
@@ -61,6 +61,7 @@ def _user_field(related_name: str) -> Any:
         db_constraint=False,
         related_name=related_name,
     )
+    return field
 
 
 class AccountManager(models.Manager[_AccountT]):

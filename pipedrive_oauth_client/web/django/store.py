@@ -211,14 +211,14 @@ def table_of(label: str) -> Table:
     return Table(options.db_table, user, options.app_label)
 
 
-def _checked_model(model: object, setting: str) -> type[Model]:
+def _checked_model(model: Any, setting: str) -> type[Model]:
     from pipedrive_oauth_client.web.django.models import AbstractPipedriveAccount  # noqa: PLC0415 - a circle
 
+    shown = getattr(model, "__name__", type(model).__name__)
     if not (isinstance(model, type) and issubclass(model, AbstractPipedriveAccount)):
         raise ConfigurationError(
             f"{setting} must be a model that is derived from AbstractPipedriveAccount of"
-            " pipedrive_oauth_client.web.django.models, or its name, not"
-            f" {getattr(model, '__name__', type(model).__name__)}."
+            f" pipedrive_oauth_client.web.django.models, or its name, not {shown}."
         )
     options = model._meta  # noqa: SLF001 - as Django names it
     if options.abstract or options.proxy or options.parents:

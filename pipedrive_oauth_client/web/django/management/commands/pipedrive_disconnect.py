@@ -65,7 +65,9 @@ class Command(BaseCommand):
 
 
 def _chosen(name: str | None) -> str:
-    known = names()
-    if name is None and len(known) > 1:
-        raise CommandError(f"Pass --name, which app to disconnect: {', '.join(known)}.")
-    return known[0] if name is None else name
+    first, *others = names()
+    if name is None and others:
+        raise CommandError(
+            f"Pass --name, the app to disconnect from: {', '.join((first, *others))}."
+        )
+    return first if name is None else name

@@ -46,8 +46,10 @@ _SHOWN: Final[Any] = ("account", *_USER, "is_connected", "access_token_expires")
 class PipedriveAccountAdmin(_ModelAdmin):
     """Shows which accounts are connected, by whom, and whether their grants still work.
 
-    For the model of a further Pipedrive app: `admin.site.register(ReportsAccount,
-    PipedriveAccountAdmin)`. It refreshes and disconnects with the credentials of that app.
+    Registered for the model of a further Pipedrive app, it refreshes and disconnects with the
+    credentials of that app:
+
+        admin.site.register(ReportsAccount, PipedriveAccountAdmin)
     """
 
     list_display = _SHOWN

@@ -12,6 +12,7 @@ the table of `MODEL`, or `models.PipedriveAccount`.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +42,7 @@ from pipedrive_oauth_client.events import Event, GrantEnded, checked_function
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.stores.file import FileTokenStore
 from pipedrive_oauth_client.stores.memory import MemoryTokenStore
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
@@ -177,9 +179,9 @@ def _names_of_model(model: type[Model]) -> list[str]:
     return [name for name in names() if _label_of_model(name).lower() == label]
 
 
-def _mapping() -> Mapping[Any, Any] | None:
+def _mapping() -> Mapping[str, Any] | None:
     given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    return cast("Mapping[Any, Any]", given) if isinstance(given, Mapping) else None
+    return cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else None
 
 
 def _apps() -> Mapping[str, Mapping[str, Any]]:
@@ -605,10 +607,10 @@ def _require_own(name: str, store: TokenStore) -> None:
             continue
         if _place_of(store) == _place_of(theirs):
             raise ConfigurationError(
-                f"{both} keep their tokens in the same place, so that the"
-                " apps would end each other's grants. Derive a model from"
-                " pipedrive_oauth_client.web.django.models.AbstractPipedriveAccount and set MODEL"
-                " of one of them, or give each a STORE of its own."
+                f"{both} keep their tokens in the same place, so that the apps would end each"
+                " other's grants. Derive a model from AbstractPipedriveAccount of"
+                " pipedrive_oauth_client.web.django.models and set MODEL of one of them to it, or"
+                " give each a STORE with a table, folder or prefix of its own."
             )
 
 
@@ -619,11 +621,24 @@ def _place_of(store: TokenStore) -> object:
         given = connections.settings.get(inner.database, {})
         address = [given.get(each) for each in ("ENGINE", "NAME", "HOST", "PORT", "OPTIONS")]
         return [*address, table_of(inner.model).name]
-    # Of the other stores of this package, whose modules need extras, so that they aren't imported.
-    if (engine := getattr(inner, "_engine", None)) is not None:
+    own: dict[str, Any] = getattr(inner, "__dict__", {})
+    if isinstance(inner, FileTokenStore):
+        return own["_folder"]
+    # The modules of the others need extras; a store exists only where its module is imported.
+    if _is_of(inner, "sql", "SQLTokenStore"):
+        engine, table = own["_engine"], own["_table"].name
         is_in_memory = engine.url.database in (None, "", ":memory:")
-        return engine if is_in_memory else engine.url, inner._table.name  # noqa: SLF001 - our own
-    return getattr(inner, "_folder", inner)
+        return engine if is_in_memory else engine.url, table
+    pool = getattr(own.get("_client"), "connection_pool", None)  # a cluster has none
+    if _is_of(inner, "redis", "RedisTokenStore") and pool is not None:
+        keys = ("host", "port", "db", "path")
+        return [own["_prefix"], *map(pool.connection_kwargs.get, keys)]
+    return inner
+
+
+def _is_of(store: object, module: str, name: str) -> bool:
+    imported = sys.modules.get(f"pipedrive_oauth_client.stores.{module}")
+    return imported is not None and isinstance(store, getattr(imported, name))
 
 
 def live_store_in_tests(used: TokenStore, name: str = DEFAULT) -> str | None:

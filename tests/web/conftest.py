@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from django.conf import settings as django_settings
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, App, Clock, create_app, run
@@ -55,6 +56,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def build(kind: str, box: PipedriveSandbox) -> Iterator[Build]:
     """Make an app of the framework."""
+    settings_before = django_settings._wrapped
     with ExitStack() as stack:
 
         def build(client: App = CLIENT, store: Any = None, **settings: Any) -> Site:
@@ -62,6 +64,8 @@ def build(kind: str, box: PipedriveSandbox) -> Iterator[Build]:
             return stack.enter_context(made(kind, box, client, kept, **settings))
 
         yield build
+    # A test may have overridden settings around `build`, whose own are then restored too late.
+    django_settings._wrapped = settings_before
 
 
 @pytest.fixture

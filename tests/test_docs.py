@@ -70,7 +70,7 @@ PIECES = {
     "web-apps.md": 4,
     # What tests/browser/test_django_guide.py runs:
     "web-django.md": 4,
-    "web-django-more.md": 3,
+    "web-django-more.md": 7,
     # What tests/web/test_guides.py runs:
     "disconnected-accounts.md": 2,
     "web-extensions.md": 3,

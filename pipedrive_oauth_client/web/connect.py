@@ -40,6 +40,7 @@ __all__ = [
     "callback",
     "checked_name",
     "checked_paths",
+    "is_name",
     "plan_callback",
     "plan_install",
     "plan_start",
@@ -268,9 +269,14 @@ def plan_callback(core: WebCore, request: WebRequest) -> Plan:
     return _not_allowed("GET", "DELETE", "POST")
 
 
+def is_name(name: object) -> bool:
+    """Tell whether routes can be registered under a name."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str) -> str:
     """Check the name that the routes of one `PipedriveWeb` are registered under."""
-    if not _NAME.fullmatch(argument("name", name, str)):
+    if not is_name(argument("name", name, str)):
         raise ConfigurationError(
             "name must be letters, digits, _ or -, for example 'pipedrive_eu': the routes are"
             " registered under it."

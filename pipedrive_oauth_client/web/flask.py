@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, cast
 
@@ -36,12 +36,13 @@ from pipedrive_oauth_client.web.runner import (
     identification_client,
     run_plan,
 )
-from pipedrive_oauth_client.web.settings import WebCore, WebSettings
+from pipedrive_oauth_client.web.settings import WebCore, WebSettings, checked_former_secrets
 from pipedrive_oauth_client.web.signed_tokens import ExtensionUser
 
 __all__ = ["PipedriveWeb"]
 
 _EXTENSION: Final = "pipedrive_oauth_client"
+_FORMER_SECRETS: Final = "PIPEDRIVE_FORMER_CLIENT_SECRETS"
 _P = ParamSpec("_P")
 
 
@@ -63,8 +64,10 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
 
     `init_app` reads `PIPEDRIVE_CLIENT_ID`, `PIPEDRIVE_CLIENT_SECRET` and `PIPEDRIVE_REDIRECT_URI`
     from the app's configuration, and `SECRET_KEY` with `SECRET_KEY_FALLBACKS` where `secret_keys`
-    is empty. One object serves any number of Flask apps. For two Pipedrive apps in one Flask app,
-    create two objects, each with its own `name` and `url_prefix`.
+    is empty. After a reset of the client secret, the list `PIPEDRIVE_FORMER_CLIENT_SECRETS` is read
+    there too, where `former_client_secrets` is empty; with a flow of your own, pass that. One
+    object serves any number of Flask apps. For two Pipedrive apps in one Flask app, create two
+    objects, each with its own `name` and `url_prefix`.
 
     Attributes:
         name: The name of the blueprint, and of what is kept in `app.extensions`.
@@ -132,8 +135,9 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
             ConfigurationError: A setting is missing, or can't be right; or the app has the name or
                 the routes already.
         """
+        former: Sequence[str] = ()
         if oauth is None:
-            oauth = _configured(app, client)
+            oauth, former = _configured(app, client), _former_secrets(app)
         elif client is not None:
             raise ConfigurationError("Pass client to the PipedriveOAuth that you pass as oauth.")
         argument("oauth", oauth, PipedriveOAuth)
@@ -143,7 +147,8 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         checked_paths(redirect_uri, *paths)
         api_client = identification_client(self.api_client, oauth.own_client)
         runner = StepRunner(oauth, checked_store("store", store), api_client)
-        extension = _Extension(self, WebCore(oauth, self, _keys(app)), runner)
+        core = WebCore(oauth, self, _keys(app), default_former_secrets=former)
+        extension = _Extension(self, core, runner)
         self._require_free(app, paths)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
         app.extensions.setdefault(_EXTENSION, {})[self.name] = extension
@@ -304,6 +309,11 @@ def _configured(app: Flask, client: httpx.Client | None) -> PipedriveOAuth:
     except ConfigurationError as error:
         raise ConfigurationError(f"In the configuration of the Flask app: {error}") from error
     return PipedriveOAuth(credentials, base_url=base_url, client=client)
+
+
+def _former_secrets(app: Flask) -> Sequence[str]:
+    config = cast("dict[str, Any]", app.config)
+    return checked_former_secrets(_FORMER_SECRETS, config.get(_FORMER_SECRETS) or ())
 
 
 def _keys(app: Flask) -> list[str | bytes | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from logging import getLogger
 from typing import Any, Final, Generic, TypeAlias, TypeVar
@@ -41,7 +41,7 @@ from pipedrive_oauth_client.web.signed_tokens import (
     read_signed_token,
 )
 
-__all__ = ["HOOKS", "Connection", "WebCore", "WebSettings"]
+__all__ = ["HOOKS", "Connection", "WebCore", "WebSettings", "checked_former_secrets"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -155,9 +155,7 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
         argument("after_connect", self.after_connect, str)
         if self.extension_secrets:
             checked_secrets("extension_secrets", self.extension_secrets)
-        former: Any = self.former_client_secrets
-        if isinstance(former, str) or not all(isinstance(each, str) and each for each in former):
-            raise ConfigurationError("former_client_secrets must be a list of strings.")
+        checked_former_secrets("former_client_secrets", self.former_client_secrets)
         if not _SHORTEST <= argument("lifetime", self.lifetime, timedelta) <= _LONGEST:
             raise ConfigurationError("lifetime must be from ten seconds to an hour.")
         if (self.account_for is _default_account) != (self.account_of is _default_account_of):
@@ -183,6 +181,15 @@ HOOKS = (
 _FEWEST_CHARACTERS: Final = 16
 
 
+def checked_former_secrets(name: str, given: Any) -> list[str]:
+    """Check the client secrets of before, which may be none."""
+    values: Any = given
+    is_list = isinstance(given, Collection) and not isinstance(given, str | bytes)
+    if not is_list or not all(isinstance(each, str) and each for each in values):
+        raise ConfigurationError(f"{name} must be a list of strings.")
+    return list(values)
+
+
 class WebCore:
     """An app's validated settings with the objects made from them; nothing of a framework."""
 
@@ -192,6 +199,7 @@ class WebCore:
         settings: WebSettings[Any, Any],
         default_keys: Iterable[str | bytes | None] = (),
         *,
+        default_former_secrets: Sequence[str] = (),
         is_async: bool | None = None,
     ) -> None:
         if not (isinstance(oauth, AsyncPipedriveOAuth) if is_async is None else is_async):
@@ -213,6 +221,7 @@ class WebCore:
             # Not what the request looks like: behind a proxy it may look like http.
             is_secure=_is_https(oauth.credentials.redirect_uri),
         )
+        self._former_secrets: Final = settings.former_client_secrets or default_former_secrets
         self.first_use: Final[Callable[[str, timedelta], Any]] = settings.first_use or ReplayGuard(
             oauth.clock
         )
@@ -229,8 +238,9 @@ class WebCore:
 
     def is_from_service(self, authorization: Sequence[str]) -> bool:
         """Tell whether a request shows the app's own credentials, or those of before."""
-        former = self.settings.former_client_secrets
-        return is_from_service(authorization, self.oauth.credentials, former_secrets=former)
+        return is_from_service(
+            authorization, self.oauth.credentials, former_secrets=self._former_secrets
+        )
 
     def check(self, store: TokenStore) -> SetupReport:
         """Check the setup, and log what is wrong with it."""

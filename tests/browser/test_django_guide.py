@@ -6,6 +6,7 @@ from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipedrive_oauth_client.sandbox import DEFAULT_USER
@@ -70,7 +71,7 @@ def test_project_of_the_guide(project: Project, browser: Browser, kind: str) -> 
 
 def test_more_of_django(project: Project) -> None:
     """The test that the second page shows passes, with encrypted tokens, and the receiver works."""
-    for name, code in blocks("web-django-more.md"):
+    for name, code in blocks("web-django-more.md")[:3]:
         (project.folder / name).write_text(code, encoding="utf-8")
     with (project.folder / "mysite" / "settings.py").open("a", encoding="utf-8") as file:
         file.write('PIPEDRIVE_OAUTH["STORE"] = "mysite.tokens.make_store"\n')
@@ -96,6 +97,44 @@ def test_receiver(mailoutbox):
 """
 
 
+def test_two_apps(project: Project) -> None:
+    """A user connects both apps of the second page, whose accounts are in two tables."""
+    models, settings, urls, views = blocks("web-django-more.md")[3:]
+    project.run("manage.py", "startapp", "crm")
+    for name, code in (models, urls, views):
+        (project.folder / name).write_text(code, encoding="utf-8")
+    with (project.folder / settings[0]).open("a", encoding="utf-8") as file:
+        file.write(settings[1])
+    project.run("manage.py", "makemigrations", "crm")
+    project.run("manage.py", "migrate", "-v0")
+    (project.folder / "db.sqlite3").chmod(0o600)
+    assert "no issues" in project.run("manage.py", "check")
+    session = project.run("manage.py", "shell", "-c", LOGGING_IN).split()[-1]
+    server = ["manage.py", "runserver", "--noreload", str(project.port)]
+    cookies = {"sessionid": session}
+    with project.served(*server), httpx.Client(trust_env=False, cookies=cookies) as client:
+        begun = client.get(project.url("/reports"), follow_redirects=False)
+        assert begun.headers["Location"] == "/reports/connect"
+        for start in ("/reports/connect", "/pipedrive/connect"):
+            page = client.get(project.url(start)).headers["Location"]
+            assert client.get(project.box.server.visit(page)).status_code == 303
+            if start == "/reports/connect":
+                assert "deals" in client.get(project.url("/reports")).text
+        lines = project.run("manage.py", "pipedrive_status").splitlines()
+    account = DEFAULT_USER.account
+    assert [line.split()[:2] for line in lines] == [["default", account], ["reports", account]]
+    assert lines[1].endswith("user 1")
+
+
+LOGGING_IN = """
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client()
+client.force_login(User.objects.create(username="ada"))
+print(client.cookies["sessionid"].value)
+"""
+
+
 @pytest.mark.timeout(180)
 def test_types_of_the_guide(project: Project) -> None:
     """mypy, with the types of Django, finds nothing in the code of the two pages."""
@@ -106,7 +145,18 @@ def test_types_of_the_guide(project: Project) -> None:
         views[0]: views[1],
         "mysite/more_views.py": asynchronous[1],
     }
-    files |= dict(blocks("web-django-more.md"))
+    more = blocks("web-django-more.md")
+    files |= dict(more[:3])
+    models, settings_of_two, urls_of_two, reports = more[3:]
+    before = "INSTALLED_APPS: list[str] = []\nPIPEDRIVE_OAUTH: dict[str, object] = {}\nimport os\n"
+    files |= {
+        "crm/__init__.py": "",
+        models[0]: models[1],
+        "mysite/settings_of_two.py": before + settings_of_two[1],
+        "mysite/urls_of_two.py": urls_of_two[1],
+        reports[0]: reports[1],
+    }
+    (project.folder / "crm").mkdir()
     for name, code in files.items():
         (project.folder / name).write_text(code, encoding="utf-8")
     project.run("-m", "mypy", "--strict", "--python-executable", str(project.python), *files)

@@ -17,6 +17,9 @@ from pipedrive_oauth_client.sandbox import DEFAULT_APP, Clock, create_app, run
 from tests.support.programs import ROOT, end, wait_for
 from tests.support.wire import free_port
 
+REPORTS = evolve(DEFAULT_APP, client_id="reports-client", client_secret="reports-secret-00000")
+"""A second Pipedrive app of the project."""
+
 
 def blocks(page: str) -> list[tuple[str, str]]:
     """Give the files of a page, each with its name, which its first line says."""
@@ -48,6 +51,9 @@ class Project:
             "PIPEDRIVE_CLIENT_ID": given.client_id,
             "PIPEDRIVE_CLIENT_SECRET": given.client_secret,
             "PIPEDRIVE_REDIRECT_URI": given.redirect_uri,
+            "REPORTS_CLIENT_ID": REPORTS.client_id,
+            "REPORTS_CLIENT_SECRET": REPORTS.client_secret,
+            "REPORTS_REDIRECT_URI": self.url("/reports/callback"),
         }
 
     def run(self, *words: str) -> str:
@@ -90,7 +96,8 @@ def made_project(python: Path, folder: Path) -> Generator[Project]:
     port = free_port()
     app = evolve(DEFAULT_APP, redirect_uri=f"http://127.0.0.1:{port}/pipedrive/callback")
     clock = Clock()
-    created = create_app(apps=[app], clock=clock, api_calls_per_two_seconds=100_000)
+    reports = evolve(REPORTS, redirect_uri=f"http://127.0.0.1:{port}/reports/callback")
+    created = create_app(apps=[app, reports], clock=clock, api_calls_per_two_seconds=100_000)
     with run(created) as server:
         project = Project(folder, python, port, PipedriveSandbox(server, clock))
         subprocess.run(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from django.conf import settings as django_settings
 
 from pipedrive_oauth_client.pytest_plugin import PipedriveSandbox
 from pipedrive_oauth_client.sandbox import DEFAULT_APP, App, Clock, create_app, run
@@ -19,6 +20,12 @@ PLAIN_CLIENT = evolve(
 PREFIXED_CLIENT = evolve(
     DEFAULT_APP, client_id="prefixed-client", redirect_uri=f"{HOST}/crm/pipedrive/callback"
 )
+REPORTS_CLIENT = evolve(
+    DEFAULT_APP,
+    client_id="reports-client",
+    client_secret="reports-secret-of-the-sandbox-00000",
+    redirect_uri=f"{HOST}/reports/callback",
+)
 NARROW_CLIENT = evolve(CLIENT, client_id="narrow-client", scopes=("deals:read",))
 
 
@@ -26,7 +33,7 @@ NARROW_CLIENT = evolve(CLIENT, client_id="narrow-client", scopes=("deals:read",)
 def one_box() -> Iterator[PipedriveSandbox]:
     """One service for all tests of a process; its clock stands still."""
     clock = Clock()
-    apps = [CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT, NARROW_CLIENT]
+    apps = [CLIENT, PLAIN_CLIENT, PREFIXED_CLIENT, REPORTS_CLIENT, NARROW_CLIENT]
     created = create_app(apps=apps, clock=clock, api_calls_per_two_seconds=100_000)
     with run(created) as server:
         yield PipedriveSandbox(server, clock)
@@ -49,6 +56,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def build(kind: str, box: PipedriveSandbox) -> Iterator[Build]:
     """Make an app of the framework."""
+    settings_before = django_settings._wrapped
     with ExitStack() as stack:
 
         def build(client: App = CLIENT, store: Any = None, **settings: Any) -> Site:
@@ -56,6 +64,8 @@ def build(kind: str, box: PipedriveSandbox) -> Iterator[Build]:
             return stack.enter_context(made(kind, box, client, kept, **settings))
 
         yield build
+    # A test may have overridden settings around `build`, whose own are then restored too late.
+    django_settings._wrapped = settings_before
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ django_settings.configure(
         "django.contrib.messages",
         "django.contrib.sessions",
         "pipedrive_oauth_client.web.django",
+        "tests.web.crm",
     ],
     ROOT_URLCONF="tests.web.django_urls",
     SECRET_KEY=KEY,
@@ -269,11 +270,11 @@ def made(
             elif flow is not None and runner is not None:
                 runner.run(flow.aclose())
         if kind == "django-async":
-            _collect_bodies()
+            collect_bodies()
 
 
-def _collect_bodies() -> None:
-    # Django leaves the file of a body to the garbage collector, which warns of it.
+def collect_bodies() -> None:
+    """Collect the files of bodies, which Django leaves to the collector; it warns of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect(0)

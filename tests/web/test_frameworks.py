@@ -42,7 +42,7 @@ from pipedrive_oauth_client.web import starlette as web_starlette
 from pipedrive_oauth_client.web.django import configuration
 from tests.web.conftest import CLIENT, PREFIXED_CLIENT
 from tests.web.sites import HOST, KEY, OTHER_KEY, Build, Site, made
-from tests.web.test_disconnecting import FIELDS, RIGHT
+from tests.web.test_disconnecting import FIELDS, RIGHT, basic
 
 ACCOUNT = DEFAULT_USER.account
 
@@ -205,6 +205,24 @@ def test_flask_fallback_keys(flask_app: Flask) -> None:
         web_flask.PipedriveWeb().init_app(later, store=MemoryTokenStore())
         answer = later.test_client(use_cookies=False).get(denied, headers=cookie)
         assert answer.status_code == status
+
+
+def test_flask_former_client_secrets(flask_app: Flask) -> None:
+    """The configuration names secrets of before, beside the secret; a flow has none of them."""
+    old = {"Authorization": basic(f"{CLIENT.client_id}:the-old-secret")}
+    credentials = AppCredentials(CLIENT.client_id, CLIENT.client_secret, CLIENT.redirect_uri)
+    flask_app.config["PIPEDRIVE_FORMER_CLIENT_SECRETS"] = ["the-old-secret"]
+    with PipedriveOAuth(credentials) as flow:
+        for oauth, status in ((None, 200), (flow, 401)):
+            app = Flask("tests.web")
+            app.config.update(flask_app.config)
+            web_flask.PipedriveWeb().init_app(app, store=MemoryTokenStore(), oauth=oauth)
+            response = app.test_client().delete("/pipedrive/callback", json=FIELDS, headers=old)
+            assert response.status_code == status
+    flask_app.config["PIPEDRIVE_FORMER_CLIENT_SECRETS"] = "the-old-secret"
+    with pytest.raises(ConfigurationError, match="PIPEDRIVE_FORMER_CLIENT_SECRETS") as caught:
+        web_flask.PipedriveWeb().init_app(flask_app, store=MemoryTokenStore())
+    assert "the-old-secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["PIPEDRIVE_CLIENT_ID", "PIPEDRIVE_CLIENT_SECRET", "SECRET_KEY"])

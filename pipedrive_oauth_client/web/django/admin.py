@@ -22,18 +22,19 @@ from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.stores.leased import GRANT_ENDED_START
 from pipedrive_oauth_client.web.django.configuration import (
     auth_for,
-    database,
+    database_of,
     disconnect,
     has_users,
+    name_of_model,
     non_atomic,
     site,
 )
-from pipedrive_oauth_client.web.django.models import PipedriveAccount
+from pipedrive_oauth_client.web.django.models import AbstractPipedriveAccount, PipedriveAccount
 
 __all__ = ["PipedriveAccountAdmin"]
 
 if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[PipedriveAccount]
+    _ModelAdmin = admin.ModelAdmin[AbstractPipedriveAccount]
 else:
     _ModelAdmin = admin.ModelAdmin
 
@@ -43,7 +44,13 @@ _SHOWN: Final[Any] = ("account", *_USER, "is_connected", "access_token_expires")
 
 @admin.register(PipedriveAccount)
 class PipedriveAccountAdmin(_ModelAdmin):
-    """Shows which accounts are connected, by whom, and whether their grants still work."""
+    """Shows which accounts are connected, by whom, and whether their grants still work.
+
+    Registered for the model of a further Pipedrive app, it refreshes and disconnects with the
+    credentials of that app:
+
+        admin.site.register(ReportsAccount, PipedriveAccountAdmin)
+    """
 
     list_display = _SHOWN
     fields = _SHOWN
@@ -52,7 +59,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
     ordering = ("account",)
     actions = ("refresh", "disconnect")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PipedriveAccount]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractPipedriveAccount]:
         """Give the accounts, each with whether its grant has ended.
 
         Args:
@@ -64,10 +71,10 @@ class PipedriveAccountAdmin(_ModelAdmin):
         ended = Q(token__startswith=GRANT_ENDED_START)
         has_ended = ExpressionWrapper(ended, output_field=BooleanField())
         rows = super().get_queryset(request).annotate(has_ended=has_ended)
-        return rows.select_related("user") if _are_users_beside() else rows
+        return rows.select_related("user") if self._are_users_beside() else rows
 
     @admin.display(description="user")
-    def owner(self, account: PipedriveAccount) -> object:
+    def owner(self, account: AbstractPipedriveAccount) -> object:
         """Tell whose account it is.
 
         Args:
@@ -76,7 +83,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
         Returns:
             The user, or None.
         """
-        if _are_users_beside():
+        if self._are_users_beside():
             return account.user
         users = get_user_model()._default_manager  # noqa: SLF001 - as Django names it
         return users.filter(pk=account.user_id).first()
@@ -94,7 +101,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
         return not account.has_ended
 
     @admin.display(ordering="expires_at", description="access token expires")
-    def access_token_expires(self, account: PipedriveAccount) -> str | None:
+    def access_token_expires(self, account: AbstractPipedriveAccount) -> str | None:
         """Tell when the access token expires.
 
         Args:
@@ -181,7 +188,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
         return super().changelist_view(request, extra_context)
 
     @admin.action(permissions=["refresh"], description="Refresh the tokens of selected accounts")
-    def refresh(self, request: HttpRequest, accounts: QuerySet[PipedriveAccount]) -> None:
+    def refresh(self, request: HttpRequest, accounts: QuerySet[AbstractPipedriveAccount]) -> None:
         """Refresh tokens.
 
         Args:
@@ -192,7 +199,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
 
     @admin.action(permissions=["disconnect"], description="Disconnect selected accounts")
     def disconnect(
-        self, request: HttpRequest, accounts: QuerySet[PipedriveAccount]
+        self, request: HttpRequest, accounts: QuerySet[AbstractPipedriveAccount]
     ) -> HttpResponse | None:
         """Revoke the grants and delete the tokens, once that is confirmed.
 
@@ -218,14 +225,14 @@ class PipedriveAccountAdmin(_ModelAdmin):
     def _do_each(
         self,
         request: HttpRequest,
-        accounts: QuerySet[PipedriveAccount],
-        work: Callable[[str], object],
+        accounts: QuerySet[AbstractPipedriveAccount],
+        work: Callable[..., object],
         done: str,
     ) -> None:
         succeeded: list[str] = []
         for account in accounts:
             try:
-                work(account.account)
+                work(account.account, name=name_of_model(self.model))
             except PipedriveOAuthError as error:
                 self.message_user(request, f"{account}: {error}", messages.ERROR)
             else:
@@ -233,11 +240,11 @@ class PipedriveAccountAdmin(_ModelAdmin):
         if succeeded:
             self.message_user(request, f"{', '.join(succeeded)}: {done}.", messages.SUCCESS)
 
+    def _are_users_beside(self) -> bool:
+        # In another database than the users', an account knows its user by the key alone.
+        users = router.db_for_read(get_user_model()) if has_users() else None
+        return users is not None and users == database_of(self.model)
 
-def _are_users_beside() -> bool:
-    # In another database than the users', an account knows its user by the key alone.
-    return has_users() and router.db_for_read(get_user_model()) == database()
 
-
-def _refresh(account: str) -> None:
-    auth_for(account).token(rejected=site().store.load(account))
+def _refresh(account: str, *, name: str) -> None:
+    auth_for(account, name=name).token(rejected=site(name).store.load(account))

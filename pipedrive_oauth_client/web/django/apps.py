@@ -29,6 +29,7 @@ class PipedriveOAuthConfig(AppConfig):
 
         register(checks.check_settings)
         register(checks.check_callback)
+        register(checks.check_routes)
         register(checks.check_surroundings)
         register(checks.check_database)
         connections.remember_databases()

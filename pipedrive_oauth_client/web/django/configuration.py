@@ -1,17 +1,20 @@
 """The setting `PIPEDRIVE_OAUTH`, read when it is first needed.
 
-Its keys are the arguments of `WebSettings` in upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and
-`CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `CLIENT`, `RETRY`, `CLOCK`, `ON_EVENT`,
-`LOGIN_REQUIRED`, `STORE` and `DATABASE`. Functions, the store and `CLIENT` may be given by their
-dotted names, and the last two as functions that make them. `CLIENT` is an `httpx.Client` that sends
-every request, for a proxy or certificates. Without `STORE`, tokens are in the database of the alias
-`DATABASE`, or `default`.
+It describes one Pipedrive app or, like `DATABASES`, is a dictionary of names to apps; the app that
+is meant where none is named is `default`. The keys of an app are the arguments of `WebSettings` in
+upper case (`AFTER_CONNECT`, `CONNECTED`, ...) and `CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`,
+`BASE_URL`, `CLIENT`, `RETRY`, `CLOCK`, `ON_EVENT`, `LOGIN_REQUIRED`, `STORE`, `DATABASE` and
+`MODEL`. Functions, the store and `CLIENT` may be given by their dotted names, and the last two as
+functions that make them. `CLIENT` is an `httpx.Client` that sends every request, for a proxy or
+certificates. Without `STORE`, tokens are in the database of the alias `DATABASE`, or `default`, in
+the table of `MODEL`, or `models.PipedriveAccount`.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
@@ -26,6 +29,7 @@ from django.conf import UserSettingsHolder, settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache as django_cache
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
@@ -38,37 +42,61 @@ from pipedrive_oauth_client.events import Event, GrantEnded, checked_function
 from pipedrive_oauth_client.generated.client import DEFAULT_BASE_URL
 from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
+from pipedrive_oauth_client.stores.file import FileTokenStore
 from pipedrive_oauth_client.stores.memory import MemoryTokenStore
 from pipedrive_oauth_client.stores.protocol import TokenStore, checked_store
 from pipedrive_oauth_client.web import disconnecting
+from pipedrive_oauth_client.web.connect import is_name
 from pipedrive_oauth_client.web.django import signals
 from pipedrive_oauth_client.web.django.connections import is_testing, notice_testcase
-from pipedrive_oauth_client.web.django.store import DjangoTokenStore
+from pipedrive_oauth_client.web.django.store import (
+    DEFAULT_MODEL,
+    DjangoTokenStore,
+    account_model,
+    label_of,
+    table_of,
+)
 from pipedrive_oauth_client.web.notices import UninstallNotice
 from pipedrive_oauth_client.web.runner import identification_client, is_asynchronous
 from pipedrive_oauth_client.web.settings import HOOKS, Connection, WebCore, WebSettings
 
 __all__ = [
+    "DEFAULT",
     "Site",
     "adisconnect",
     "auth_for",
     "blocking_core",
     "clear_caches",
     "database",
+    "database_of",
     "disconnect",
     "forget_user",
     "has_users",
     "innermost",
+    "key",
     "live_store_in_tests",
+    "model_of",
+    "name_of_model",
+    "name_of_namespaces",
+    "names",
     "non_atomic",
+    "rows",
     "site",
     "table_store",
+    "uses_cache",
 ]
+
+DEFAULT: Final = "default"
+"""The name of the app that is meant where none is named."""
+
+# The namespace of the routes where `include` is given none.
+_DEFAULT_NAMESPACE: Final = "pipedrive"
 
 _CREDENTIALS: Final = ("CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI")
 _OWN: Final = (
     *_CREDENTIALS,
-    *("BASE_URL", "CLIENT", "CLOCK", "DATABASE", "LOGIN_REQUIRED", "ON_EVENT", "RETRY", "STORE"),
+    *("BASE_URL", "CLIENT", "CLOCK", "DATABASE", "LOGIN_REQUIRED", "MODEL", "ON_EVENT"),
+    *("RETRY", "STORE"),
 )
 # Ends of a grant that `account_disconnected` tells of.
 _OWN_ENDS: Final = ("disconnected", "uninstalled")
@@ -82,6 +110,7 @@ _SHARED: Final = (
     "extension_secrets",
     "former_client_secrets",
 )
+_ALL_KEYS: Final = frozenset((*_OWN, *map(str.upper, _SHARED)))
 
 
 _ViewT = TypeVar("_ViewT", bound=Callable[..., Any])
@@ -89,8 +118,9 @@ _ViewT = TypeVar("_ViewT", bound=Callable[..., Any])
 
 @frozen(eq=False)
 class Site:
-    """What the setting comes to."""
+    """What the setting comes to for one Pipedrive app."""
 
+    name: str
     oauth: PipedriveOAuth
     async_oauth: AsyncPipedriveOAuth | PipedriveOAuth
     store: TokenStore
@@ -99,80 +129,196 @@ class Site:
     is_login_required: bool
 
 
-def site() -> Site:
-    """Read the setting."""
+# --- Which apps there are ---
+
+
+def names() -> tuple[str, ...]:
+    """Give the names of the Pipedrive apps that the setting describes."""
+    return tuple(_apps())
+
+
+def key(name: str, setting: str = "") -> str:
+    """Write a key of an app as in settings.py, or the app itself."""
+    given = _mapping()
+    is_named = given is not None and _is_of_names(given)
+    app = f"PIPEDRIVE_OAUTH[{name!r}]" if is_named else "PIPEDRIVE_OAUTH"
+    return f"{app}[{setting!r}]" if setting else app
+
+
+def name_of_namespaces(namespaces: Sequence[str]) -> str:
+    """Give the name of the app whose routes are in a namespace, the last one of these."""
+    known = names()
+    if len(known) == 1:
+        return known[0]
+    namespace = namespaces[-1] if namespaces else _DEFAULT_NAMESPACE
+    name = DEFAULT if namespace == _DEFAULT_NAMESPACE else namespace
+    if name not in known:
+        raise ConfigurationError(
+            f"The routes in the namespace {namespace!r} belong to no app of PIPEDRIVE_OAUTH, which"
+            f" has {_listed(known)}. Pass one of these names to `include` as namespace"
+            f" ({_DEFAULT_NAMESPACE!r}, without one, is {DEFAULT!r})."
+        )
+    return name
+
+
+def name_of_model(model: type[Model]) -> str:
+    """Give the name of the app whose accounts a model has."""
+    found = _names_of_model(model)
+    if not found:
+        label = model._meta.label  # noqa: SLF001 - as Django names it
+        raise ConfigurationError(
+            f"No app of PIPEDRIVE_OAUTH has {label!r} as MODEL, so its accounts have no"
+            " credentials. Set MODEL of their app."
+        )
+    return found[0]
+
+
+def _names_of_model(model: type[Model]) -> list[str]:
+    concrete: Any = model._meta.concrete_model  # noqa: SLF001 - as Django names it
+    label = concrete._meta.label_lower  # noqa: SLF001 - as Django names it
+    return [name for name in names() if _label_of_model(name).lower() == label]
+
+
+def _mapping() -> Mapping[str, Any] | None:
+    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
+    return cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else None
+
+
+def _apps() -> Mapping[str, Mapping[str, Any]]:
+    found = _mapping()
+    if found is None:
+        raise ConfigurationError("The setting PIPEDRIVE_OAUTH is missing; it is a dictionary.")
+    if not _is_of_names(found):
+        return {DEFAULT: found}
+    for name, app in found.items():
+        if name in _ALL_KEYS or not isinstance(app, Mapping):
+            raise ConfigurationError(
+                f"PIPEDRIVE_OAUTH mixes keys of one app ({name!r}) with names of several"
+                f" ({_listed(_app_names(found))}). Put the keys of the first app into a dictionary"
+                f" of its own: PIPEDRIVE_OAUTH = {{{DEFAULT!r}: {{...}}, ...}}."
+            )
+        if name == _DEFAULT_NAMESPACE or not is_name(name):
+            raise ConfigurationError(
+                f"PIPEDRIVE_OAUTH can't have the name {name!r}. A name is letters, digits, _ or -,"
+                f" for example 'reports', and not {_DEFAULT_NAMESPACE!r}, the namespace of"
+                f" {DEFAULT!r}."
+            )
+    return found
+
+
+def _app_names(given: Mapping[Any, Any]) -> list[Any]:
+    others = [each for each in given if each not in _ALL_KEYS]
+    return [each for each in others if isinstance(given[each], Mapping)]
+
+
+def _is_of_names(given: Mapping[Any, Any]) -> bool:
+    return bool(_app_names(given))
+
+
+def _listed(known: Iterable[object]) -> str:
+    return ", ".join(map(repr, known))
+
+
+def _checked_name(name: str) -> str:
+    known = names()
+    if argument("name", name, str) in known:
+        return name
+    advice = f"Pass one of these names: {_listed(known)}."
+    if known == (DEFAULT,):
+        advice = (
+            "It describes one app, which needs no name; for several it is a dictionary of names to"
+            " such dictionaries."
+        )
+    raise ConfigurationError(f"PIPEDRIVE_OAUTH has no app {name!r}. {advice}")
+
+
+# --- What an app comes to ---
+
+
+def site(name: str = DEFAULT) -> Site:
+    """Read the setting of an app."""
     if is_testing():
         notice_testcase()
-    return _site()
+    return _site(_checked_name(name))
 
 
 @cache
-def _site() -> Site:
-    given = _given()
-    missing = [name for name in _CREDENTIALS if not given.get(name)]
+def _site(name: str) -> Site:
+    given = _given(name)
+    missing = [each for each in _CREDENTIALS if not given.get(each)]
     if missing:
         raise ConfigurationError(
-            f"PIPEDRIVE_OAUTH needs {', '.join(missing)}: Pipedrive's Developer Hub shows their"
-            " values."
+            f"{key(name)} needs {', '.join(missing)}: Pipedrive's Developer Hub shows their values."
         )
-    credentials = AppCredentials(*(given[name] for name in _CREDENTIALS))
+    credentials = AppCredentials(*(given[each] for each in _CREDENTIALS))
     flow: dict[str, Any] = {
         "base_url": given.get("BASE_URL", DEFAULT_BASE_URL),
         "retry": given.get("RETRY", "default"),
-        "clock": _found("CLOCK", given.get("CLOCK", utc_now)),
-        "on_event": _reporter(_found("ON_EVENT", given.get("ON_EVENT"))),
+        "clock": _found(name, "CLOCK", given.get("CLOCK", utc_now)),
+        "on_event": _reporter(name, _found(name, "ON_EVENT", given.get("ON_EVENT"))),
     }
-    client = _made(_found("CLIENT", given.get("CLIENT")), "send")
+    client = _made(_found(name, "CLIENT", given.get("CLIENT")), "send")
     if not isinstance(client, httpx.Client | None):
         raise ConfigurationError(
-            "PIPEDRIVE_OAUTH['CLIENT'] must be an httpx.Client, a function that makes one, or its"
+            f"{key(name, 'CLIENT')} must be an httpx.Client, a function that makes one, or its"
             f" dotted name, not {type(client).__name__}. It serves the asynchronous views as well."
         )
     oauth = PipedriveOAuth(credentials, client=client, **flow)
     # A client of the project's own is a synchronous one, which serves coroutines in threads.
     async_oauth = oauth if client is not None else AsyncPipedriveOAuth(credentials, **flow)
+    store = _store(name)
+    _require_own(name, store)
     return Site(
+        name=name,
         oauth=oauth,
         async_oauth=async_oauth,
-        store=_store(given),
-        core=WebCore(async_oauth, _web_settings(given), _keys(), is_async=True),
+        store=store,
+        core=WebCore(async_oauth, _web_settings(name, given), _keys(), is_async=True),
         api_client=identification_client(None, oauth.own_client),
         is_login_required=argument(
-            "PIPEDRIVE_OAUTH['LOGIN_REQUIRED']", given.get("LOGIN_REQUIRED", False), bool
+            key(name, "LOGIN_REQUIRED"), given.get("LOGIN_REQUIRED", False), bool
         ),
     )
 
 
 @cache
-def blocking_core() -> WebCore:
+def _blocking_core(name: str) -> WebCore:
+    return WebCore(site(name).oauth, site(name).core.settings, _keys())
+
+
+def blocking_core(name: str = DEFAULT) -> WebCore:
     """Give what the app has decided, for views that block."""
-    return WebCore(site().oauth, site().core.settings, _keys())
+    return _blocking_core(_checked_name(name))
 
 
-def auth_for(account: str) -> PipedriveAuth:
+def auth_for(account: str, *, name: str = DEFAULT) -> PipedriveAuth:
     """Return an `httpx.Auth` that sends a valid token of the account with every request.
 
     Create one for each request, so that a disconnected account is noticed.
 
     Args:
         account: The account. It must come from your session, never from the request's query.
+        name: The Pipedrive app, where `PIPEDRIVE_OAUTH` describes several.
 
     Returns:
         The auth, for `httpx.Client(auth=...)`, `httpx.AsyncClient(auth=...)` or an adapter.
 
     Raises:
-        ConfigurationError: `account` can't be a name, or the setting can't be right.
+        ConfigurationError: `account` can't be a name, there is no such app, or the setting can't be
+            right.
     """
-    return PipedriveAuth(site().oauth, site().store, account)
+    found = site(name)
+    return PipedriveAuth(found.oauth, found.store, account)
 
 
-def disconnect(account: str) -> None:
+def disconnect(account: str, *, name: str = DEFAULT) -> None:
     """Revoke the grant of an account and delete its token.
 
     Call it from a view that is protected against forged requests, never from a GET.
 
     Args:
         account: The account.
+        name: The Pipedrive app, where `PIPEDRIVE_OAUTH` describes several.
 
     Raises:
         PipedriveOAuthError: The grant was not revoked, and the token is still stored.
@@ -180,34 +326,64 @@ def disconnect(account: str) -> None:
     Source:
         RFC 7009, section 2.
     """
-    if disconnecting.disconnect(site().oauth, site().store, account):
-        signals.account_disconnected.send(_sender(), account=account, notice=None)
+    found = site(name)
+    if disconnecting.disconnect(found.oauth, found.store, account):
+        signals.account_disconnected.send(model_of(name), account=account, notice=None, name=name)
 
 
-async def adisconnect(account: str) -> None:
+async def adisconnect(account: str, *, name: str = DEFAULT) -> None:
     """Do the same as `disconnect` without blocking the event loop.
 
     Args:
         account: The account.
+        name: The Pipedrive app, where `PIPEDRIVE_OAUTH` describes several.
 
     Raises:
         PipedriveOAuthError: As `disconnect` says.
     """
-    await sync_to_async(disconnect)(account)
+    await sync_to_async(disconnect)(account, name=name)
 
 
-def database() -> str:
-    """Give the alias of the database that holds the table of tokens."""
-    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    if not isinstance(given, Mapping):
+def database(name: str = DEFAULT) -> str:
+    """Give the alias of the database that holds an app's table of tokens."""
+    return _database(name, _apps()[name])
+
+
+def database_of(model: type[Model]) -> str:
+    """Give the alias of the database that holds the table of a model."""
+    if _mapping() is None:
         return DEFAULT_DB_ALIAS
-    return _database(cast("Mapping[str, Any]", given))
+    known = names()
+    found = known if len(known) == 1 else _names_of_model(model)
+    return database(found[0]) if found else DEFAULT_DB_ALIAS
 
 
-def table_store() -> DjangoTokenStore | None:
-    """Give the store that uses the table of this app, also where tokens are encrypted in it."""
-    found = innermost(site().store)
+def model_of(name: str = DEFAULT) -> Any:
+    """Give the model of an app's accounts."""
+    # Not imported above: settings may import this module, before there can be models.
+    return account_model(_label_of_model(name), key(name, "MODEL"))
+
+
+def _label_of_model(name: str) -> str:
+    given = _apps()[name].get("MODEL", DEFAULT_MODEL)
+    return label_of(given, key(name, "MODEL"))
+
+
+def rows(name: str = DEFAULT) -> QuerySet[Any]:
+    """Give an app's accounts in its own database."""
+    found: QuerySet[Any] = model_of(name).objects.using(database(name))
+    return found
+
+
+def table_store(name: str = DEFAULT) -> DjangoTokenStore | None:
+    """Give the store that uses the table of an app, also where tokens are encrypted in it."""
+    found = innermost(site(name).store)
     return found if isinstance(found, DjangoTokenStore) else None
+
+
+def uses_cache(found: Site) -> bool:
+    """Tell whether an app remembers used callbacks in Django's cache, for want of a function."""
+    return found.core.first_use is _first_use
 
 
 def innermost(outer: TokenStore) -> TokenStore:
@@ -238,37 +414,36 @@ def non_atomic(view: _ViewT) -> _ViewT:
 def forget_user(*, instance: Any, **_rest: object) -> None:
     """Leave the accounts of a user who was deleted without one."""
     with suppress(ConfigurationError):  # then there is no table
-        if table_store() is not None:
-            _sender().objects.filter(user_id=instance.pk).update(user=None)
+        for name in names():
+            with suppress(ConfigurationError):
+                if table_store(name) is not None:
+                    rows(name).filter(user_id=instance.pk).update(user=None)
 
 
 def clear_caches(*, setting: str, **_rest: object) -> None:
     """Forget what the setting came to, when a test has changed it."""
     if setting in ("PIPEDRIVE_OAUTH", "SECRET_KEY", "SECRET_KEY_FALLBACKS"):
         _site.cache_clear()
-        blocking_core.cache_clear()
+        _store.cache_clear()
+        _blocking_core.cache_clear()
 
 
-def _given() -> Mapping[str, Any]:
-    given: object = getattr(settings, "PIPEDRIVE_OAUTH", None)
-    if not isinstance(given, Mapping):
-        raise ConfigurationError("The setting PIPEDRIVE_OAUTH is missing; it is a dictionary.")
-    found = cast("Mapping[str, Any]", given)
-    known = [*_OWN, *map(str.upper, _SHARED)]
-    unknown = sorted({str(key) for key in found} - {*known})
+def _given(name: str) -> Mapping[str, Any]:
+    found = _apps()[name]
+    unknown = sorted({str(each) for each in found} - _ALL_KEYS)
     if unknown:
-        named = [_with_suggestion(key, known) for key in unknown]
-        raise ConfigurationError(f"PIPEDRIVE_OAUTH has unknown keys: {', '.join(named)}.")
+        named = [_with_suggestion(each) for each in unknown]
+        raise ConfigurationError(f"{key(name)} has unknown keys: {', '.join(named)}.")
     return found
 
 
-def _database(given: Mapping[str, Any]) -> str:
+def _database(name: str, given: Mapping[str, Any]) -> str:
     alias = given.get("DATABASE", DEFAULT_DB_ALIAS)
     if alias not in connections.settings or _is_dummy(connections.settings[alias]):
         raise ConfigurationError(
             f"DATABASES has no {alias!r}, where tokens are to be kept. Add it, set"
-            " PIPEDRIVE_OAUTH['DATABASE'] to the alias of another one, or"
-            " PIPEDRIVE_OAUTH['STORE'] to another store."
+            f" {key(name, 'DATABASE')} to the alias of another one, or"
+            f" {key(name, 'STORE')} to another store."
         )
     return str(alias)
 
@@ -277,36 +452,36 @@ def _is_dummy(database: Mapping[str, Any]) -> bool:
     return bool(database["ENGINE"] == "django.db.backends.dummy")
 
 
-def _with_suggestion(key: str, known: list[str]) -> str:
-    close = get_close_matches(key.upper(), known, 1)
-    return f"{key} (did you mean {close[0]}?)" if close else key
+def _with_suggestion(unknown: str) -> str:
+    close = get_close_matches(unknown.upper(), sorted(_ALL_KEYS), 1)
+    return f"{unknown} (did you mean {close[0]}?)" if close else unknown
 
 
-def _web_settings(given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
+def _web_settings(app: str, given: Mapping[str, Any]) -> WebSettings[HttpRequest, HttpResponseBase]:
     arguments: dict[str, Any] = {"session_of": _user_of, "first_use": _first_use}
     for name in _SHARED:
         if name.upper() in given:
             value = given[name.upper()]
-            arguments[name] = _found(name.upper(), value) if name in HOOKS else value
-    arguments["connected"] = _connected(arguments.get("connected"))
-    arguments["uninstalled"] = _uninstalled(arguments.get("uninstalled"))
+            arguments[name] = _found(app, name.upper(), value) if name in HOOKS else value
+    arguments["connected"] = _connected(app, arguments.get("connected"))
+    arguments["uninstalled"] = _uninstalled(app, arguments.get("uninstalled"))
     return WebSettings(**arguments)
 
 
-def _connected(own: Any) -> Callable[[HttpRequest, Connection], Any]:
+def _connected(name: str, own: Any) -> Callable[[HttpRequest, Connection], Any]:
     """Call the project's function; then keep the user, whom it may have logged in, and tell."""
 
     def tell(request: HttpRequest, connection: Connection) -> None:
-        user = _user_to_keep(request, connection)
+        user = _user_to_keep(name, request, connection)
         if user is not None:
-            model = _sender()
-            model.objects.filter(account=connection.account).update(user=user)
+            rows(name).filter(account=connection.account).update(user=user)
         signals.account_connected.send(
-            _sender(),
+            model_of(name),
             account=connection.account,
             connection=connection,
             request=request,
             user=user,
+            name=name,
         )
 
     def connected(request: HttpRequest, connection: Connection) -> Any:
@@ -319,14 +494,16 @@ def _connected(own: Any) -> Callable[[HttpRequest, Connection], Any]:
         await sync_to_async(tell)(request, connection)
         return native
 
-    _checked_function("CONNECTED", own)
+    _checked_function(name, "CONNECTED", own)
     return connected_async if is_asynchronous(own) else connected
 
 
-def _uninstalled(own: Any) -> Callable[[UninstallNotice, str | None], Any]:
+def _uninstalled(name: str, own: Any) -> Callable[[UninstallNotice, str | None], Any]:
     def tell(notice: UninstallNotice, account: str | None) -> None:
         if account is not None:
-            signals.account_disconnected.send(_sender(), account=account, notice=notice)
+            signals.account_disconnected.send(
+                model_of(name), account=account, notice=notice, name=name
+            )
 
     def uninstalled(notice: UninstallNotice, account: str | None) -> Any:
         found = None if own is None else own(notice, account)
@@ -337,12 +514,12 @@ def _uninstalled(own: Any) -> Callable[[UninstallNotice, str | None], Any]:
         await own(notice, account)
         await sync_to_async(tell)(notice, account)
 
-    _checked_function("UNINSTALLED", own)
+    _checked_function(name, "UNINSTALLED", own)
     return uninstalled_async if is_asynchronous(own) else uninstalled
 
 
-def _reporter(own: Any) -> Callable[[Event], None]:
-    _checked_function("ON_EVENT", own)
+def _reporter(name: str, own: Any) -> Callable[[Event], None]:
+    _checked_function(name, "ON_EVENT", own)
     checked_function(own)
 
     def report(event: Event) -> None:
@@ -355,7 +532,11 @@ def _reporter(own: Any) -> Callable[[Event], None]:
                 own(event)
             if isinstance(event, GrantEnded) and event.error not in _OWN_ENDS:
                 signals.grant_ended.send(
-                    _sender(), account=event.account, at=event.at, error=event.error
+                    model_of(name),
+                    account=event.account,
+                    at=event.at,
+                    error=event.error,
+                    name=name,
                 )
         finally:
             for each in connections.all(initialized_only=True):
@@ -365,36 +546,102 @@ def _reporter(own: Any) -> Callable[[Event], None]:
     return report
 
 
-def _checked_function(name: str, given: Any) -> None:
+def _checked_function(name: str, setting: str, given: Any) -> None:
     if given is not None and not callable(given):
-        raise ConfigurationError(f"PIPEDRIVE_OAUTH[{name!r}] must be a function, or its name.")
+        raise ConfigurationError(f"{key(name, setting)} must be a function, or its name.")
 
 
-def _user_to_keep(request: HttpRequest, connection: Connection) -> Any:
+def _user_to_keep(name: str, request: HttpRequest, connection: Connection) -> Any:
     user = getattr(request, "user", None)
-    if connection.from_marketplace or user is None or not has_users() or table_store() is None:
+    if connection.from_marketplace or user is None or not has_users() or table_store(name) is None:
         return None  # in the first case, an attacker may have sent this browser here
     is_one = isinstance(user, get_user_model()) and user.is_authenticated
     return user if is_one and user.pk is not None else None
 
 
-def _sender() -> Any:
-    # Not imported above: settings may import this module, before there can be models.
-    return apps.get_model("pipedrive_oauth_client", "PipedriveAccount")
+# --- The stores of the apps ---
 
 
-def _store(given: Mapping[str, Any]) -> TokenStore:
-    found = _found("STORE", given.get("STORE"))
+@cache
+def _store(name: str) -> TokenStore:
+    given = _given(name)
+    label = _label_of_model(name)
+    if label != DEFAULT_MODEL:
+        account_model(label, key(name, "MODEL"))
+    found = _found(name, "STORE", given.get("STORE"))
     if found is None:
-        return DjangoTokenStore(_database(given))
+        return DjangoTokenStore(_database(name, given), model=label)
     made = checked_store("STORE", _made(found, "load"))
-    problem = live_store_in_tests(made)
+    _require_model(name, made)
+    problem = live_store_in_tests(made, name)
     if problem is not None:
         warnings.warn(problem, UserWarning, stacklevel=2)
     return made
 
 
-def live_store_in_tests(used: TokenStore) -> str | None:
+def _require_model(name: str, made: TokenStore) -> None:
+    inner = innermost(made)
+    if isinstance(inner, DjangoTokenStore) and inner.model.lower() != _label_of_model(name).lower():
+        raise ConfigurationError(
+            f"{key(name, 'STORE')} has the accounts of {inner.model!r}. Set"
+            f" {key(name, 'MODEL')} to {inner.model!r}, so that the admin and the signals know it."
+        )
+
+
+def _require_own(name: str, store: TokenStore) -> None:
+    """Refuse tokens or credentials that another app has as well."""
+    own_id = _apps()[name].get("CLIENT_ID")
+    known = names()
+    for other in known:
+        if other == name:
+            continue
+        # In the order of the setting, so that both apps say the same.
+        both = " and ".join(key(each) for each in known if each in (name, other))
+        if _apps()[other].get("CLIENT_ID") == own_id:
+            raise ConfigurationError(
+                f"{both} have the same CLIENT_ID. Describe each Pipedrive app once."
+            )
+        try:
+            theirs = _store(other)
+        except Exception:  # noqa: BLE001, S112 - it is reported where that app is used
+            continue
+        if _place_of(store) == _place_of(theirs):
+            raise ConfigurationError(
+                f"{both} keep their tokens in the same place, so that the apps would end each"
+                " other's grants. Derive a model from AbstractPipedriveAccount of"
+                " pipedrive_oauth_client.web.django.models and set MODEL of one of them to it, or"
+                " give each a STORE with a table, folder or prefix of its own."
+            )
+
+
+def _place_of(store: TokenStore) -> object:
+    """Give what is equal for stores of the same tokens, as far as that can be seen."""
+    inner: Any = innermost(store)
+    if isinstance(inner, DjangoTokenStore):
+        given = connections.settings.get(inner.database, {})
+        address = [given.get(each) for each in ("ENGINE", "NAME", "HOST", "PORT", "OPTIONS")]
+        return [*address, table_of(inner.model).name]
+    own: dict[str, Any] = getattr(inner, "__dict__", {})
+    if isinstance(inner, FileTokenStore):
+        return own["_folder"]
+    # The modules of the others need extras; a store exists only where its module is imported.
+    if _is_of(inner, "sql", "SQLTokenStore"):
+        engine, table = own["_engine"], own["_table"].name
+        is_in_memory = engine.url.database in (None, "", ":memory:")
+        return engine if is_in_memory else engine.url, table
+    pool = getattr(own.get("_client"), "connection_pool", None)  # a cluster has none
+    if _is_of(inner, "redis", "RedisTokenStore") and pool is not None:
+        keys = ("host", "port", "db", "path")
+        return [own["_prefix"], *map(pool.connection_kwargs.get, keys)]
+    return inner
+
+
+def _is_of(store: object, module: str, name: str) -> bool:
+    imported = sys.modules.get(f"pipedrive_oauth_client.stores.{module}")
+    return imported is not None and isinstance(store, getattr(imported, name))
+
+
+def live_store_in_tests(used: TokenStore, name: str = DEFAULT) -> str | None:
     """Say what is wrong if tests run with the store that the settings file names."""
     inner = innermost(used)
     if not is_testing() or isinstance(inner, DjangoTokenStore | MemoryTokenStore):
@@ -405,7 +652,7 @@ def live_store_in_tests(used: TokenStore) -> str | None:
             return None
         holder = holder.default_settings
     return (
-        f"Tests run with PIPEDRIVE_OAUTH['STORE'] of the settings, a {type(inner).__name__}: they"
+        f"Tests run with {key(name, 'STORE')} of the settings, a {type(inner).__name__}: they"
         " may overwrite live tokens. Override PIPEDRIVE_OAUTH in tests, with"
         " pipedrive_oauth_client.stores.MemoryTokenStore as STORE, or leave STORE out."
     )
@@ -418,14 +665,14 @@ def _made(found: Any, method: str) -> Any:
     return found
 
 
-def _found(name: str, value: Any) -> Any:
+def _found(name: str, setting: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
         return import_string(value)
     except ImportError as error:
         raise ConfigurationError(
-            f"PIPEDRIVE_OAUTH[{name!r}] names {value!r}, which can't be imported."
+            f"{key(name, setting)} names {value!r}, which can't be imported."
         ) from error
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 
+from attrs import frozen
 from django.core import mail
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -28,9 +29,10 @@ from pipedrive_oauth_client.stores._database_errors import (
 
 __all__ = [
     "MAX_FAILURES",
-    "TABLE",
+    "OWN_APP",
     "Connection",
     "Connections",
+    "Table",
     "advice_for",
     "is_testing",
     "notice_testcase",
@@ -39,7 +41,7 @@ __all__ = [
     "remember_databases",
 ]
 
-TABLE: Final = "pipedrive_tokens"
+OWN_APP: Final = "pipedrive_oauth_client"
 _MOST_IDLE: Final = 8
 _T = TypeVar("_T")
 
@@ -74,12 +76,27 @@ _NOW: Final = {
 }
 
 
+@frozen
+class Table:
+    """The table of a store, as its model describes it."""
+
+    name: str
+    user_column: str | None
+    app_label: str
+
+
 class Connection:
     """A connection of Django's, past its cursors: those log parameters, which hold tokens."""
 
-    def __init__(self, wrapper: BaseDatabaseWrapper, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, wrapper: BaseDatabaseWrapper, table: Table, *, is_shared: bool = False
+    ) -> None:
         self.wrapper = wrapper
         self.vendor: str = wrapper.vendor
+        self.table: str = wrapper.ops.quote_name(table.name)
+        self.user_column = (
+            None if table.user_column is None else wrapper.ops.quote_name(table.user_column)
+        )
         self.now = _NOW[wrapper.vendor]
         self._is_shared = is_shared  # with a TestCase, whose transaction goes on
         self._cursor: Any = None
@@ -165,19 +182,19 @@ class Connection:
         changes: list[str] = []
         for _, given in values.values():
             parameters += given
-        insert = f"INSERT INTO {TABLE} ({columns}) VALUES ({inserted})"  # noqa: S608 - no input
+        insert = f"INSERT INTO {self.table} ({columns}) VALUES ({inserted})"  # noqa: S608 - no input
         if self.vendor == "mysql":
             is_updated = condition
             for name, (value, given) in values.items():
                 if is_updated is None:
                     changes.append(f"{name} = {value}")
                 else:
-                    changes.append(f"{name} = IF({is_updated[0]}, {value}, {TABLE}.{name})")
+                    changes.append(f"{name} = IF({is_updated[0]}, {value}, {self.table}.{name})")
                     parameters += is_updated[1]
                 parameters += given
                 # MySQL updates one column after the other, and the first shows whether it did.
                 if is_updated is condition and condition is not None:
-                    is_updated = f"{TABLE}.{name} = {value}", given
+                    is_updated = f"{self.table}.{name} = {value}", given
             statement = f"{insert} ON DUPLICATE KEY UPDATE {', '.join(changes)}"
         else:
             for name, (value, given) in values.items():
@@ -202,8 +219,9 @@ class Connections:
     A renewal has a thread of its own, so that connections belong to no thread.
     """
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, table: Callable[[], Table]) -> None:
         self._alias = alias
+        self._table = table
         self._kept = _KeptConnection()
         self._guard = threading.Lock()
         self._idle: list[BaseDatabaseWrapper] = []
@@ -249,15 +267,15 @@ class Connections:
             kept.connection = None
         of_test = _testcase_connection(self._alias)
         if of_test is not None:
-            yield Connection(of_test, is_shared=True)
+            yield Connection(of_test, self._table(), is_shared=True)
             return
-        pid = os.getpid()
+        pid, table = os.getpid(), self._table()
         wrapper = self._idle_one() or self._new()
         try:
             with suppress(Error):
                 wrapper.close_if_unusable_or_obsolete()
                 wrapper.close_if_health_check_failed()
-            yield Connection(wrapper)
+            yield Connection(wrapper, table)
         finally:
             if pid == os.getpid():  # a forked child may leave the block as well
                 self._give_back(wrapper)
@@ -287,7 +305,7 @@ class Connections:
         if given is None:
             raise ConfigurationError(
                 f"DATABASES has no {self._alias!r}, which the token store is to use. Set"
-                " PIPEDRIVE_OAUTH['DATABASE'] to the alias of one of your databases."
+                " DATABASE in PIPEDRIVE_OAUTH to the alias of one of your databases."
             )
         _refuse_untested(self._alias, given)
         wrapper_class = load_backend(given["ENGINE"]).DatabaseWrapper
@@ -295,8 +313,8 @@ class Connections:
         if vendor not in _NOW:
             raise ConfigurationError(
                 f"The token store can't use DATABASES[{self._alias!r}] with {given['ENGINE']}: it"
-                " is for SQLite, PostgreSQL, MariaDB and MySQL. Set PIPEDRIVE_OAUTH['DATABASE'] to"
-                " another one, or PIPEDRIVE_OAUTH['STORE'] to another store."
+                " is for SQLite, PostgreSQL, MariaDB and MySQL. Set DATABASE in PIPEDRIVE_OAUTH to"
+                " another one, or STORE to another store."
             )
         name = str(given["NAME"])
         if vendor == "sqlite" and (
@@ -412,8 +430,7 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
         ("no such table", "no such column", "has no column"),
         (
             "The tables of the token store are not in DATABASES[{alias!r}], or not all of them. Run"
-            " `manage.py migrate pipedrive_oauth_client{option}`. If the project's users came"
-            " later, run it with `0001 --fake` before."
+            " {migration}."
         ),
     ),
     (
@@ -444,7 +461,7 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
             "Another transaction kept the token store from writing to DATABASES[{alias!r}]. If it"
             " is that of the view (ATOMIC_REQUESTS, `atomic`), which waits for this, put"
             " `django.db.transaction.non_atomic_requests` on the view, or keep the tokens in"
-            " another database: PIPEDRIVE_OAUTH['DATABASE']. Otherwise try again."
+            " another database: DATABASE in PIPEDRIVE_OAUTH. Otherwise try again."
         ),
     ),
     (
@@ -482,13 +499,18 @@ def reason_to_repeat(error: Error, vendor: str) -> str | None:
     return "connection lost" if is_lost else None
 
 
-def advice_for(error: Error, alias: str) -> str:
+def advice_for(error: Error, alias: str, app_label: str = OWN_APP) -> str:
     """Return what happened and what to do, without repeating the error's own text."""
     code, text = code_of(_of_driver(error)), str(error)
     option = "" if alias == DEFAULT_DB_ALIAS else f" --database={alias}"
+    migration = f"`manage.py migrate {app_label}{option}`"
+    if app_label == OWN_APP:
+        migration += ". If the project's users came later, run it with `0001 --fake` before"
+    else:
+        migration = f"`manage.py makemigrations {app_label}`, then {migration}"
     for codes, words, advice in _ADVICE:
         if code in codes or any(word in text for word in words):
-            return advice.format(alias=alias, option=option)
+            return advice.format(alias=alias, migration=migration)
     if isinstance(error, InterfaceError | OperationalError):
         return (
             f"The token store can't reach the database of DATABASES[{alias!r}]. Make sure that it"

@@ -4,61 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, overload
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from pipedrive_oauth_client.web.django.configuration import site
+from pipedrive_oauth_client.web.django.configuration import DEFAULT, site
 from pipedrive_oauth_client.web.messages import WebResponse
 from pipedrive_oauth_client.web.runner import is_asynchronous
 
 __all__ = ["basic_auth_required", "extension_user_required"]
 
 
-def extension_user_required(view: Callable[..., Any]) -> Callable[..., Any]:
+@overload
+def extension_user_required(view: Callable[..., Any], *, name: str = ...) -> Callable[..., Any]: ...
+@overload
+def extension_user_required(
+    *, name: str = ...
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+def extension_user_required(
+    view: Callable[..., Any] | None = None, *, name: str = DEFAULT
+) -> Callable[..., Any]:
     """Decorate a view of an app extension: it gets the user whom the signed token names.
 
         @extension_user_required
         def panel(request: HttpRequest, user: ExtensionUser) -> HttpResponse: ...
 
     The token is the query's `token` or a bearer token. Without one that `read_signed_token`
-    accepts, the response is 401, and the log says why.
+    accepts, the response is 401, and the log says why. With several Pipedrive apps in the project,
+    write `@extension_user_required(name="reports")`.
 
     Args:
         view: The view, synchronous or not; its second argument is the `ExtensionUser`.
+        name: The Pipedrive app, where `PIPEDRIVE_OAUTH` describes several.
 
     Returns:
-        The view for Django, without that argument.
+        The view for Django, without that argument; without `view`, a decorator.
     """
 
     def check(request: HttpRequest) -> list[Any] | HttpResponseBase:
         query = request.META.get("QUERY_STRING", "")
-        found = site().core.extension_user(query, _authorization(request))
+        found = site(name).core.extension_user(query, _authorization(request))
         return _rejected(found) if isinstance(found, WebResponse) else [found]
 
-    return _guarded(view, check)
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        return _guarded(view, check)
+
+    return decorate if view is None else decorate(view)
 
 
-def basic_auth_required(view: Callable[..., Any]) -> Callable[..., Any]:
+@overload
+def basic_auth_required(view: Callable[..., Any], *, name: str = ...) -> Callable[..., Any]: ...
+@overload
+def basic_auth_required(
+    *, name: str = ...
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+def basic_auth_required(
+    view: Callable[..., Any] | None = None, *, name: str = DEFAULT
+) -> Callable[..., Any]:
     """Decorate a view that only Pipedrive may call: an endpoint for messaging or video calls.
 
     A request without the app's own credentials gets 401; see `web.is_from_service`. The view is
-    exempt from Django's CSRF check, since Pipedrive sends no token of the project's.
+    exempt from Django's CSRF check, since Pipedrive sends no token of the project's. With several
+    Pipedrive apps in the project, write `@basic_auth_required(name="reports")`.
 
     Args:
         view: The view, synchronous or not.
+        name: The Pipedrive app, where `PIPEDRIVE_OAUTH` describes several.
 
     Returns:
-        The same view, guarded.
+        The same view, guarded; without `view`, a decorator.
     """
 
     def check(request: HttpRequest) -> list[Any] | HttpResponseBase:
-        rejection = site().core.reject_stranger(_authorization(request))
+        rejection = site(name).core.reject_stranger(_authorization(request))
         return [] if rejection is None else _rejected(rejection)
 
-    return csrf_exempt(_guarded(view, check))
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        guarded: Callable[..., Any] = csrf_exempt(_guarded(view, check))
+        return guarded
+
+    return decorate if view is None else decorate(view)
 
 
 def _guarded(

@@ -1,13 +1,13 @@
-"""The table of tokens: `DjangoTokenStore` reads and writes it, and Django's ORM shows the accounts.
+"""The tables of tokens: `DjangoTokenStore` reads and writes them, and Django's ORM shows accounts.
 
 The columns are those of `stores.sql`, so that a `SQLTokenStore`, and with it the command
-`pipedrive-oauth`, can use the table as well.
+`pipedrive-oauth`, can use a table as well.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -17,10 +17,12 @@ from pipedrive_oauth_client.stores.leased import from_microseconds
 from pipedrive_oauth_client.stores.protocol import MAX_ACCOUNT_LENGTH
 from pipedrive_oauth_client.web.django import configuration
 
-__all__ = ["AccountField", "PipedriveAccount"]
+__all__ = ["AbstractPipedriveAccount", "AccountField", "PipedriveAccount"]
 
 # Compared byte by byte: by the rules of a language, two names may be the same.
 _COLLATIONS: Final = {"postgresql": "C", "mysql": "utf8mb4_bin"}
+
+_AccountT = TypeVar("_AccountT", bound="AbstractPipedriveAccount")
 
 if TYPE_CHECKING:
     _CharField = models.CharField[str, str]
@@ -49,24 +51,45 @@ class AccountField(_CharField):
         }
 
 
-class AccountManager(models.Manager["PipedriveAccount"]):
-    """Finds accounts in the database that `PIPEDRIVE_OAUTH["DATABASE"]` names."""
+def _user_field(related_name: str) -> models.ForeignKey[Any, Any]:
+    # The table may be in another database, where the users are not: no constraint holds there.
+    field: models.ForeignKey[Any, Any] = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name=related_name,
+    )
+    return field
 
-    def get_queryset(self) -> models.QuerySet[PipedriveAccount]:
+
+class AccountManager(models.Manager[_AccountT]):
+    """Finds accounts in the database that `DATABASE` in `PIPEDRIVE_OAUTH` names for the model."""
+
+    def get_queryset(self) -> models.QuerySet[_AccountT]:
         """Give the accounts that have a token, without their tokens.
 
         Returns:
             The accounts. Rows that exist for a lock alone are not among them.
         """
-        rows = super().get_queryset().using(self._db or configuration.database())
+        rows = super().get_queryset().using(self._db or configuration.database_of(self.model))
         return rows.filter(token__isnull=False).defer("token")
 
 
-class PipedriveAccount(models.Model):
-    """An account that is connected, or was until its grant ended.
+class AbstractPipedriveAccount(models.Model):
+    """What a model of the accounts of a further Pipedrive app in a project is derived from.
 
-    Read it, and set `user`; only the store writes the rest. A row is deleted with its token, so
-    refer to an account by its name and not with a foreign key.
+        class ReportsAccount(AbstractPipedriveAccount):
+            class Meta(AbstractPipedriveAccount.Meta):
+                db_table = "reports_tokens"
+
+    Read the rows, and set `user`; only the store writes the rest. A row is deleted with its token,
+    so refer to an account by its name and not with a foreign key.
+
+    Attributes:
+        user: The user who has connected it, or None; accounts of a user are
+            `user.<app>_<model>_set`, for example `user.crm_reportsaccount_set`.
     """
 
     account = AccountField(max_length=MAX_ACCOUNT_LENGTH, primary_key=True)
@@ -87,32 +110,23 @@ class PipedriveAccount(models.Model):
         null=True, editable=False, serialize=False
     )
     if configuration.has_users():
-        # The table may be in another database, where the users are not: no constraint holds there.
-        user: models.ForeignKey[Any, Any] = models.ForeignKey(
-            settings.AUTH_USER_MODEL,
-            models.DO_NOTHING,
-            null=True,
-            blank=True,
-            db_constraint=False,
-            related_name="pipedrive_accounts",
-        )
+        # Accounts of two apps may have models of the same name.
+        user: models.ForeignKey[Any, Any] = _user_field("%(app_label)s_%(class)s_set")
 
     if TYPE_CHECKING:
         user_id: Any
 
-    objects: ClassVar[AccountManager] = AccountManager()
+    objects: ClassVar[AccountManager[Self]] = AccountManager()
 
     class Meta:
         """How Django names it."""
 
-        app_label = "pipedrive_oauth_client"
+        abstract = True
         base_manager_name = "objects"
-        db_table = "pipedrive_tokens"
         default_permissions = ("view", "change", "delete")
         verbose_name = "Pipedrive account"
-        indexes: ClassVar = [
-            models.Index(fields=["expires_at", "account"], name="ix_pipedrive_tokens_expires_at")
-        ]
+        # Without a name, which must be another one for each table.
+        indexes: ClassVar = [models.Index(fields=["expires_at", "account"])]
 
     def __str__(self) -> str:
         return self.account
@@ -121,3 +135,23 @@ class PipedriveAccount(models.Model):
     def access_token_expires(self) -> datetime | None:
         """When the access token expires; the next request refreshes it."""
         return None if self.expires_at is None else from_microseconds(self.expires_at)
+
+
+class PipedriveAccount(AbstractPipedriveAccount):
+    """An account that is connected, or was until its grant ended.
+
+    Read it, and set `user`; only the store writes the rest. A row is deleted with its token, so
+    refer to an account by its name and not with a foreign key.
+    """
+
+    if configuration.has_users():
+        user: models.ForeignKey[Any, Any] = _user_field("pipedrive_accounts")
+
+    class Meta(AbstractPipedriveAccount.Meta):
+        """How Django names it."""
+
+        app_label = "pipedrive_oauth_client"
+        db_table = "pipedrive_tokens"
+        indexes: ClassVar = [
+            models.Index(fields=["expires_at", "account"], name="ix_pipedrive_tokens_expires_at")
+        ]

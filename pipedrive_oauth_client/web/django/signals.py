@@ -1,6 +1,8 @@
 """Signals: `account_connected`, `account_disconnected` and `grant_ended`.
 
-The sender is `models.PipedriveAccount`. What a receiver raises goes to the caller, except for
+The sender is the model of the app's accounts, `models.PipedriveAccount` unless `MODEL` says
+otherwise, and the argument `name` is the name of the app: `default`, unless `PIPEDRIVE_OAUTH`
+describes several. What a receiver raises goes to the caller, except for
 `grant_ended`, which is sent from the thread of a renewal: there it is logged.
 """
 
@@ -11,10 +13,10 @@ from django.dispatch import Signal
 __all__ = ["account_connected", "account_disconnected", "grant_ended"]
 
 account_connected = Signal()
-"""A token is saved. Arguments: `account`, `connection`, `request` and `user`, or None."""
+"""A token is saved. Arguments: `account`, `connection`, `request`, `name`, and `user`, or None."""
 
 account_disconnected = Signal()
-"""A token is deleted. Arguments: `account` and `notice`: Pipedrive's, or None for `disconnect`."""
+"""A token is deleted. Arguments: `account`, `name`, and `notice`, or None for `disconnect`."""
 
 grant_ended = Signal()
-"""The service has rejected a refresh token. Arguments: `account`, `at` and `error`."""
+"""The service has rejected a refresh token. Arguments: `account`, `at`, `error` and `name`."""

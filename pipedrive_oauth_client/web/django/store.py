@@ -13,10 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
+from django.apps import apps
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, Error
+from django.db.models import Model
 
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError
 from pipedrive_oauth_client.generated.encode import argument
@@ -35,23 +38,21 @@ from pipedrive_oauth_client.stores.leased import (
 from pipedrive_oauth_client.stores.protocol import AccountOverview
 from pipedrive_oauth_client.web.django.connections import (
     MAX_FAILURES,
-    TABLE,
+    OWN_APP,
     Connection,
     Connections,
+    Table,
     advice_for,
     reason_to_repeat,
     redacted,
 )
 
-__all__ = ["DjangoTokenStore"]
+__all__ = ["DEFAULT_MODEL", "DjangoTokenStore", "account_model", "label_of", "table_of"]
 
 _PAGE_SIZE: Final = 500
 _T = TypeVar("_T")
 
-# A row that was inserted by hand may lack a version, and holds a token all the same.
-_VERSION: Final = (
-    f"CASE WHEN {TABLE}.token IS NOT NULL THEN COALESCE({TABLE}.version, '') ELSE NULL END"
-)
+DEFAULT_MODEL: Final = f"{OWN_APP}.PipedriveAccount"
 
 
 class DjangoTokenStore(TableStore):
@@ -64,15 +65,18 @@ class DjangoTokenStore(TableStore):
 
     Args:
         database: The alias of the database in `DATABASES`. `manage.py migrate` makes the table.
+        model: The model whose table it is, derived from `models.AbstractPipedriveAccount`, or its
+            name, for example `crm.ReportsAccount`; by default `models.PipedriveAccount`.
         lease: How long a lock is held before it expires.
         wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
 
     Attributes:
         database: The alias.
+        model: The name of the model.
 
     Raises:
-        ConfigurationError: `database` is no string, or a duration is not a timedelta, not above
-            zero, or longer than a day.
+        ConfigurationError: `database` is no string, `model` is no such model, or a duration is not
+            a timedelta, not above zero, or longer than a day.
     """
 
     _instead = "Make a new one there."
@@ -81,15 +85,20 @@ class DjangoTokenStore(TableStore):
         self,
         database: str = DEFAULT_DB_ALIAS,
         *,
+        model: str | type[Model] = DEFAULT_MODEL,
         lease: timedelta = DEFAULT_LEASE,
         wait: timedelta | None = None,
     ) -> None:
         super().__init__(lease=lease, wait=wait)
         self.database: Final = argument("database", database, str)
-        self._connections = Connections(self.database)
+        self.model: Final = label_of(model)
+        if apps.models_ready:  # a module may make the store before
+            table_of(self.model)
+        self._connections = Connections(self.database, partial(table_of, self.model))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.database!r})"
+        model = "" if self.model == DEFAULT_MODEL else f", model={self.model!r}"
+        return f"{type(self).__name__}({self.database!r}{model})"
 
     def close(self) -> None:
         """Close the store's idle connections; it can be used afterwards, and connects again."""
@@ -151,7 +160,7 @@ class DjangoTokenStore(TableStore):
                     reason = reason_to_repeat(error, connection.vendor)
                     failures[reason or ""] += 1
                     if reason is None or failures[reason] >= MAX_FAILURES[reason]:
-                        advice = advice_for(error, self.database)
+                        advice = advice_for(error, self.database, self.model.partition(".")[0])
                     cause = redacted(error, connection.vendor)
             if advice is not None:  # raised here, since `error` may repeat a token
                 raise StoreError(advice) from cause
@@ -172,14 +181,70 @@ def _no_event_loop() -> Generator[None]:
         ) from error
 
 
+def label_of(model: object, setting: str = "model") -> str:
+    """Give the name of a model of accounts, which may be given by its name."""
+    if isinstance(model, str):
+        return DEFAULT_MODEL if model.lower() == DEFAULT_MODEL.lower() else model
+    return _checked_model(model, setting)._meta.label  # noqa: SLF001 - as Django names it
+
+
+def account_model(label: str, setting: str = "model") -> type[Model]:
+    """Find a model of accounts by its name."""
+    try:
+        found = apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise ConfigurationError(
+            f"{setting} names {label!r}, which is no model of an app in INSTALLED_APPS. Write it as"
+            " in 'crm.ReportsAccount'."
+        ) from error
+    return _checked_model(found, setting)
+
+
+def table_of(label: str) -> Table:
+    """Describe the table of a model of accounts."""
+    if label == DEFAULT_MODEL:
+        from pipedrive_oauth_client.web.django.configuration import has_users  # noqa: PLC0415 - a circle
+
+        return Table("pipedrive_tokens", "user_id" if has_users() else None, OWN_APP)
+    options = account_model(label)._meta  # noqa: SLF001 - as Django names it
+    user = next((each.column for each in options.local_fields if each.name == "user"), None)
+    return Table(options.db_table, user, options.app_label)
+
+
+def _checked_model(model: Any, setting: str) -> type[Model]:
+    from pipedrive_oauth_client.web.django.models import AbstractPipedriveAccount  # noqa: PLC0415 - a circle
+
+    shown = getattr(model, "__name__", type(model).__name__)
+    if not (isinstance(model, type) and issubclass(model, AbstractPipedriveAccount)):
+        raise ConfigurationError(
+            f"{setting} must be a model that is derived from AbstractPipedriveAccount of"
+            f" pipedrive_oauth_client.web.django.models, or its name, not {shown}."
+        )
+    options = model._meta  # noqa: SLF001 - as Django names it
+    if options.abstract or options.proxy or options.parents:
+        raise ConfigurationError(
+            f"{setting} is {options.label}, which has no table of its own with all columns. Derive"
+            " a model from AbstractPipedriveAccount directly, neither abstract nor a proxy."
+        )
+    return model
+
+
 # --- The steps; each is a statement or two on a connection in autocommit or in a transaction ---
+
+
+def _version(at: Connection) -> str:
+    # A row that was inserted by hand may lack a version, and holds a token all the same.
+    return (
+        f"CASE WHEN {at.table}.token IS NOT NULL THEN COALESCE({at.table}.version, '')"
+        " ELSE NULL END"
+    )
 
 
 def _read(at: Connection, account: str) -> StoredToken | None:
     # SQLite accepts any bytes as text, and its driver would fail on invalid UTF-8.
     text = "CAST(token AS BLOB)" if at.vendor == "sqlite" else "token"
     row = at.row(
-        f"SELECT {text}, {_VERSION} FROM {TABLE} WHERE account = %s AND token IS NOT NULL",  # noqa: S608 - no input
+        f"SELECT {text}, {_version(at)} FROM {at.table} WHERE account = %s AND token IS NOT NULL",  # noqa: S608 - no input
         account,
     )
     return None if row is None else StoredToken(row[0], row[1] or "")
@@ -192,29 +257,27 @@ def _write(
     text = new.text if isinstance(new.text, str) else new.text.decode()
     if isinstance(expected, str):
         at.execute(
-            f"UPDATE {TABLE} SET version = %s, token = %s, expires_at = %s"  # noqa: S608 - no input
-            f" WHERE account = %s AND {_VERSION} = %s",
+            f"UPDATE {at.table} SET version = %s, token = %s, expires_at = %s"  # noqa: S608 - no input
+            f" WHERE account = %s AND {_version(at)} = %s",
             *(new.version, text, expires_at, account, expected),
         )
     else:
-        nothing_or_this = f"{TABLE}.token IS NULL OR {TABLE}.version = %s", [new.version]
+        nothing_or_this = f"{at.table}.token IS NULL OR {at.table}.version = %s", [new.version]
         values: dict[str, tuple[str, Sequence[object]]] = {
             "version": ("%s", [new.version]),
             "token": ("%s", [text]),
             "expires_at": ("%s", [expires_at]),
         }
         at.upsert(account, values, None if expected is ANY_VERSION else nothing_or_this)
-    row = at.row(f"SELECT version FROM {TABLE} WHERE account = %s", account)  # noqa: S608 - no input
+    row = at.row(f"SELECT version FROM {at.table} WHERE account = %s", account)  # noqa: S608 - no input
     return row is not None and row[0] == new.version
 
 
 def _remove(at: Connection, account: str) -> None:
     """Delete a token; a lock stays with its holder."""
-    from pipedrive_oauth_client.web.django.configuration import has_users  # noqa: PLC0415 - a circle
-
-    user = ", user_id = NULL" if has_users() else ""
+    user = "" if at.user_column is None else f", {at.user_column} = NULL"
     at.execute(
-        f"UPDATE {TABLE} SET token = NULL, version = NULL, expires_at = NULL{user}"  # noqa: S608 - no input
+        f"UPDATE {at.table} SET token = NULL, version = NULL, expires_at = NULL{user}"  # noqa: S608 - no input
         " WHERE account = %s",
         account,
     )
@@ -223,15 +286,15 @@ def _remove(at: Connection, account: str) -> None:
 
 def _take(at: Connection, account: str, owner: str, stale: str | None, lease: int) -> LockAttempt:
     is_free = (
-        f"{TABLE}.lock_owner IS NULL OR {TABLE}.lock_owner IN (%s, %s)"
-        f" OR {TABLE}.lock_until <= {at.now}"
+        f"{at.table}.lock_owner IS NULL OR {at.table}.lock_owner IN (%s, %s)"
+        f" OR {at.table}.lock_until <= {at.now}"
     )
     values: dict[str, tuple[str, Sequence[object]]] = {
         "lock_owner": ("%s", [owner]),
         "lock_until": (f"{at.now} + %s", [lease]),
     }
     at.upsert(account, values, (is_free, [owner, owner if stale is None else stale]))
-    row = at.row(f"SELECT lock_owner, {_VERSION} FROM {TABLE} WHERE account = %s", account)  # noqa: S608 - no input
+    row = at.row(f"SELECT lock_owner, {_version(at)} FROM {at.table} WHERE account = %s", account)  # noqa: S608 - no input
     # Between two statements in autocommit mode the row may have been deleted.
     holder, version = (None, None) if row is None else row
     if holder == owner:
@@ -241,7 +304,7 @@ def _take(at: Connection, account: str, owner: str, stale: str | None, lease: in
 
 def _release(at: Connection, account: str, owner: str) -> None:
     at.execute(
-        f"UPDATE {TABLE} SET lock_owner = NULL, lock_until = NULL"  # noqa: S608 - no input
+        f"UPDATE {at.table} SET lock_owner = NULL, lock_until = NULL"  # noqa: S608 - no input
         " WHERE account = %s AND lock_owner = %s",
         *(account, owner),
     )
@@ -250,7 +313,7 @@ def _release(at: Connection, account: str, owner: str) -> None:
 
 def _delete_if_empty(at: Connection, account: str) -> None:
     at.execute(
-        f"DELETE FROM {TABLE} WHERE account = %s AND token IS NULL"  # noqa: S608 - no input
+        f"DELETE FROM {at.table} WHERE account = %s AND token IS NULL"  # noqa: S608 - no input
         f" AND (lock_owner IS NULL OR lock_until <= {at.now})",
         account,
     )
@@ -264,7 +327,7 @@ def _accounts(at: Connection, prefix: str, after: str | None) -> list[str]:
         more += " AND account >= %s AND account < %s"
         given += [prefix, end_of_prefix(prefix)]
     query = (
-        f"SELECT account FROM {TABLE} WHERE token IS NOT NULL{more}"  # noqa: S608 - no input
+        f"SELECT account FROM {at.table} WHERE token IS NOT NULL{more}"  # noqa: S608 - no input
         f" ORDER BY account LIMIT {_PAGE_SIZE}"
     )
     return [account for (account,) in at.rows(query, *given)]
@@ -275,7 +338,7 @@ def _overview(at: Connection, after: str | None) -> list[AccountOverview]:
     more, given = ("", []) if after is None else (" AND account > %s", [after])
     query = (
         f"SELECT account, expires_at, SUBSTR(token, 1, {len(GRANT_ENDED_START)}) = %s,"  # noqa: S608 - no input
-        f" token LIKE %s FROM {TABLE} WHERE token IS NOT NULL{more}"
+        f" token LIKE %s FROM {at.table} WHERE token IS NOT NULL{more}"
         f" ORDER BY account LIMIT {_PAGE_SIZE}"
     )
     return [overview_of_row(*row) for row in at.rows(query, GRANT_ENDED_START, "{%}", *given)]
@@ -292,7 +355,7 @@ def _due(at: Connection, before: int, after: tuple[int, str] | None) -> list[tup
         ]
     for more, given in pages:
         query = (
-            f"SELECT expires_at, account FROM {TABLE}"  # noqa: S608 - no input
+            f"SELECT expires_at, account FROM {at.table}"  # noqa: S608 - no input
             f" WHERE token IS NOT NULL AND expires_at < %s{more}"
             f" ORDER BY expires_at, account LIMIT {_PAGE_SIZE}"
         )

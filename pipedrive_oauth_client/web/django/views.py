@@ -13,7 +13,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.web.connect import plan_callback, plan_install, plan_start
-from pipedrive_oauth_client.web.django.configuration import blocking_core, non_atomic, site
+from pipedrive_oauth_client.web.django.configuration import (
+    blocking_core,
+    key,
+    name_of_namespaces,
+    non_atomic,
+    site,
+)
 from pipedrive_oauth_client.web.messages import WebRequest, WebResponse
 from pipedrive_oauth_client.web.runner import AsyncStepRunner, StepRunner, run_plan, run_plan_async
 
@@ -23,19 +29,21 @@ __all__ = ["acallback", "aconnect", "ainstall", "callback", "connect", "install"
 @non_atomic
 def connect(request: HttpRequest) -> HttpResponseBase:
     """Send a browser to Pipedrive's consent page; see `web.connect.start`."""
-    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+    name = _name_of(request)
+    if site(name).is_login_required and not _is_logged_in(getattr(request, "user", None), name):
         return _to_login(request)
-    plan = plan_start(blocking_core(), _web_request(request))
-    return _response(run_plan(plan, _runner()))
+    plan = plan_start(blocking_core(name), _web_request(request))
+    return _response(run_plan(plan, _runner(name)))
 
 
 @non_atomic
 def install(request: HttpRequest) -> HttpResponseBase:
     """Send a browser that the Marketplace has sent here to the consent page, with a state."""
-    if site().is_login_required and not _is_logged_in(getattr(request, "user", None)):
+    name = _name_of(request)
+    if site(name).is_login_required and not _is_logged_in(getattr(request, "user", None), name):
         return _to_login(request)
-    plan = plan_install(blocking_core(), _web_request(request))
-    return _response(run_plan(plan, _runner()))
+    plan = plan_install(blocking_core(name), _web_request(request))
+    return _response(run_plan(plan, _runner(name)))
 
 
 @csrf_exempt
@@ -46,44 +54,48 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     Exempt from Django's own check, since a notice carries no token of the app's: it shows the
     app's credentials instead.
     """
-    plan = plan_callback(blocking_core(), _web_request(request))
-    return _response(run_plan(plan, _runner()))
+    name = _name_of(request)
+    plan = plan_callback(blocking_core(name), _web_request(request))
+    return _response(run_plan(plan, _runner(name)))
 
 
 @non_atomic
 async def aconnect(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `connect` without blocking the event loop."""
-    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+    name = _name_of(request)
+    if site(name).is_login_required and not _is_logged_in(await _user_of(request), name):
         return _to_login(request)
-    plan = plan_start(site().core, _web_request(request))
-    return _response(await run_plan_async(plan, _async_runner()))
+    plan = plan_start(site(name).core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner(name)))
 
 
 @non_atomic
 async def ainstall(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `install` without blocking the event loop."""
-    if site().is_login_required and not _is_logged_in(await _user_of(request)):
+    name = _name_of(request)
+    if site(name).is_login_required and not _is_logged_in(await _user_of(request), name):
         return _to_login(request)
-    plan = plan_install(site().core, _web_request(request))
-    return _response(await run_plan_async(plan, _async_runner()))
+    plan = plan_install(site(name).core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner(name)))
 
 
 @csrf_exempt
 @non_atomic
 async def acallback(request: HttpRequest) -> HttpResponseBase:
     """Do the same as `callback` without blocking the event loop."""
-    plan = plan_callback(site().core, _web_request(request))
-    return _response(await run_plan_async(plan, _async_runner()))
+    name = _name_of(request)
+    plan = plan_callback(site(name).core, _web_request(request))
+    return _response(await run_plan_async(plan, _async_runner(name)))
 
 
 async def _user_of(request: HttpRequest) -> Any:
     return await request.auser() if hasattr(request, "auser") else None
 
 
-def _is_logged_in(user: Any) -> bool:
+def _is_logged_in(user: Any, name: str) -> bool:
     if user is None:
         raise ConfigurationError(
-            "PIPEDRIVE_OAUTH['LOGIN_REQUIRED'] needs"
+            f"{key(name, 'LOGIN_REQUIRED')} needs"
             " django.contrib.auth.middleware.AuthenticationMiddleware in MIDDLEWARE."
         )
     return bool(user.is_authenticated)
@@ -95,16 +107,23 @@ def _to_login(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(request.get_full_path())
 
 
-def _runner() -> StepRunner:
-    return StepRunner(site().oauth, site().store, site().api_client)
+def _name_of(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return name_of_namespaces(match.namespaces if match else ())
 
 
-def _async_runner() -> AsyncStepRunner:
+def _runner(name: str) -> StepRunner:
+    found = site(name)
+    return StepRunner(found.oauth, found.store, found.api_client)
+
+
+def _async_runner(name: str) -> AsyncStepRunner:
     # In the thread that Django's own database connections belong to.
     async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         return await sync_to_async(function)(*arguments)
 
-    return AsyncStepRunner(site().async_oauth, site().store, site().api_client, call_in_thread)
+    found = site(name)
+    return AsyncStepRunner(found.async_oauth, found.store, found.api_client, call_in_thread)
 
 
 def _web_request(request: HttpRequest) -> WebRequest:

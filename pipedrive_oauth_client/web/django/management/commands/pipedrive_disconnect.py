@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from pipedrive_oauth_client.errors import PipedriveOAuthError
-from pipedrive_oauth_client.web.django.configuration import disconnect, site
+from pipedrive_oauth_client.web.django.configuration import disconnect, names, site
 
 
 class Command(BaseCommand):
@@ -25,6 +25,7 @@ class Command(BaseCommand):
             parser: Reads them.
         """
         parser.add_argument("accounts", nargs="+", metavar="account", help="for example 123:456")
+        parser.add_argument("--name", help="the app, where PIPEDRIVE_OAUTH describes several")
         parser.add_argument(
             "--noinput", "--no-input", action="store_false", dest="asks", help="ask nothing"
         )
@@ -33,14 +34,15 @@ class Command(BaseCommand):
         """Disconnect the accounts, once that is confirmed.
 
         Args:
-            options: The accounts, and whether to ask.
+            options: The accounts, the name of their app, and whether to ask.
 
         Raises:
             CommandError: An account is not connected, or was not disconnected.
         """
         accounts: list[str] = options["accounts"]
         try:
-            missing = [each for each in accounts if site().store.load(each) is None]
+            name = _chosen(options["name"])
+            missing = [each for each in accounts if site(name).store.load(each) is None]
         except PipedriveOAuthError as error:
             raise CommandError(str(error)) from error
         if missing:
@@ -52,7 +54,7 @@ class Command(BaseCommand):
         failed = 0
         for account in accounts:
             try:
-                disconnect(account)
+                disconnect(account, name=name)
             except PipedriveOAuthError as error:
                 failed += 1
                 self.stderr.write(f"{account}: {error}")
@@ -60,3 +62,12 @@ class Command(BaseCommand):
                 self.stdout.write(f"{account}: disconnected.")
         if failed:
             raise CommandError(f"{failed} accounts were not disconnected.")
+
+
+def _chosen(name: str | None) -> str:
+    first, *others = names()
+    if name is None and others:
+        raise CommandError(
+            f"Pass --name, the app to disconnect from: {', '.join((first, *others))}."
+        )
+    return first if name is None else name

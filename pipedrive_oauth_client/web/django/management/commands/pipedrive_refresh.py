@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.fleet import refresh_due
-from pipedrive_oauth_client.web.django.configuration import auth_for, site
+from pipedrive_oauth_client.web.django.configuration import auth_for, names, site
 
 _MOST_SHOWN = 20
 
@@ -30,6 +30,7 @@ class Command(BaseCommand):
             parser: Reads them.
         """
         parser.add_argument("accounts", nargs="*", metavar="account", help="for example 123:456")
+        parser.add_argument("--name", help="only this app, where PIPEDRIVE_OAUTH describes several")
         parser.add_argument("--days", type=float, default=30, help="how many days ago; 30")
         parser.add_argument("--concurrency", type=int, default=8, help="how many at once; 8")
         parser.add_argument("--per-second", type=float, default=10, help="how fast at most; 10")
@@ -38,39 +39,58 @@ class Command(BaseCommand):
         """Refresh, and say what was done.
 
         Args:
-            options: Accounts, or days, concurrency and speed.
+            options: Accounts, or days, concurrency and speed; and the name of an app.
 
         Raises:
             CommandError: An account was not refreshed, or the run had to stop.
         """
-        if options["accounts"]:
-            self._refresh_now(options["accounts"])
-            return
         try:
+            known = names()
+            chosen = known if options["name"] is None else (site(options["name"]).name,)
+        except PipedriveOAuthError as error:
+            raise CommandError(str(error)) from error
+        if options["accounts"]:
+            self._refresh_now(options["accounts"], chosen)
+            return
+        problems: list[str] = []
+        for name in chosen:
+            label = f"{name}: " if len(known) > 1 else ""
+            # What is wrong with one app keeps no other from its refreshes.
+            problem = self._refresh_due(name, label, options)
+            if problem:
+                problems.append(label + problem)
+        if problems:
+            raise CommandError(" ".join(problems))
+
+    def _refresh_due(self, name: str, label: str, options: dict[str, Any]) -> str:
+        """Refresh an app's accounts that are due, and give what went wrong."""
+        try:
+            found = site(name)
             report = refresh_due(
-                site().oauth,
-                site().store,
-                read_clock(site().oauth.clock) - timedelta(days=options["days"]),
+                found.oauth,
+                found.store,
+                read_clock(found.oauth.clock) - timedelta(days=options["days"]),
                 concurrency=options["concurrency"],
                 per_second=options["per_second"],
             )
         except (PipedriveOAuthError, OverflowError) as error:
-            raise CommandError(str(error)) from error
+            return str(error)
         ended = f", {report.ended} ended (see pipedrive_status)" if report.ended else ""
         self.stdout.write(
-            f"{report.renewed} renewed, {report.already_done} done elsewhere{ended},"
+            f"{label}{report.renewed} renewed, {report.already_done} done elsewhere{ended},"
             f" {len(report.errors)} failed."
         )
         for account, problem in list(report.errors.items())[:_MOST_SHOWN]:
-            self.stderr.write(f"{account}: {problem}")
-        if report.errors:
-            raise CommandError(f"{len(report.errors)} accounts were not renewed.")
+            self.stderr.write(f"{label}{account}: {problem}")
+        return f"{len(report.errors)} accounts were not renewed." if report.errors else ""
 
-    def _refresh_now(self, accounts: list[str]) -> None:
+    def _refresh_now(self, accounts: list[str], chosen: tuple[str, ...]) -> None:
         failed = 0
         for account in accounts:
             try:
-                auth_for(account).token(rejected=site().store.load(account))
+                for name in _apps_of(account, chosen):
+                    stored = site(name).store.load(account)
+                    auth_for(account, name=name).token(rejected=stored)
             except PipedriveOAuthError as error:
                 failed += 1
                 self.stderr.write(f"{account}: {error}")
@@ -78,3 +98,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"{account}: refreshed.")
         if failed:
             raise CommandError(f"{failed} accounts were not refreshed.")
+
+
+def _apps_of(account: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the apps that an account is connected to; without any, the first explains it."""
+    if len(chosen) == 1:
+        return chosen
+    found = tuple(name for name in chosen if site(name).store.load(account) is not None)
+    return found or chosen[:1]

@@ -1,0 +1,1 @@
+"""An app of a Django project with a second Pipedrive app, whose accounts have their own table."""

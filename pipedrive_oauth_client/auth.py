@@ -52,18 +52,18 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     It may be shared by clients, threads and event loops.
 
     Args:
-        oauth: Refreshes tokens. Of an asynchronous one the synchronous counterpart is used.
-        store: Holds the account's token. Save the person's first token there yourself.
+        oauth: Refreshes tokens. For an asynchronous flow, its synchronous counterpart is used.
+        store: Holds the account's token. Save the user's first token there yourself.
         account: The account.
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`: hosts, `api.acme.com`, or origins,
             `https://api.acme.com:8443`.
-        required_scopes: What the token has to be for, for example `{"deals:full"}`; see
-            `Token.missing_scopes`. Where it lacks one, a `MissingScopesError` is raised before
-            anything is sent, until the person has authorized the app again.
+        required_scopes: The scopes that the token must have, for example `{"deals:full"}`; see
+            `Token.missing_scopes`. If it lacks one, a `MissingScopesError` is raised before
+            anything is sent, until the user has authorized the app again.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
 
     Source:
         RFC 6750, section 2.1; RFC 9700, section 4.14.
@@ -111,7 +111,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
 
         Raises:
             TokenNotFoundError: No token is stored for the account.
-            InvalidGrantError: The grant has ended; the person has to authorize the app again.
+            InvalidGrantError: The grant has ended; the user has to authorize the app again.
             MissingScopesError: The token lacks one of `required_scopes`; likewise.
             PipedriveOAuthError: The service or the store failed.
         """
@@ -244,14 +244,14 @@ def _sent(response: httpx.Response) -> object:
 def raise_for_scope(response: Any) -> None:
     """Raise an error if the API has rejected a request because the token lacks a scope.
 
-    Other responses, those with another reason for status 403 among them, pass.
+    Other responses pass, including those with status 403 for another reason.
 
     Args:
         response: A response of httpx, httpx2 or requests, whose body has been read.
 
     Raises:
-        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The person
-            has to authorize the app again, since a refresh brings no new scopes; before that, the
+        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The user
+            has to authorize the app again, since a refresh adds no scopes; before that, the
             app needs the scope in the Developer Hub. `missing` is what the response names, and
             empty if it names none.
 
@@ -274,8 +274,8 @@ def raise_for_scope(response: Any) -> None:
     shown = f" ({', '.join(sorted(missing))})" if missing else ""
     raise MissingScopesError(
         f"Pipedrive's API rejected the request since the token lacks a scope{shown}. A refresh"
-        " brings no new scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
-        " not there, and have the person authorize the app again.",
+        " adds no scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
+        " not there, and have the user authorize the app again.",
         missing=missing,
     )
 

@@ -42,11 +42,11 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     A token that is about to expire, or that the API has rejected with status 401, is refreshed
     once, however many threads, tasks, event loops, processes and machines need it at that moment,
     and all of them get the new one. The token goes to its own `api_domain`, and to the hosts that
-    you name; requests to other hosts are left as they are. Where the company's domain has changed,
+    you name; requests to other hosts are left unchanged. If the company's domain has changed,
     requests to the former `api_domain` go to the current one. After a 401 the request is sent once
     more if its body can be.
 
-    While a token is valid, an early refresh that fails is no error: the token is used, and the
+    While a token is valid, a failed early refresh is not an error: the token is used, and the
     refresh is tried again some seconds later.
 
     It may be shared by clients, threads and event loops.
@@ -100,11 +100,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         return self.token_source.clock
 
     def token(self, *, rejected: Token | None = None) -> Token:
-        """Give a valid token, for any other way of sending requests.
+        """Return a valid token, for any other HTTP library.
 
         Args:
-            rejected: A token from here that the API has rejected with status 401. Then another is
-                obtained, unless another caller or process has done so already.
+            rejected: A token that this method returned and the API has rejected with status 401.
+                Then another token is obtained, unless another caller or process has done so
+                already.
 
         Returns:
             The token.
@@ -112,7 +113,8 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         Raises:
             TokenNotFoundError: No token is stored for the account.
             InvalidGrantError: The grant has ended; the user has to authorize the app again.
-            MissingScopesError: The token lacks one of `required_scopes`; likewise.
+            MissingScopesError: The token lacks one of `required_scopes`; the user has to authorize
+            the app again.
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source
@@ -121,12 +123,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         return bearer.token
 
     async def atoken(self, *, rejected: Token | None = None) -> Token:
-        """Give a valid token without blocking the event loop; see `token`.
+        """Return a valid token without blocking the event loop; see `token`.
 
-        Canceling it does no harm: a refresh that has begun is finished and saved.
+        It can be canceled safely: a refresh that has begun is finished and saved.
 
         Args:
-            rejected: A token from here that the API has rejected with status 401.
+            rejected: A token that this method returned and the API has rejected with status 401.
 
         Returns:
             The token.

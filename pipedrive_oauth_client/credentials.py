@@ -29,7 +29,7 @@ _ENVIRONMENT: Final = {
 
 
 def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool = False) -> str:
-    """Make the `Authorization` header that authenticates an app.
+    """Return the value of the `Authorization` header that authenticates an app.
 
     Args:
         client_id: The app's client ID.

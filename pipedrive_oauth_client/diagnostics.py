@@ -111,7 +111,7 @@ class SetupReport:
         return tuple(each for each in self.results if each.status is CheckStatus.FAILED)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the report for JSON, for example as the response of a health endpoint.
+        """Return the report as a dictionary, for example for the response of a health endpoint.
 
         Returns:
             `ok`, and `checks`: a list of objects with `check`, `status` and `message`.

@@ -451,9 +451,9 @@ class PipedriveOAuth(_BaseOAuth):
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
 
-        A code works once. An exchange that was sent and got no response is therefore not repeated,
-        whatever `retry` says: the service may have used the code up, and a second use makes a
-        careful service revoke the tokens of the first. Send the user to the consent page again.
+        A code works once. So an exchange that was sent and got no response is not repeated,
+        whatever `retry` says: the service may have used up the code, and a second use may make it
+        revoke the tokens of the first. Send the user to the consent page again.
 
         Args:
             code: The code that `read_callback` returned, at most five minutes ago.
@@ -645,7 +645,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         await run_async(self._client, self._revoke(token, hint), self._retry)
 
     def blocking(self) -> PipedriveOAuth:
-        """Make the same flow for synchronous code, with connections of its own.
+        """Return the same flow for synchronous code, with its own connections.
 
         Returns:
             The flow.

@@ -94,7 +94,7 @@ class GrantEnd:
 
 @frozen(kw_only=True, eq=False)
 class Token(FrozenEquality):
-    """An access token with what belongs to it, as an app keeps it.
+    """An access token with the data that belongs to it, as an app stores it.
 
     Attributes:
         access_token: The token that API calls carry; hidden in `repr`.
@@ -151,7 +151,7 @@ class Token(FrozenEquality):
         return frozenset(self.scope.replace(",", " ").split())
 
     def missing_scopes(self, required: Iterable[str]) -> frozenset[str]:
-        """Tell which scopes the token lacks.
+        """Return the required scopes that the token lacks.
 
         A scope `deals:full` covers `deals:read`: Pipedrive's list names the endpoints of the latter
         under both. All other scopes are compared literally. If the service did not say what the
@@ -180,7 +180,7 @@ class Token(FrozenEquality):
         return wanted - granted - covered
 
     def expires_in(self, now: datetime | None = None) -> timedelta:
-        """Tell how long the access token is still valid.
+        """Return how long the access token is still valid.
 
         Args:
             now: The time to count from, aware; the current time by default.
@@ -194,7 +194,7 @@ class Token(FrozenEquality):
         return self.expires_at - (datetime.now(UTC) if now is None else _aware_utc(now, "now"))
 
     def is_stale(self, leeway: timedelta = DEFAULT_LEEWAY, now: datetime | None = None) -> bool:
-        """Tell whether it is time to refresh.
+        """Return whether it is time to refresh the token.
 
         Args:
             leeway: How long before its expiry a token counts as stale already.
@@ -216,7 +216,7 @@ class Token(FrozenEquality):
         *,
         previous: Token | str | None = None,
     ) -> Token:
-        """Make the token of a token response.
+        """Create a token from a token response.
 
         Args:
             response: The response.
@@ -272,7 +272,7 @@ class Token(FrozenEquality):
         )
 
     def to_dict(self) -> dict[str, str | None]:
-        """Give the token for storage.
+        """Return the token as a dictionary for storage.
 
         Returns:
             What JSON can hold, with times in ISO 8601 and both tokens in the clear. The names

@@ -114,7 +114,7 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
             TokenNotFoundError: No token is stored for the account.
             InvalidGrantError: The grant has ended; the user has to authorize the app again.
             MissingScopesError: The token lacks one of `required_scopes`; the user has to authorize
-            the app again.
+                the app again.
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source

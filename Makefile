@@ -102,7 +102,7 @@ test: setup ## Run the tests (ARGS goes to pytest)
 	$(venv_python) -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: check
-check: ## Run all checks except the tests (ARGS names a part: drift, lint, types, spec, lock, imports)
+check: ## Run all checks except the tests (ARGS for a part: drift, lint, types, spec, lock, imports)
 check: $(addprefix check-,$(or $(ARGS),drift lint types spec lock imports))
 
 .PHONY: verify

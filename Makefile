@@ -49,7 +49,7 @@ help: ## List the targets
 		/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
-setup: ## Make .venv from requirements.lock (every target below does this first)
+setup: ## Create .venv from requirements.lock (the targets below do this first)
 	@$(call system_python,tools.bootstrap)
 
 .PHONY: demo
@@ -61,12 +61,12 @@ example: setup ## Run a web app against the sandbox (APP=fastapi, flask or djang
 	@$(venv_python) -m examples.$(or $(APP),fastapi)_app --sandbox $(ARGS)
 
 .PHONY: docs
-docs: setup ## Build the documentation's site and check it (ARGS=serve shows it, ARGS=screenshots renews docs/images)
+docs: setup ## Build the documentation site and check it (ARGS=serve shows it, ARGS=screenshots renews docs/images)
 	$(venv_python) -m $(if $(filter screenshots,$(ARGS)),tests.browser.screenshots,tools.site $(ARGS))
 	$(if $(ARGS),,$(venv_python) -m pytest -q tests/site/built_pages.py)
 
 .PHONY: bench
-bench: setup ## Measure this package beside its peers (ARGS="import refresh"; ARGS=baseline renews tests/costs.json)
+bench: setup ## Compare this package with other clients (ARGS="import refresh"; ARGS=baseline writes tests/costs.json)
 	$(venv_python) -m $(if $(filter baseline,$(ARGS)),tests.support.costs,benchmarks $(ARGS))
 
 ##@ Change
@@ -76,20 +76,20 @@ generate: setup ## Write pipedrive_oauth_client/generated from openapi.yaml
 	$(venv_python) -m tools.generate
 
 .PHONY: diff
-diff: setup ## What does openapi.yaml break, compared with BASE (where the branch left main)?
+diff: setup ## Say what the edit of openapi.yaml breaks, compared with BASE (default: where the branch left main)
 	@$(venv_python) -m tools.specdiff.review $(ARGS) -- "$$BASE"
 
 .PHONY: format
-format: setup ## Put the code into its standard form
+format: setup ## Format the code
 	$(venv_python) -m ruff check --fix-only --quiet
 	$(venv_python) -m ruff format
 
 .PHONY: lock
-lock: ## Write requirements.lock from pyproject.toml (ARGS=--upgrade; ARGS=tools/site for a tool's lock)
+lock: ## Write requirements.lock (ARGS=--upgrade; ARGS=tools/site for the lock files of one tool)
 	@$(call system_python,tools.lock $(ARGS))
 
 .PHONY: clean
-clean: ## Remove what the targets made, .venv included
+clean: ## Remove everything that was built, .venv included
 	rm -rf .venv .venv-bench .venv-lock .venv-interop .venv-matrix .venv-site .venv-release .setup.lock build dist site
 	rm -rf tools/lint/node_modules tools/lint/npm.log tools/interop/node_modules tools/interop/npm.log
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -102,11 +102,11 @@ test: setup ## Run the tests (ARGS goes to pytest)
 	$(venv_python) -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: check
-check: ## Check all but the tests (ARGS for a part: drift, lint, types, spec, lock, imports)
+check: ## Run all checks except the tests (ARGS for a part: drift, lint, types, spec, lock, imports)
 check: $(addprefix check-,$(or $(ARGS),drift lint types spec lock imports))
 
 .PHONY: verify
-verify: ## The slow proofs (PART=faults, interop, matrix or release; ARGS goes to the tool)
+verify: ## Run the slow checks (PART=faults, interop, matrix or release; ARGS goes to the tool)
 verify: $(addprefix verify-,$(or $(PART),faults interop matrix release))
 
 # Parts of `make check` and `make verify`, and a short name that the documents use.

@@ -53,23 +53,23 @@ Asynchronous: TypeAlias = Callable[
 def call(rounds: int) -> Table:
     """Measure clients that send a token request and read the response."""
     note = (
-        "httpx and http.client return a dictionary that is not checked; the generated clients"
+        "httpx and http.client return an unchecked dictionary; the generated clients"
         " return a model. The client of openapi-generator is asynchronous only."
     )
     with generated_peers():
         cells = _both(blocking_calls, async_calls, rounds)
-    return Table("call", "One token request on a kept connection", tuple(cells), note)
+    return Table("call", "One token request on an open connection", tuple(cells), note)
 
 
 def refresh(rounds: int) -> Table:
     """Measure libraries that also judge the response, and know when the token expires."""
     note = (
-        "Authlib, requests-oauthlib and httpx-oauth look for an error and compute the expiry;"
-        " `PipedriveOAuth.refresh` (async: `AsyncPipedriveOAuth.refresh`) checks every field and"
-        " where the token may be sent. httpx-oauth makes an httpx client for every refresh."
+        "Authlib, requests-oauthlib and httpx-oauth check for an error and compute the expiry."
+        " `PipedriveOAuth.refresh` (async: `AsyncPipedriveOAuth.refresh`) also checks every field"
+        " and where the token may be sent. httpx-oauth creates an httpx client for every refresh."
     )
     cells = _both(blocking_refreshes, async_refreshes, rounds)
-    return Table("refresh", "One refresh on a kept connection", tuple(cells), note)
+    return Table("refresh", "One refresh on an open connection", tuple(cells), note)
 
 
 def _both(blocking: Blocking, asynchronous: Asynchronous, rounds: int) -> list[Figure]:

@@ -42,10 +42,11 @@ ACCOUNTS, REPETITIONS = 300, 10
 SIZES = (1_000, 10_000, 100_000)
 ALONE, FLEET, MEMORY = "one refresh", "refresh_due, by account", "refresh_due, memory"
 NOTE = (
-    f"`one refresh` is a lock, a read, a POST over loopback and a save. `{FLEET}` is the time of"
-    f" {ACCOUNTS} accounts, 8 at the same time, with token responses from memory. The rows that"
-    " name a number of accounts have no store, and refresh one account after the other: what is"
-    " left is this package and httpx, and their ratio is to the first of them."
+    "`one refresh` consists of a lock, a read, a POST request over loopback and a save."
+    f" `{FLEET}` is the time per account when {ACCOUNTS} accounts are refreshed, 8 at the same"
+    " time, with token responses from memory. The rows with a number of accounts use no store and"
+    " refresh one account after the other, so they measure only this package and httpx; their"
+    " ratio is to the first of them."
 )
 _DATABASES = {
     "PostgreSQL": ("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"),

@@ -20,8 +20,8 @@ HIDDEN = "import sys; sys.modules.update(dict.fromkeys(('click', 'rich', 'pygmen
 # Not `ru_maxrss`, which a process takes over from the one that started it.
 MEMORY = "print(*(each.split()[1] for each in open('/proc/self/status') if each[:5] == 'VmHWM'))"
 NOTE = (
-    "Whole processes, from the start of Python to its end, without the packages that are optional"
-    " for httpx."
+    "The figures are for whole processes, from the start of Python to its end, without the optional"
+    " packages of httpx."
 )
 WITH_ATTRS = "httpx and attrs"
 # The first is what the others are compared with.
@@ -62,7 +62,7 @@ def measured(rounds: int) -> Table:
                 milliseconds[name].append(taken)
                 mebibytes[name].append(most)
     cells = [*figures("processor time", milliseconds, "ms"), *figures("memory", mebibytes, "MiB")]
-    return Table("import", "Importing, in a process of its own", tuple(cells), NOTE)
+    return Table("import", "Importing, in a new process", tuple(cells), NOTE)
 
 
 def _run(code: str, variables: dict[str, str]) -> tuple[float, float]:

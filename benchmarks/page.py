@@ -20,18 +20,21 @@ from benchmarks.storm import BY_HAND, OURS, SHARE
 INTRODUCTION = """\
 # Benchmarks
 
-What this package costs beside other clients, and beside plain httpx, on one machine.
-`make bench` measures anew, keeps the figures in `benchmarks/results.json`, and writes this page;
-`make bench ARGS="import refresh"` measures some parts.
+This page compares the time and memory of this package with those of other clients and of plain
+httpx, on one machine. `make bench` repeats all measurements, saves the figures in
+`benchmarks/results.json`, and writes this page. `make bench ARGS="import refresh"` repeats only
+the named parts.
 
-All clients run on the same interpreter with the same httpx, against a server in a process of its
-own. All of it takes less than five minutes: a comparison begins no further round when its time is
-over. The clients are measured in turns, so that a slow moment of the machine hits all of them. A
-cell is the median of the rounds, with what nine rounds of ten lie within, and its ratio to the
-first row of the column, which is computed round by round; the cell of a storm has the number of
-token requests instead. Ratios carry over to another machine; the figures themselves don't. `httpx,
-once more` measures httpx a second time: what its ratio differs from 1 by is the noise of the
-measurement.
+All clients run on the same interpreter with the same version of httpx, against a server in a
+separate process. The whole benchmark takes less than five minutes: each comparison has a time
+limit, after which no further round begins. The clients take turns, so that a slow moment of the
+machine affects all of them.
+
+A cell shows the median of all rounds, the range of nine rounds in ten, and the ratio to the first
+row of its column (the median of the ratios in each round). In the table of many callers, a cell
+shows the number of token requests instead of a ratio. Ratios are similar on other machines; the
+figures themselves are not. `httpx, once more` measures httpx a second time: the difference between
+its ratio and 1 is the noise of the measurement.
 """
 
 PACKAGE = "this package"
@@ -47,7 +50,7 @@ RATIOS = (
     ("importing PipedriveOAuth", "import", f"{PACKAGE}, PipedriveOAuth", "processor time", 1.30),
     ("importing PipedriveAuth", "import", f"{PACKAGE}, PipedriveAuth", "processor time", 1.38),
     (
-        "refresh_due, an account of 100,000 against one of 1,000",
+        "refresh_due, time per account, 100,000 accounts compared with 1,000",
         *("fleet", "100,000 accounts", FLEET, 1.1),
     ),
 )
@@ -80,10 +83,10 @@ def _judged(tables: dict[str, Table]) -> Iterator[Target]:
     for cell in storm:
         if cell.column == SHARE:
             by_hand = _share_by_hand(tables["storm"], cell)
-            what = f"{cell.row}: share of the time that they may take"
+            what = f"{cell.row}: share of the time limit"
             yield _ratio(what, cell.value, 1.0, floor=by_hand)
     sent = [cell.most_requests for cell in storm if cell.column == OURS]
-    words = f"storms with one request in every round: {sent.count(1)} of {len(sent)}"
+    words = f"cases of many callers with one request in every round: {sent.count(1)} of {len(sent)}"
     yield Target(words, sent.count(1) == len(sent))
 
 

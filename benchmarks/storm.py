@@ -1,4 +1,4 @@
-"""Many callers that want one expired token at the same moment: `python -m benchmarks storm`."""
+"""Many callers that need one expired token at the same moment: `python -m benchmarks storm`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ MOST_REQUESTS = 100
 OURS, BY_HAND = "this package", "httpx and a lock by hand"
 ALONE, SHARE = "waiting alone", "share of the limit"
 NOTE = (
-    f"Time until all callers have the next token. `{ALONE}` is as many callers that wait for one"
-    " event and request nothing. A lock by hand is a lock and a second look at the token under it;"
-    " it knows one process and one event loop. Clients without either send a request for each"
-    f" caller and are measured up to {MOST_REQUESTS}. The limit is 1.2 times what one caller of"
-    f" this package takes, and `{ALONE}`."
+    "The time until all callers have the next token. For comparison, the same number of callers"
+    f" only waits for an event in `{ALONE}`. A lock by hand takes a lock and then checks the token"
+    " again; it works within one process and one event loop. Clients without a lock send one"
+    f" request for each caller, so they are measured with up to {MOST_REQUESTS} callers. The time"
+    f" limit is 1.2 times the time of one caller of this package, plus `{ALONE}`."
 )
 
 Setup: TypeAlias = Callable[[], Callable[[], Any]]
@@ -74,7 +74,7 @@ def measured(rounds: int) -> Table:
                 times = {each.name: each.milliseconds for each in taken}
                 single = single or times[OURS]
                 cells += _row(f"{size:,} {kind}{'s' * (size > 1)}", taken, median(single))
-    return Table("storm", "Many callers that want one expired token", tuple(cells), NOTE)
+    return Table("storm", "Many callers that need one expired token", tuple(cells), NOTE)
 
 
 def _row(name: str, taken: list[Way], single: float) -> list[Figure]:

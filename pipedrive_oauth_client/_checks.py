@@ -25,7 +25,7 @@ def require_vschar(name: str, value: str) -> None:
     if not is_vschar(value):
         argument(name, value, str)
         raise ConfigurationError(
-            f"{name} must be printable ASCII characters. Was it read with a line break behind it?"
+            f"{name} must be printable ASCII characters. Was it read with a trailing line break?"
         )
 
 

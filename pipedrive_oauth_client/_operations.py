@@ -186,7 +186,7 @@ _BY_MESSAGE: Final[dict[str, type[TokenRequestError]]] = {
     "invalid client": InvalidClientError,
 }
 _ADVICE: Final[dict[type[TokenRequestError], str]] = {
-    InvalidGrantError: "The person has to authorize the app again.",
+    InvalidGrantError: "The user has to authorize the app again.",
     InvalidClientError: "Check the client ID and the client secret in Pipedrive's Developer Hub.",
     RateLimitedError: "Wait before the next request.",
     ServerError: "Try again later.",

@@ -519,7 +519,7 @@ def _renew_locked(
         return token, False
     if token.refresh_token is None:
         raise TokenNotFoundError(
-            f"The stored token of {account!r} has expired, and it has no refresh token. The person"
+            f"The stored token of {account!r} has expired, and it has no refresh token. The user"
             " has to authorize the app again."
         )
     if token.grant_end is not None:
@@ -589,8 +589,8 @@ def _mark_end(
             break
         raise _grant_ended(account, end, error) from error
     _LOGGER.warning(
-        "The grant of %r has ended, and the store did not take note of it, so that each refresh"
-        " asks the service again. %s",
+        "The grant of %r has ended, but the store could not record it, so each refresh sends a"
+        " request to the service again. %s",
         account,
         failure,
     )
@@ -603,7 +603,7 @@ def _grant_ended(
     since = end.at.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
     known = (
         f"The grant of {account!r} has ended: Pipedrive rejected its refresh token at {since}"
-        f" ({end.error}). Nothing was sent. The person has to authorize the app again."
+        f" ({end.error}). Nothing was sent. The user has to authorize the app again."
     )
     return GrantEndedError(
         known if cause is None else str(cause),
@@ -642,8 +642,8 @@ def disconnect(
     """Disconnect an account: revoke its grant, then delete its token.
 
     It takes the account's lock, so that no refresh in between leaves a valid refresh token, and
-    what is revoked is the newest token that this process knows. In an event loop call it in a
-    thread: `await anyio.to_thread.run_sync(...)`.
+    revokes the newest token that this process knows. In an event loop, call it in a thread:
+    `await anyio.to_thread.run_sync(...)`.
 
     Args:
         oauth: Revokes the grant.
@@ -655,10 +655,10 @@ def disconnect(
 
     Raises:
         PipedriveOAuthError: The grant was not revoked, and the token is still stored: try again.
-        CorruptTokenError: What is stored is no token that can be sent, for example an encrypted
-            one; nothing was sent.
+        CorruptTokenError: The stored content is not a token that can be sent, for example an
+            encrypted one; nothing was sent.
         StoreError: The store does not work; the message says if the grant is revoked already.
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
 
     Source:
         RFC 7009, section 2; https://pipedrive.readme.io/docs/app-uninstallation.
@@ -702,7 +702,7 @@ def _checked(token: Token | None, account: str, store: TokenStore) -> Token:
         )
     if token is None:
         raise TokenNotFoundError(
-            f"No token is stored for {account!r}. The person has to authorize the app first."
+            f"No token is stored for {account!r}. The user has to authorize the app first."
         )
     if token.token_type.lower() != "bearer":
         raise CorruptTokenError(

@@ -42,28 +42,28 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
     A token that is about to expire, or that the API has rejected with status 401, is refreshed
     once, however many threads, tasks, event loops, processes and machines need it at that moment,
     and all of them get the new one. The token goes to its own `api_domain`, and to the hosts that
-    you name; requests to other hosts are left as they are. Where the company's domain has changed,
+    you name; requests to other hosts are left unchanged. If the company's domain has changed,
     requests to the former `api_domain` go to the current one. After a 401 the request is sent once
     more if its body can be.
 
-    While a token is valid, an early refresh that fails is no error: the token is used, and the
+    While a token is valid, a failed early refresh is not an error: the token is used, and the
     refresh is tried again some seconds later.
 
     It may be shared by clients, threads and event loops.
 
     Args:
-        oauth: Refreshes tokens. Of an asynchronous one the synchronous counterpart is used.
-        store: Holds the account's token. Save the person's first token there yourself.
+        oauth: Refreshes tokens. For an asynchronous flow, its synchronous counterpart is used.
+        store: Holds the account's token. Save the user's first token there yourself.
         account: The account.
         leeway: How long before its expiry a token is refreshed.
         hosts: Where the token may go besides its `api_domain`: hosts, `api.acme.com`, or origins,
             `https://api.acme.com:8443`.
-        required_scopes: What the token has to be for, for example `{"deals:full"}`; see
-            `Token.missing_scopes`. Where it lacks one, a `MissingScopesError` is raised before
-            anything is sent, until the person has authorized the app again.
+        required_scopes: The scopes that the token must have, for example `{"deals:full"}`; see
+            `Token.missing_scopes`. If it lacks one, a `MissingScopesError` is raised before
+            anything is sent, until the user has authorized the app again.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
 
     Source:
         RFC 6750, section 2.1; RFC 9700, section 4.14.
@@ -100,19 +100,21 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         return self.token_source.clock
 
     def token(self, *, rejected: Token | None = None) -> Token:
-        """Give a valid token, for any other way of sending requests.
+        """Return a valid token, for any other HTTP library.
 
         Args:
-            rejected: A token from here that the API has rejected with status 401. Then another is
-                obtained, unless another caller or process has done so already.
+            rejected: A token that this method returned and the API has rejected with status 401.
+                Then another token is obtained, unless another caller or process has done so
+                already.
 
         Returns:
             The token.
 
         Raises:
             TokenNotFoundError: No token is stored for the account.
-            InvalidGrantError: The grant has ended; the person has to authorize the app again.
-            MissingScopesError: The token lacks one of `required_scopes`; likewise.
+            InvalidGrantError: The grant has ended; the user has to authorize the app again.
+            MissingScopesError: The token lacks one of `required_scopes`; the user has to authorize
+                the app again.
             PipedriveOAuthError: The service or the store failed.
         """
         source = self.token_source
@@ -121,12 +123,12 @@ class PipedriveAuth(ProcessBound, httpx.Auth):
         return bearer.token
 
     async def atoken(self, *, rejected: Token | None = None) -> Token:
-        """Give a valid token without blocking the event loop; see `token`.
+        """Return a valid token without blocking the event loop; see `token`.
 
-        Canceling it does no harm: a refresh that has begun is finished and saved.
+        It can be canceled safely: a refresh that has begun is finished and saved.
 
         Args:
-            rejected: A token from here that the API has rejected with status 401.
+            rejected: A token that this method returned and the API has rejected with status 401.
 
         Returns:
             The token.
@@ -242,14 +244,14 @@ def _sent(response: httpx.Response) -> object:
 def raise_for_scope(response: Any) -> None:
     """Raise an error if the API has rejected a request because the token lacks a scope.
 
-    Other responses, those with another reason for status 403 among them, pass.
+    Other responses pass, including those with status 403 for another reason.
 
     Args:
         response: A response of httpx, httpx2 or requests, whose body has been read.
 
     Raises:
-        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The person
-            has to authorize the app again, since a refresh brings no new scopes; before that, the
+        MissingScopesError: The status is 403 and the body says "Scope and URL mismatch". The user
+            has to authorize the app again, since a refresh adds no scopes; before that, the
             app needs the scope in the Developer Hub. `missing` is what the response names, and
             empty if it names none.
 
@@ -272,8 +274,8 @@ def raise_for_scope(response: Any) -> None:
     shown = f" ({', '.join(sorted(missing))})" if missing else ""
     raise MissingScopesError(
         f"Pipedrive's API rejected the request since the token lacks a scope{shown}. A refresh"
-        " brings no new scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
-        " not there, and have the person authorize the app again.",
+        " adds no scopes: add the scope to the app in Pipedrive's Developer Hub if it is"
+        " not there, and have the user authorize the app again.",
         missing=missing,
     )
 

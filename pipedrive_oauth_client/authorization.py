@@ -41,7 +41,7 @@ __all__ = [
 _STATE_BYTES: Final = 32  # 256 bits
 _MAX_CALLBACK_CHARACTERS: Final = 16_384
 _MAX_FIELDS: Final = 100
-_ADVICE: Final = "Send the person to the authorization URL again."
+_ADVICE: Final = "Send the user to the authorization URL again."
 
 # What every registered error code is made of. The NQSCHAR of RFC 6749, appendix A.7, would let HTML
 # through.
@@ -66,18 +66,18 @@ NO_STATE: Final = NoState.NO_STATE
 """Pass it as `expected_state` for installs that begin in the Marketplace.
 
 Pipedrive sends no state there. Nothing then ties the callback to a browser session, so an attacker
-can make a person's browser call it with a code of the attacker's own: treat the result as an
+can make a user's browser call it with a code of the attacker's own: treat the result as an
 install, never as a login.
 """
 
 
 @frozen(eq=False)
 class AuthorizationRequest(FrozenEquality):
-    """The URL to send a person to, and the state to expect back.
+    """The URL to send a user to, and the state to expect back.
 
     Attributes:
-        url: The address of the consent page; hidden in `repr` from its query on.
-        state: What the callback has to carry; keep it in the person's session. Hidden in `repr`.
+        url: The URL of the consent page; its query is hidden in `repr`.
+        state: What the callback has to carry; keep it in the user's session. Hidden in `repr`.
     """
 
     url: str = field(repr=lambda url: repr(url.partition("?")[0] + "?..."))
@@ -92,7 +92,7 @@ def authorization_url(
     Args:
         credentials: The app.
         client: Whose server it is.
-        state: An unguessable value that is bound to the person's session; 256 random bits by
+        state: An unguessable value that is bound to the user's session; 256 random bits by
             default.
 
     Returns:
@@ -107,7 +107,9 @@ def authorization_url(
     if state is None:
         state = secrets.token_urlsafe(_STATE_BYTES)
     elif not argument("state", state, str):
-        raise ConfigurationError("state must be a string that is not empty, or left out.")
+        raise ConfigurationError(
+            "state must be a non-empty string. Leave it out to get a random one."
+        )
     url = endpoints.authorize.url(
         client=client,
         client_id=credentials.client_id,
@@ -152,7 +154,7 @@ def read_callback(callback: str | Mapping[str, Any], expected_state: str | NoSta
         raise CallbackError(f"The callback carries {found}. {_ADVICE}")
     if not is_vschar(codes[0]):
         raise CallbackError(
-            "The callback carries a code that is empty or holds characters that no code has."
+            "The callback carries a code that is empty or contains characters that no code has."
             f" {_ADVICE}"
         )
     return codes[0]
@@ -192,7 +194,7 @@ def _check_state(states: list[str], expected_state: str | NoState) -> None:
         if states:
             raise StateMismatchError(
                 "The callback carries a state although none is expected: it belongs to an"
-                " authorization that began in the app. Check it against the state in the person's"
+                " authorization that began in the app. Check it against the state in the user's"
                 " session."
             )
         return
@@ -213,7 +215,7 @@ def _denied(errors: list[str], descriptions: list[str]) -> AuthorizationDeniedEr
     # An attacker can write a callback: only what looks like an error code is repeated.
     shown = f" ({error})" if re.fullmatch(_ERROR, error) else ""
     return AuthorizationDeniedError(
-        f"The authorization was not granted{shown}. Tell the person, and offer to start again.",
+        f"The authorization was not granted{shown}. Tell the user, and offer to start again.",
         error=error,
         description=descriptions[0] if descriptions else None,
     )
@@ -239,7 +241,8 @@ def _fields_of_text(callback: str) -> list[tuple[str, str]]:
         )
     if re.search(_CONTROL, callback):
         raise CallbackError(
-            "The callback holds a control character. Remove it, if it is a line break at the end."
+            "The callback contains a control character. If it is a line break at the end, remove"
+            " it."
         )
     fields: list[tuple[str, str]] | None = None
     try:

@@ -29,7 +29,7 @@ _ENVIRONMENT: Final = {
 
 
 def basic_auth_header(client_id: str, client_secret: str, *, form_encode: bool = False) -> str:
-    """Make the `Authorization` header that authenticates an app.
+    """Return the value of the `Authorization` header that authenticates an app.
 
     Args:
         client_id: The app's client ID.
@@ -68,7 +68,7 @@ class AppCredentials(FrozenEquality):
     Attributes:
         client_id: The app's client ID.
         client_secret: The app's client secret; hidden in `repr`.
-        redirect_uri: The callback URL that is registered for the app, letter for letter.
+        redirect_uri: The callback URL that is registered for the app, character for character.
 
     Raises:
         ConfigurationError: A value is empty or not a string, the client ID or secret can't be in a
@@ -87,7 +87,7 @@ class AppCredentials(FrozenEquality):
             value = _not_blank(name, getattr(self, name))
             if value != value.strip():
                 raise ConfigurationError(
-                    f"{name} has a space at an end. Copy it again from the Developer Hub."
+                    f"{name} has a space at its start or end. Copy it again from the Developer Hub."
                 )
         basic_auth_header(self.client_id, self.client_secret)
         if not _is_absolute_url(self.redirect_uri):
@@ -109,14 +109,14 @@ class AppCredentials(FrozenEquality):
 
         Raises:
             ConfigurationError: A variable is not set, empty or blank (the message names each of
-                them), or its value can't be right.
+                them), or its value is not valid.
         """
         variables = os.environ if environ is None else environ
         missing = [name for name in _ENVIRONMENT.values() if not variables.get(name, "").strip()]
         if missing:
             raise ConfigurationError(
-                f"Set {', '.join(missing)} in the environment: Pipedrive's Developer Hub shows what"
-                " belongs there."
+                f"Set {', '.join(missing)} in the environment: Pipedrive's Developer Hub shows the"
+                " values."
             )
         return cls(**{field_name: variables[name] for field_name, name in _ENVIRONMENT.items()})
 
@@ -136,7 +136,7 @@ def _not_blank(name: str, value: str) -> str:
     # CTL of RFC 5234, forbidden in both parts by RFC 7617; usually the line break that ends a file.
     if _CONTROL.search(value):
         raise ConfigurationError(
-            f"{name} holds a control character, perhaps a line break at its end. Remove it."
+            f"{name} contains a control character, perhaps a line break at its end. Remove it."
         )
     return value
 

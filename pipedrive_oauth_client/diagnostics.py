@@ -60,10 +60,10 @@ class CheckStatus(StrEnum):
     """How a check ended.
 
     Attributes:
-        OK: It is right.
-        FAILED: It is wrong; the message says what to do.
-        UNKNOWN: It can't be told, for the reason that the message gives.
-        SKIPPED: It was not checked, since something before it is wrong or it does not apply.
+        OK: The check passed.
+        FAILED: The check failed; the message says what to do.
+        UNKNOWN: The check could not decide; the message gives the reason.
+        SKIPPED: It was not checked, since an earlier check failed or it does not apply.
     """
 
     OK = "ok"
@@ -102,7 +102,7 @@ class SetupReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is known to be wrong."""
+        """Whether no check has failed."""
         return not self.failed
 
     @property
@@ -111,7 +111,7 @@ class SetupReport:
         return tuple(each for each in self.results if each.status is CheckStatus.FAILED)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the report for JSON, for example as the response of a health endpoint.
+        """Return the report as a dictionary, for example for the response of a health endpoint.
 
         Returns:
             `ok`, and `checks`: a list of objects with `check`, `status` and `message`.
@@ -140,14 +140,14 @@ def check_setup(
         credentials: The app; by default `AppCredentials.from_env()`, whose failure is a result.
         store: The token store; None leaves its checks out.
         base_url: Root of the service, Pipedrive's by default.
-        client: An `httpx.Client` of your own, to check its proxies and certificates.
+        client: Your own `httpx.Client`, to check its proxies and certificates.
         clock: Gives the current time as an aware datetime.
 
     Returns:
-        The report. What is wrong is a result in it and not an exception.
+        The report. A problem is a result in it, not an exception.
 
     Raises:
-        ConfigurationError: `store` is no token store, or `clock` can't be right.
+        ConfigurationError: `store` is not a token store, or `clock` is not valid.
     """
     problem: CheckResult | None = None
     if credentials is None:
@@ -170,23 +170,24 @@ def check_service(
     client: httpx.Client | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> SetupReport:
-    """Check the app's credentials, the way to the service, and the clock.
+    """Check the app's credentials, the connection to the service, and the clock.
 
-    No grant is touched: a refresh with a made-up token tells a wrong client (`invalid_client`) from
-    a right one (`invalid_grant`), and the consent page rejects a redirect URI that it does not
-    know. Where the page responds to a wrong redirect URI in the same way, the status is `UNKNOWN`.
+    No grant is affected: a refresh with a made-up token distinguishes a wrong client
+    (`invalid_client`) from a right one (`invalid_grant`), and the consent page rejects a redirect
+    URI that it does not know. Where the page responds to a wrong redirect URI in the same way, the
+    status is `UNKNOWN`.
 
     Args:
         credentials: The app.
         base_url: Root of the service, Pipedrive's by default.
-        client: An `httpx.Client` of your own, to check its proxies and certificates.
+        client: Your own `httpx.Client`, to check its proxies and certificates.
         clock: Gives the current time as an aware datetime.
 
     Returns:
         The results of `credentials`, `service`, `clock`, `client` and `redirect_uri`.
 
     Raises:
-        ConfigurationError: `clock` can't be right.
+        ConfigurationError: `clock` is not valid.
 
     Source:
         RFC 6749, sections 3.1.2.4 and 5.2; RFC 9110, section 6.6.1.
@@ -195,9 +196,9 @@ def check_service(
 
 
 def check_store(store: TokenStore) -> SetupReport:
-    """Check that a token store can be read, locked and written, and that its tokens open.
+    """Check that a token store can be read, locked and written, and that its tokens can be read.
 
-    A made-up token is saved under a name of its own, loaded and deleted; no other token is changed.
+    A made-up token is saved under a separate name, loaded and deleted; no other token is changed.
     Up to 1,000 tokens are loaded. A folder or table that is missing is created, as by the first
     login.
 
@@ -208,7 +209,7 @@ def check_store(store: TokenStore) -> SetupReport:
         The results of `store`, `store_lock`, `store_write`, `store_rights` and `tokens`.
 
     Raises:
-        ConfigurationError: `store` is no token store.
+        ConfigurationError: `store` is not a token store.
     """
     checked_store("store", store)
     return SetupReport(_store_results(store))
@@ -275,8 +276,8 @@ def _credentials_result(credentials: AppCredentials) -> CheckResult:
             return CheckResult(
                 "credentials",
                 CheckStatus.FAILED,
-                f"{name} has a quotation mark at an end. A shell removes those, and some programs"
-                " that read .env files keep them: remove it.",
+                f"{name} has a quotation mark at its start or end. A shell removes those, and some"
+                " programs that read .env files keep them: remove it.",
             )
     return CheckResult(
         "credentials", CheckStatus.OK, "Client ID, client secret and redirect URI are set."
@@ -329,7 +330,7 @@ def _clock_result(page: Response[Any], sent_at: datetime, received_at: datetime)
         "clock",
         CheckStatus.FAILED,
         f"This machine's clock is {seconds} seconds {direction} the service's. Synchronize it, for"
-        " example with NTP: else tokens are used too long or refreshed too often.",
+        " example with NTP: otherwise tokens are used for too long or refreshed too often.",
     )
 
 
@@ -361,7 +362,7 @@ def _redirect_uri_result(
             return CheckResult(
                 "redirect_uri",
                 CheckStatus.FAILED,
-                f"The service does not know {shown}. Compare it, letter for letter, with the"
+                f"The service does not know {shown}. Compare it, character for character, with the"
                 " callback URL in the Developer Hub.",
             )
         return CheckResult(
@@ -378,7 +379,7 @@ def _redirect_uri_result(
     return CheckResult(
         "redirect_uri",
         CheckStatus.UNKNOWN,
-        "The consent page does not tell: it responds to a wrong redirect URI in the same way. A"
+        "The consent page does not show it: it responds to a wrong redirect URI in the same way. A"
         " login shows whether it is right.",
     )
 

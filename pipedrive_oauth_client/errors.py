@@ -4,7 +4,7 @@
     ├── ConfigurationError            a setting or an argument can't be right; nothing was sent
     │   └── MissingExtraError             a package of an extra is not installed
     ├── CallbackError                 the browser came back with a callback that can't be used
-    │   ├── AuthorizationDeniedError      the person, or Pipedrive, declined access
+    │   ├── AuthorizationDeniedError      the user, or Pipedrive, declined access
     │   └── StateMismatchError            the callback does not belong to this session
     ├── TokenRequestError             the service rejected a request for tokens
     │   ├── InvalidGrantError             the code or the refresh token is no longer valid
@@ -95,7 +95,7 @@ class CallbackError(PipedriveOAuthError):
 
 
 class AuthorizationDeniedError(CallbackError):
-    """The callback carries an error instead of a code: the person, or Pipedrive, declined access.
+    """The callback carries an error instead of a code: the user, or Pipedrive, declined access.
 
     Attributes:
         error: The error code of the callback, for example `user_denied` or `access_denied`.
@@ -152,14 +152,14 @@ class TokenRequestError(PipedriveOAuthError):
 class InvalidGrantError(TokenRequestError):
     """The code or the refresh token is wrong, expired, revoked or used up.
 
-    The person has to authorize the app again.
+    The user has to authorize the app again.
     """
 
 
 class GrantEndedError(InvalidGrantError):
     """The service has rejected the account's refresh token before, so nothing was sent.
 
-    The person has to authorize the app again.
+    The user has to authorize the app again.
 
     Attributes:
         account: The account.
@@ -197,7 +197,7 @@ class InvalidClientError(TokenRequestError):
 
 
 class RateLimitedError(TokenRequestError):
-    """Too many requests in a short time; `retry_after` says how long to wait, where it is known."""
+    """Too many requests in a short time; `retry_after` says how long to wait, if it is known."""
 
 
 class ServerError(TokenRequestError):
@@ -207,7 +207,7 @@ class ServerError(TokenRequestError):
 class MissingScopesError(PipedriveOAuthError):
     """The token lacks scopes that the program requires, or that the API required.
 
-    A refresh brings no new scopes: the person has to authorize the app again.
+    A refresh adds no scopes: the user has to authorize the app again.
 
     Attributes:
         missing: The scopes that the token lacks, for example `deals:full`.
@@ -295,7 +295,7 @@ class StoreError(PipedriveOAuthError):
 
 
 class TokenNotFoundError(StoreError):
-    """No token is stored for the account: the person has to authorize the app first."""
+    """No token is stored for the account: the user has to authorize the app first."""
 
 
 class StoreLockTimeoutError(StoreError):
@@ -303,4 +303,4 @@ class StoreLockTimeoutError(StoreError):
 
 
 class CorruptTokenError(StoreError):
-    """What is stored for the account can't be read as a token; it is left as it is."""
+    """The stored content of the account can't be read as a token; it is left unchanged."""

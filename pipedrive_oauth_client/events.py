@@ -40,7 +40,7 @@ class TokenRefreshed:
     Attributes:
         account: The account.
         expires_at: When the new access token expires, as an aware datetime in UTC.
-        seconds: How long it took, with the wait for the account's lock and with the store.
+        seconds: How long the refresh took, including the wait for the account's lock and the store.
         reason: `expired`, `early`, `rejected` (by the API, with status 401) or `fleet`.
     """
 
@@ -52,13 +52,13 @@ class TokenRefreshed:
 
 @frozen(kw_only=True)
 class RefreshFailed:
-    """A token should have been refreshed, and was not.
+    """A refresh has failed.
 
     Attributes:
         account: The account.
         error: What happened.
-        is_token_valid: Whether the old token is still valid, so that requests go on with it.
-        seconds: How long it took, with the wait for the account's lock and with the store.
+        is_token_valid: Whether the old token is still valid, so that requests continue with it.
+        seconds: How long the refresh took, including the wait for the account's lock and the store.
         reason: `expired`, `early`, `rejected` (by the API, with status 401) or `fleet`.
     """
 
@@ -71,7 +71,7 @@ class RefreshFailed:
 
 @frozen(kw_only=True)
 class GrantEnded:
-    """A grant has ended: the person has to authorize the app again.
+    """A grant has ended: the user has to authorize the app again.
 
     Attributes:
         account: The account.
@@ -87,7 +87,7 @@ class GrantEnded:
 
 @frozen(kw_only=True)
 class GrantRestored:
-    """A grant that had ended works again: the person has authorized the app, or a refresh worked.
+    """A grant that had ended works again: the user has authorized the app, or a refresh worked.
 
     Attributes:
         account: The account.

@@ -71,11 +71,11 @@ _ENDING_SOON: Final = timedelta(days=7)
 
 
 def due(store: TokenStore, before: datetime) -> Iterator[str]:
-    """Give the accounts whose access token expires before a time.
+    """Return the accounts whose access token expires before a time.
 
-    An access token lives for an hour, so its expiry is an hour after the account's last refresh.
-    A store's own method `due` is called where it has one; of other stores every token is loaded.
-    What is stored and can't be read is due as well, so that its error is reported.
+    An access token is valid for an hour, so its expiry is an hour after the account's last refresh.
+    The store's own method `due` is called if it has one; otherwise every token is loaded. A stored
+    token that can't be read is due as well, so that its error is reported.
 
     Args:
         store: The store.
@@ -150,13 +150,13 @@ AccountState: TypeAlias = Literal["valid", "stale", "ending", "ended", "unreadab
 
 @frozen
 class AccountHealth:
-    """How an account is.
+    """The state of an account.
 
     Attributes:
         account: The account.
         state: `valid`: the access token has not expired. `stale`: it has, and the next use
             refreshes it. `ending`: the refresh token lapses within seven days. `ended`: the service
-            has rejected the refresh token, or it has lapsed: the person has to authorize the app
+            has rejected the refresh token, or it has lapsed: the user has to authorize the app
             again. `unreadable`: what is stored is damaged, or encrypted with another key.
         since: Since when, aware: for `valid` the last refresh, for `ended` the first rejection.
             None for `unreadable`.
@@ -173,11 +173,10 @@ class AccountHealth:
 def health(
     store: TokenStore, *, clock: Callable[[], datetime] = utc_now
 ) -> Iterator[AccountHealth]:
-    """Tell how each account of a store is.
+    """Return the state of each account of a store.
 
-    Of the stores of this package, SQL and Redis answer without loading every token, and what they
-    only suspect is looked up: tokens whose grant has ended, and damaged ones. Of a store of your
-    own every token is loaded.
+    With the SQL and Redis stores of this package, only tokens that seem damaged, or whose grant
+    seems to have ended, are loaded. With your own store, every token is loaded.
 
     Args:
         store: The store.
@@ -202,9 +201,9 @@ def health(
 
 
 def ended(store: TokenStore, *, clock: Callable[[], datetime] = utc_now) -> Iterator[AccountHealth]:
-    """Tell which grants have ended, so that their people have to authorize the app again.
+    """Return the accounts whose grant has ended, so that their users have to authorize again.
 
-    Of the stores of this package, SQL and Redis look at those accounts only.
+    The SQL and Redis stores of this package read only these accounts.
 
     Args:
         store: The store.
@@ -326,7 +325,7 @@ def refresh_due(
         StoreError: The store did not accept a token, or could not list the accounts; the other
             accounts were not tried. A token that it did not accept is kept by this process: run it
             again there as soon as the store works.
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
 
     Source:
         Pipedrive's guide to its OAuth, on the 60 days of a refresh token.

@@ -177,11 +177,11 @@ class _BaseOAuth(ProcessBound):
         """Build the address of the consent page. Nothing is sent.
 
         Args:
-            state: An unguessable value that is bound to the person's session; 256 random bits by
+            state: An unguessable value that is bound to the user's session; 256 random bits by
                 default.
 
         Returns:
-            The address to send the person's browser to, and the state to expect back.
+            The address to send the user's browser to, and the state to expect back.
 
         Raises:
             ConfigurationError: `state` is empty, no string, or can't be encoded.
@@ -206,7 +206,7 @@ class _BaseOAuth(ProcessBound):
 
         Raises:
             StateMismatchError: The callback does not belong to the session.
-            AuthorizationDeniedError: The person, or Pipedrive, declined access.
+            AuthorizationDeniedError: The user, or Pipedrive, declined access.
             CallbackError: The callback can't be used for another reason.
             ConfigurationError: `expected_state` is neither a string that is not empty nor
                 `NO_STATE`.
@@ -232,7 +232,7 @@ class _BaseOAuth(ProcessBound):
         refresh_token = token.refresh_token if isinstance(token, Token) else token
         if refresh_token is None:
             raise ConfigurationError(
-                "This token has no refresh token, so the person has to authorize the app again."
+                "This token has no refresh token, so the user has to authorize the app again."
             )
         require_vschar("refresh_token", refresh_token)
         name = "refresh_tokens"
@@ -412,21 +412,21 @@ class PipedriveOAuth(_BaseOAuth):
     It may be shared by threads. `with` closes its connections at the end.
 
     Args:
-        credentials: The app, or a function that gives it and is called for each token request, so
-            that a new client secret needs no restart. It must be quick, and safe for threads.
+        credentials: The app, or a function that returns it. The function is called for each token
+            request, so that a new client secret needs no restart. It must be quick and thread-safe.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
-        client: An `httpx.Client` of your own, for proxies, certificates, HTTP/2 or timeouts. It is
-            not closed here, and must have no `base_url` of its own, or the same one.
-        retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
-            and nothing otherwise; None for never.
+        client: Your own `httpx.Client`, for proxies, certificates, HTTP/2 or timeouts. It is not
+            closed here, and must have no `base_url` of its own, or the same one.
+        retry: When to retry. By default a `RetryPolicy()` if the extra `retry` is installed, and
+            otherwise no retries; None turns retries off.
         clock: Gives the current time as an aware datetime.
-        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
-            outside every lock, in the thread in which it happened. It has to be quick and safe
-            for threads; an exception in it is logged and changes nothing.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the event and
+            outside every lock, in the thread in which it happened. It has to be quick and
+            thread-safe; an exception that it raises is logged and has no other effect.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
 
     def __init__(
@@ -456,12 +456,12 @@ class PipedriveOAuth(_BaseOAuth):
     def exchange(self, code: str) -> Token:
         """Exchange an authorization code for a token.
 
-        A code works once. An exchange that was sent and got no response is therefore not repeated,
-        whatever `retry` says: the service may have used the code up, and a second use makes a
-        careful service revoke the tokens of the first. Send the person to the consent page again.
+        A code works once. So an exchange that was sent and got no response is not repeated,
+        whatever `retry` says: the service may have used up the code, and a second use may make it
+        revoke the tokens of the first. Send the user to the consent page again.
 
         Args:
-            code: What `read_callback` gave, within five minutes.
+            code: The code that `read_callback` returned, at most five minutes ago.
 
         Returns:
             The token, which expires some seconds earlier here than at the service.
@@ -488,7 +488,7 @@ class PipedriveOAuth(_BaseOAuth):
         may be invalid. A refresh that was sent and got no response is not repeated, whatever
         `retry` says: if the service has changed the refresh token, a second use of the old one
         looks like theft to it. Load the stored token again before you try once more; if that
-        fails with `InvalidGrantError`, the person has to authorize again.
+        fails with `InvalidGrantError`, the user has to authorize again.
 
         Args:
             token_or_refresh_token: The token to replace, or its refresh token alone. With the whole
@@ -517,8 +517,8 @@ class PipedriveOAuth(_BaseOAuth):
         """Invalidate a token.
 
         Revoking the refresh token ends the whole grant and marks the app as uninstalled; revoking
-        the access token ends that token alone. Doing it twice does no harm, so it
-        is repeated after any transport failure.
+        the access token invalidates only that token. Doing it twice does no harm, so it is repeated
+        after any transport failure.
 
         Args:
             token: The token, or the string to revoke.
@@ -556,21 +556,21 @@ class AsyncPipedriveOAuth(_BaseOAuth):
     It may be shared by tasks, and by event loops. `async with` closes its connections at the end.
 
     Args:
-        credentials: The app, or a function that gives it and is called for each token request, so
-            that a new client secret needs no restart. It must be quick, and safe for threads.
+        credentials: The app, or a function that returns it. The function is called for each token
+            request, so that a new client secret needs no restart. It must be quick and thread-safe.
         base_url: Root of the service, Pipedrive's by default. `http://` is accepted for this
             machine only.
-        client: An `httpx.AsyncClient` of your own, for proxies, certificates, HTTP/2 or timeouts.
-            It is not closed here, and must have no `base_url` of its own, or the same one.
-        retry: When to try again. By default a `RetryPolicy()` where the extra `retry` is installed,
-            and nothing otherwise; None for never.
+        client: Your own `httpx.AsyncClient`, for proxies, certificates, HTTP/2 or timeouts. It is
+            not closed here, and must have no `base_url` of its own, or the same one.
+        retry: When to retry. By default a `RetryPolicy()` if the extra `retry` is installed, and
+            otherwise no retries; None turns retries off.
         clock: Gives the current time as an aware datetime.
-        on_event: Called with each event of `pipedrive_oauth_client.events`, after the fact and
-            outside every lock, in the thread in which it happened. It has to be quick and safe
-            for threads; an exception in it is logged and changes nothing.
+        on_event: Called with each event of `pipedrive_oauth_client.events`, after the event and
+            outside every lock, in the thread in which it happened. It has to be quick and
+            thread-safe; an exception that it raises is logged and has no other effect.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
 
     def __init__(
@@ -601,7 +601,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         """Exchange an authorization code for a token; see `PipedriveOAuth.exchange`.
 
         Args:
-            code: What `read_callback` gave, within five minutes.
+            code: The code that `read_callback` returned, at most five minutes ago.
 
         Returns:
             The token.
@@ -617,7 +617,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
     async def refresh(self, token_or_refresh_token: Token | str) -> Token:
         """Obtain the next token with a refresh token; see `PipedriveOAuth.refresh`.
 
-        A refresh that is cancelled may have been sent, and its token is lost.
+        A refresh that is canceled may have been sent; then its token is lost.
 
         Args:
             token_or_refresh_token: The token to replace, or its refresh token alone.
@@ -650,7 +650,7 @@ class AsyncPipedriveOAuth(_BaseOAuth):
         await run_async(self._client, self._revoke(token, hint), self._retry)
 
     def blocking(self) -> PipedriveOAuth:
-        """Make the same flow for synchronous code, with connections of its own.
+        """Return the same flow for synchronous code, with its own connections.
 
         Returns:
             The flow.

@@ -38,7 +38,7 @@ class PipedriveSandbox:
 
     @property
     def credentials(self) -> AppCredentials:
-        """The credentials of the app that the sandbox knows, with its secret of now."""
+        """The credentials of the app that the sandbox knows, with its current secret."""
         from pipedrive_oauth_client.credentials import AppCredentials  # noqa: PLC0415 - as below
 
         app = self.server.app
@@ -72,7 +72,7 @@ class PipedriveSandbox:
     def authorize(
         self, *, user: User | None = None, approve: bool = True, state: str | None = None
     ) -> str:
-        """Act as the person on the consent page, and their browser.
+        """Act as the user on the consent page, and their browser.
 
         Args:
             user: The user who decides; the sandbox's first one by default.

@@ -105,10 +105,10 @@ def _callable(_instance: object, attribute: Attribute[Any], value: object) -> No
 class RetryPolicy:
     """How often and how long a request is retried.
 
-    Retried are requests that were never sent, and those that were rejected with status 429 or 503.
-    (If a gateway responds with 503 to a request that was carried out, its response is lost either
-    way, and the next attempt ends in `InvalidGrantError`.) A request that was sent and got no
-    response is repeated for a revocation only: it may have used up a code or a rotating refresh
+    It retries requests that were never sent, and requests that were rejected with status 429 or
+    503. (If a gateway responds with 503 to a request that was carried out, its response is lost
+    either way, and the next attempt ends in `InvalidGrantError`.) A request that was sent and got
+    no response is repeated for a revocation only: it may have used up a code or a rotating refresh
     token, and a service takes a second use for theft (RFC 9700, section 4.14.2).
 
     The wait doubles with each attempt and has a random part, so that many clients don't come back

@@ -101,7 +101,7 @@ class Bearer:
             if own is None:
                 raise CorruptTokenError(
                     "The api_domain of the stored token is not an https address, so the token is"
-                    " sent nowhere. Have the person authorize the app again."
+                    " sent nowhere. Have the user authorize the app again."
                 )
             self.origins = hosts | {own}
         former = map(api_origin, token.former_api_domains)
@@ -216,7 +216,7 @@ class TokenSource(ProcessBound):
         required_scopes: What the token has to be for.
 
     Raises:
-        ConfigurationError: An argument can't be right.
+        ConfigurationError: An argument is not valid.
     """
 
     def __init__(
@@ -426,7 +426,7 @@ class TokenSource(ProcessBound):
         if missing:
             raise MissingScopesError(
                 f"The token of {self.account!r} lacks the scopes {', '.join(sorted(missing))}. A"
-                " refresh brings no new scopes: the person has to authorize the app again. If it"
+                " refresh adds no scopes: the user has to authorize the app again. If it"
                 " lacks them still, add them to the app in Pipedrive's Developer Hub.",
                 missing=missing,
             )
@@ -442,7 +442,7 @@ class TokenSource(ProcessBound):
     def _usable_after(self, error: PipedriveOAuthError, requirement: Requirement) -> Token | None:
         """Give the token that serves although it could not be refreshed; None if none does."""
         if isinstance(error, TokenNotFoundError | MissingScopesError):
-            return None  # the account was deleted, perhaps since the person has disconnected it
+            return None  # the account was deleted, perhaps since the user has disconnected it
         now = read_clock(self.clock)
         cached = None if self._cache is None else self._cache.token
         for token in (requirement.latest, cached):

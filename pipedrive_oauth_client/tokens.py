@@ -38,7 +38,7 @@ _TEXT_FIELDS: Final = ("access_token", "refresh_token", "token_type", "scope", "
 # Each change of a company's domain adds one. Links to the oldest are hardly in use any more.
 _MOST_FORMER_API_DOMAINS: Final = 5
 
-_ADVICE: Final = "Restore it from a backup, or have the person authorize the app again."
+_ADVICE: Final = "Restore it from a backup, or have the user authorize the app again."
 
 
 def _hidden(value: object) -> str:
@@ -94,21 +94,21 @@ class GrantEnd:
 
 @frozen(kw_only=True, eq=False)
 class Token(FrozenEquality):
-    """An access token with what belongs to it, as an app keeps it.
+    """An access token with the data that belongs to it, as an app stores it.
 
     Attributes:
         access_token: The token that API calls carry; hidden in `repr`.
-        refresh_token: What the next access token is obtained with; hidden in `repr`. None where
-            the service gave none: then the person has to authorize again after `expires_at`.
+        refresh_token: What the next access token is obtained with; hidden in `repr`. None if the
+            service gave none: then the user has to authorize again after `expires_at`.
         token_type: How the access token is presented; `Bearer`.
         scope: The scopes as the service wrote them; see `scopes`.
         api_domain: Where this company's API lives, for example `https://acme.pipedrive.com`, or
-            None where the service did not say.
+            None if the service did not say.
         expires_at: When the access token expires, as an aware datetime in UTC.
         former_api_domains: What `api_domain` was before the company's domain changed, the latest
             first. Requests to them go to `api_domain`.
-        grant_end: Set where the service has rejected the refresh token: the person has to
-            authorize again. None for every new token.
+        grant_end: Set if the service has rejected the refresh token: the user has to authorize
+            again. None for every new token.
 
     Raises:
         ConfigurationError: A value is of another type or no valid Unicode, a token is empty or
@@ -151,17 +151,17 @@ class Token(FrozenEquality):
         return frozenset(self.scope.replace(",", " ").split())
 
     def missing_scopes(self, required: Iterable[str]) -> frozenset[str]:
-        """Tell which scopes the token lacks.
+        """Return the required scopes that the token lacks.
 
         A scope `deals:full` covers `deals:read`: Pipedrive's list names the endpoints of the latter
-        under both. All else is compared as it is written. If the service did not say what the
+        under both. All other scopes are compared literally. If the service did not say what the
         token is for (`scope` is empty), none is known to be missing.
 
         Args:
             required: The scopes that are needed, for example `{"deals:full", "users:read"}`.
 
         Returns:
-            Those that the token lacks. A refresh does not bring them: the person has to authorize
+            Those that the token lacks. A refresh does not bring them: the user has to authorize
             the app again.
 
         Raises:
@@ -180,7 +180,7 @@ class Token(FrozenEquality):
         return wanted - granted - covered
 
     def expires_in(self, now: datetime | None = None) -> timedelta:
-        """Tell how long the access token is still valid.
+        """Return how long the access token is still valid.
 
         Args:
             now: The time to count from, aware; the current time by default.
@@ -194,7 +194,7 @@ class Token(FrozenEquality):
         return self.expires_at - (datetime.now(UTC) if now is None else _aware_utc(now, "now"))
 
     def is_stale(self, leeway: timedelta = DEFAULT_LEEWAY, now: datetime | None = None) -> bool:
-        """Tell whether it is time to refresh.
+        """Return whether it is time to refresh the token.
 
         Args:
             leeway: How long before its expiry a token counts as stale already.
@@ -216,7 +216,7 @@ class Token(FrozenEquality):
         *,
         previous: Token | str | None = None,
     ) -> Token:
-        """Make the token of a token response.
+        """Create a token from a token response.
 
         Args:
             response: The response.
@@ -272,7 +272,7 @@ class Token(FrozenEquality):
         )
 
     def to_dict(self) -> dict[str, str | None]:
-        """Give the token for storage.
+        """Return the token as a dictionary for storage.
 
         Returns:
             What JSON can hold, with times in ISO 8601 and both tokens in the clear. The names
@@ -296,7 +296,7 @@ class Token(FrozenEquality):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Token:
-        """Read a stored token, also one that another client has stored.
+        """Read a stored token, including one that another client has stored.
 
         Args:
             data: What `to_dict` gave, or what another client keeps: `expires_at` as a number of

@@ -45,7 +45,7 @@ _IDS: Final = {"company_id": "company_id", "user_id": "id"}
 
 @frozen(kw_only=True, eq=False)
 class PipedriveUser(FrozenEquality):
-    """The person who authorized the app.
+    """The user who authorized the app.
 
     Attributes:
         company_id: The number of their company.
@@ -85,7 +85,7 @@ def fetch_current_user(
     client: httpx.Client | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> PipedriveUser:
-    """Fetch the user whose token it is from the API.
+    """Fetch the user of a token from the API.
 
     Args:
         token: The token.
@@ -118,7 +118,7 @@ async def fetch_current_user_async(
     client: httpx.AsyncClient | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> PipedriveUser:
-    """Fetch the user whose token it is without blocking; see `fetch_current_user`.
+    """Fetch the user of a token without blocking; see `fetch_current_user`.
 
     Args:
         token: The token.

@@ -528,7 +528,7 @@ def test_a_hostile_error_is_not_repeated(hostile: str) -> None:
     with pytest.raises(AuthorizationDeniedError) as caught:
         read_callback({"error": hostile, "error_description": f"{hostile}!", "state": STATE}, STATE)
     assert str(caught.value) == (
-        "The authorization was not granted. Tell the person, and offer to start again."
+        "The authorization was not granted. Tell the user, and offer to start again."
     )
     assert str(caught.value).isprintable()
     assert (caught.value.error, caught.value.description) == (hostile, f"{hostile}!")

@@ -167,7 +167,7 @@ def test_page_that_does_not_tell(box: PipedriveSandbox) -> None:
     report = check_service(box.credentials, base_url=box.base_url)
     assert report.ok
     text = message(report, "redirect_uri", CheckStatus.UNKNOWN)
-    assert text.startswith("The consent page does not tell")
+    assert text.startswith("The consent page does not show it")
 
 
 def test_page_that_redirects(box: PipedriveSandbox) -> None:

@@ -84,7 +84,9 @@ PIECES = {
 
 # What a page shows without running it: excerpts of a diff, and what a tool has printed.
 SHOWN = {
+    # The reports are checked by tests/specdiff/test_page.py.
     "changing-the-api.md": {"diff", "text"},
+    "spec-diff.md": {"diff", "text"},
     # Checked by tests/test_operations_guide.py and tests/sandbox/test_in_containers.py.
     "operations.md": {"ini", "text", "yaml"},
     "testing-your-app.md": {"yaml"},

@@ -406,7 +406,7 @@ def test_store_that_can_not_be_written(
     assert type(caught.value) is InvalidGrantError
     assert account.stored() == before
     assert not pending_saves.has(account.store, ACCOUNT)
-    (record,) = [each for each in caplog.records if "take note of it" in each.getMessage()]
+    (record,) = [each for each in caplog.records if "could not record it" in each.getMessage()]
     assert record.levelno == logging.WARNING
     account.store.at("save")  # it works again
     if not isinstance(error, StoreLockTimeoutError):

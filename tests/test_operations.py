@@ -329,7 +329,7 @@ NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REAL_LOOKING: Final = "1:1:2a54fd/+ e0&="
 SENT_SECRETS: Final = (CODE, SENT_REFRESH_TOKEN, REAL_LOOKING)
 
-AUTHORIZE_AGAIN: Final = "The person has to authorize the app again."
+AUTHORIZE_AGAIN: Final = "The user has to authorize the app again."
 CHECK_CLIENT: Final = "Check the client ID and the client secret in Pipedrive's Developer Hub."
 
 

@@ -23,7 +23,7 @@ class PipedriveHttpx2Auth(ProcessBound, httpx2.Auth):
     """Sends a valid access token with every request of an httpx2 client, sync or async.
 
     Args:
-        auth: Gives the token; see there for what is sent where, and when it is refreshed.
+        auth: Gives the token; `PipedriveAuth` says where it is sent, and when it is refreshed.
 
     Raises:
         ConfigurationError: `auth` is something else.

@@ -29,7 +29,7 @@ class PipedriveRequestsAuth(ProcessBound, AuthBase):
     """Sends a valid access token with the requests of a session, or with a single one.
 
     Args:
-        auth: Gives the token; see there for what is sent where, and when it is refreshed.
+        auth: Gives the token; `PipedriveAuth` says where it is sent, and when it is refreshed.
 
     Raises:
         ConfigurationError: `auth` is something else.

@@ -105,7 +105,7 @@ Refresh tokens now: of one account, or of all accounts that were not used for a 
 
 A refresh token lapses when it is not used for 60 days. Run this regularly, from any number of
 machines: only one of them refreshes each account. Accounts whose grants have ended are skipped, and
-status names them; with --force Pipedrive is asked once more.
+status names them; --force tries to refresh them once more.
 
 \b
 Examples:
@@ -115,8 +115,8 @@ Examples:
 _REVOKE = """\
 End an account's grant: at Pipedrive, which uninstalls the app, and in the store.
 
-It asks for confirmation. If Pipedrive is unreachable, nothing is changed; --local then deletes the
-stored token alone.
+It asks for confirmation. If Pipedrive is unreachable, nothing is changed; then --local deletes only
+the stored token.
 
 \b
 Examples:
@@ -124,7 +124,7 @@ Examples:
   pipedrive-oauth revoke --company 123 --yes
 """
 _DELETE = """\
-Delete a stored token, also one that cannot be read. No request is sent: the grant at Pipedrive
+Delete a stored token, even one that cannot be read. No request is sent: the grant at Pipedrive
 stays, and the app stays installed there. To end the grant as well, use revoke.
 
 \b
@@ -143,10 +143,10 @@ Examples:
 _COPY = """\
 Copy the tokens of all accounts to another store, each under its lock.
 
-Nothing is overwritten without --replace. An interrupted copy can be repeated: what is there already
-is skipped. Copies are encrypted with the same keys unless --to-keys-file or --to-clear say
-otherwise. Stop the app before you copy, and start it with the new store: two stores in use at the
-same time would refresh the same grant.
+Nothing is overwritten without --replace. An interrupted copy can be repeated: accounts that are
+already there are skipped. Copies are encrypted with the same keys unless --to-keys-file or
+--to-clear says otherwise. Stop the app before you copy, and start it with the new store: two stores
+in use at the same time would refresh the same grant.
 
 \b
 Examples:
@@ -157,8 +157,8 @@ _ROTATE = """\
 Encrypt all stored tokens with the newest key.
 
 Give the programs that use the store the new key first, followed by the old one; run this; then
-remove the old key everywhere. With --seal-clear tokens that are not encrypted yet are encrypted,
-too: use it once, when you begin to encrypt.
+remove the old key everywhere. --seal-clear also encrypts tokens that are not encrypted yet: use it
+once, when you begin to encrypt.
 
 \b
 Examples:
@@ -180,9 +180,9 @@ Examples:
 _CHECK = """\
 Check the setup: credentials, service, clock and store. Nothing is changed.
 
-It prints a line for each check: ok, failed, unknown or skipped. It asks for the consent page, and
-for a refresh with a made-up token, which touches no grant. In the store it saves and deletes a
-made-up token under a name of its own.
+It prints a line for each check: ok, failed, unknown or skipped. It requests the consent page, and a
+refresh with a made-up token, which affects no grant. In the store, it saves and deletes a made-up
+token under a separate name.
 
 \b
 Examples:
@@ -468,7 +468,7 @@ def refresh(
         bool,
         typer.Option(
             "--force",
-            help="Ask Pipedrive also for grants that are known to have ended.",
+            help="Also try grants that are known to have ended.",
             envvar="PIPEDRIVE_OAUTH_FORCE",
         ),
     ] = False,
@@ -534,7 +534,7 @@ def revoke(
         bool,
         typer.Option(
             "--local",
-            help="Send no request: delete the stored token alone, as the command delete does.",
+            help="Send no request: delete only the stored token, as the command delete does.",
             envvar="PIPEDRIVE_OAUTH_LOCAL",
         ),
     ] = False,
@@ -570,7 +570,7 @@ def revoke(
 _DELETE_QUESTION = "Delete the stored token of {}? The grant at Pipedrive stays."
 
 
-@app.command("delete", help=_DELETE, short_help="Delete a stored token alone.")
+@app.command("delete", help=_DELETE, short_help="Delete a stored token without revoking the grant.")
 def delete(
     context: typer.Context,
     account: Account = None,
@@ -671,7 +671,7 @@ def copy(
             "--to-keys-file",
             help=(
                 "Like --store-keys-file, of the store to copy to; by default"
-                " PIPEDRIVE_OAUTH_TO_KEYS, and else the keys of the store that is copied."
+                " PIPEDRIVE_OAUTH_TO_KEYS, or the keys of the store that is copied."
             ),
             envvar="PIPEDRIVE_OAUTH_TO_KEYS_FILE",
             show_default=False,
@@ -752,8 +752,8 @@ def sandbox(
         typer.Option(
             "--host",
             help=(
-                "The IP address to listen on. Other than loopback addresses, such as 0.0.0.0 in a"
-                " container, need --allowed-host."
+                "The IP address to listen on. An address other than loopback, such as 0.0.0.0 in a"
+                " container, needs --allowed-host."
             ),
             envvar="PIPEDRIVE_OAUTH_SANDBOX_HOST",
         ),
@@ -773,8 +773,9 @@ def sandbox(
         typer.Option(
             "--allowed-host",
             help=(
-                "A host that the sandbox answers for besides localhost, without port; repeat it"
-                " for several (in the variable: separated by spaces). The first one is announced."
+                "A host that the sandbox accepts requests for besides localhost, without port;"
+                " repeat it for several (in the variable: separated by spaces). The first one is"
+                " printed."
             ),
             envvar="PIPEDRIVE_OAUTH_SANDBOX_ALLOWED_HOSTS",
         ),

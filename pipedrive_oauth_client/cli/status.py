@@ -84,7 +84,7 @@ def format_relative(span: timedelta) -> str:
 def not_found_error(store: TokenStore, account: str, location: str) -> TokenNotFoundError:
     """Make the error of an account without a token; it names those that have one."""
     found = sorted(islice(store.accounts(), MAX_LISTED + 1))
-    there = f"The accounts there are: {listed(found)}." if found else "No account is stored there."
+    there = f"Stored accounts: {listed(found)}." if found else "No account is stored there."
     return TokenNotFoundError(f"No token is stored for '{account}' in {location}. {there}")
 
 

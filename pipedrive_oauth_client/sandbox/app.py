@@ -273,7 +273,7 @@ class Sandbox(ProcessBound):
             The app as it is now.
 
         Raises:
-            ConfigurationError: The app is not one of the sandbox's, or a scope can't be right.
+            ConfigurationError: The app is not one of the sandbox's, or a scope is not valid.
 
         Source:
             https://pipedrive.readme.io/docs/marketplace-updating-the-existing-app
@@ -295,7 +295,7 @@ class Sandbox(ProcessBound):
             The app as it is now.
 
         Raises:
-            ConfigurationError: The app is not one of the sandbox's, or the secret can't be right.
+            ConfigurationError: The app is not one of the sandbox's, or the secret is not valid.
 
         Source:
             https://pipedrive.readme.io/docs/client-id-and-client-secret

@@ -39,7 +39,9 @@ def visit(
     text, _ = _request("GET", authorization_url, expected_status=200)
     page.feed(text)
     if not page.accounts:
-        raise ConfigurationError("The sandbox's response is no consent page; is a fault planned?")
+        raise ConfigurationError(
+            "The sandbox's response is not a consent page; is a fault planned?"
+        )
     preselected = page.accounts[0]
     if account is None:
         account = preselected

@@ -35,8 +35,8 @@ OPTIONS = {
         "--host",
         "PIPEDRIVE_OAUTH_SANDBOX_HOST",
         "127.0.0.1",
-        "The IP address to listen on. Other than loopback addresses, such as 0.0.0.0 in a"
-        " container, need --allowed-host.",
+        "The IP address to listen on. An address other than loopback, such as 0.0.0.0 in a"
+        " container, needs --allowed-host.",
     ),
     "port": Option(
         "--port", "PIPEDRIVE_OAUTH_SANDBOX_PORT", "0", "The port; 0 chooses a free one."
@@ -45,8 +45,8 @@ OPTIONS = {
         "--allowed-host",
         "PIPEDRIVE_OAUTH_SANDBOX_ALLOWED_HOSTS",
         "",
-        "A host that the sandbox answers for besides localhost, without port; repeat it for several"
-        " (in the variable: separated by spaces). The first one is announced.",
+        "A host that the sandbox accepts requests for besides localhost, without port; repeat it"
+        " for several (in the variable: separated by spaces). The first one is printed.",
     ),
     "redirect_uri": Option(
         "--redirect-uri",

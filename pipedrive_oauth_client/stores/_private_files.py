@@ -230,7 +230,7 @@ def _tighten(path: Path, place: Path | int, mode: str, status: os.stat_result) -
     except OSError:
         return False
     _LOGGER.warning(
-        "The group %d had rights to %s, as Kubernetes sets them (fsGroup). They were taken away"
+        "The group %d had access to %s, as Kubernetes grants it (fsGroup). It was removed"
         " (chmod %s). If others are in that group, replace the tokens: have users authorize the"
         " app again.",
         status.st_gid,

@@ -215,7 +215,7 @@ def _converted_parameters(url: URL, driver: str) -> dict[str, int | None]:
         if name in rejected:
             raise ConfigurationError(
                 f"The URL of the token store can't set {name} of the driver {driver}. Remove it, or"
-                " pass an engine of yours."
+                " pass your own engine."
             )
         if name not in types:
             continue

@@ -51,8 +51,8 @@ class TokenStore(Protocol):
     than `StoreError` reach the caller unchanged.
 
     A renewal takes the account's lock, loads the token, refreshes it and saves the new one, all in
-    one thread. Where a lock can be lost because its holder was stopped for too long, `save` must
-    raise `StoreLockTimeoutError` if another caller has saved or deleted the account's token since.
+    one thread. If a lock can be lost because its holder was stopped for too long, `save` must raise
+    `StoreLockTimeoutError` if another caller has saved or deleted the account's token since.
     `stores.conformance` has the tests that a store of your own should pass.
 
     The stores of this package have more, which no store needs to have, since callers do without:

@@ -63,8 +63,8 @@ class RedisTokenStore(LeasedStore):
 
     Args:
         url_or_client: The address, for example `rediss://user:password@host:6379/0` (with TLS); or
-            a `redis.Redis` or `redis.RedisCluster` of yours, which is used as it is and never
-            closed. Forked processes make connections of their own.
+            your own `redis.Redis` or `redis.RedisCluster`, which is used as it is and never closed.
+            Forked processes open their own connections.
         prefix: What all keys begin with: printable ASCII without blanks, with a word in braces.
         lease: How long a lock is held before it expires, at least a millisecond.
         wait: How long `lock` waits for another holder; by default 15 seconds more than the lease.
@@ -477,7 +477,7 @@ _ADVICE: Final[tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str
         (),
         ("WRONGTYPE",),
         (
-            "A key of the token store holds something else. Give the store a `prefix` that no other"
+            "A key of the token store contains other data. Give the store a `prefix` that no other"
             " program uses, or delete the key."
         ),
     ),

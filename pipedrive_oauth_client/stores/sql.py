@@ -113,14 +113,14 @@ class SQLTokenStore(TableStore):
     that a read-only server rejects, on a new connection: after a failover, the address may lead to
     another server. Locks expire by the clock of the database.
 
-    An SQLite file is made for this user alone, also for an engine of yours. On POSIX systems it is
+    An SQLite file is created for this user only, also with your own engine. On POSIX systems it is
     rejected before each step if another user owns it or can read it, or may write to its folder.
-    After a fork the child makes connections of its own.
+    After a fork, the child opens its own connections.
 
     Args:
         url_or_engine: The address of the database as SQLAlchemy writes it, for example
-            `postgresql+psycopg://user:password@host/name` or `sqlite:////folder/tokens.db`; or an
-            engine of yours, which is used as it is and never closed.
+            `postgresql+psycopg://user:password@host/name` or `sqlite:////folder/tokens.db`; or your
+            own engine, which is used as it is and never closed.
         table: The name of the table.
         create_table: Whether to create the table at first use if it is missing. With False it
             comes from your migrations; see `token_table`.

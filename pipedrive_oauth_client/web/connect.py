@@ -131,7 +131,7 @@ def _attempt(core: WebCore, request: WebRequest) -> LoginAttempt | None:
         if core.settings.allow_marketplace_installs:
             return None
         raise StateMismatchError(
-            "The callback carries no state. Begin at the app; for installs that begin in the"
+            "The callback carries no state. Start in the app; for installs that begin in the"
             " Marketplace, set allow_marketplace_installs."
         )
     attempt = core.attempts.find(states[0], request.cookies)

@@ -57,7 +57,7 @@ class _Extension:
 
 @define(eq=False)
 class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
-    """Connects Pipedrive accounts in an app of Flask.
+    """Connects Pipedrive accounts in a Flask app.
 
         pipedrive = PipedriveWeb(connected=remember)
         pipedrive.init_app(app, store=store)
@@ -83,7 +83,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     The others are those of `WebSettings`.
 
     Raises:
-        ConfigurationError: A setting can't be right.
+        ConfigurationError: A setting is not valid.
     """
 
     name: str = field(default="pipedrive", kw_only=True)
@@ -121,19 +121,19 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     ) -> None:
         """Add the routes to an app.
 
-        Nothing is changed where an error is raised.
+        If an error is raised, nothing is changed.
 
         Args:
             app: The app.
             store: Where its tokens are kept.
             oauth: The flow; by default one that the app's configuration describes.
-            client: An `httpx.Client` of your own for that flow, for a proxy or certificates. It
-                sends every request: exchange, refresh, revocation, and who the user is.
+            client: Your own `httpx.Client` for that flow, for a proxy or certificates. It sends
+                every request: exchange, refresh, revocation, and the request for the user.
             url_prefix: Where the routes are mounted.
 
         Raises:
-            ConfigurationError: A setting is missing, or can't be right; or the app has the name or
-                the routes already.
+            ConfigurationError: A setting is missing or not valid, or the app already has the name
+                or the routes.
         """
         former: Sequence[str] = ()
         if oauth is None:
@@ -156,12 +156,11 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
     def check(self) -> SetupReport:
         """Check the setup, for example when the app starts: client secret, redirect URI, store.
 
-        What is wrong is an ERROR record of the logger `pipedrive_oauth_client` with its reason.
-        It sends two or three requests, and takes a lock of the store; see
-        `diagnostics.check_setup`.
+        Each problem is logged as ERROR by the logger `pipedrive_oauth_client`, with the reason. It
+        sends two or three requests, and takes a lock of the store; see `diagnostics.check_setup`.
 
         Returns:
-            The report, whose `ok` says whether nothing is known to be wrong.
+            The report; its `ok` says whether no check has failed.
 
         Raises:
             ConfigurationError: The app does not have the extension.
@@ -170,9 +169,9 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         return extension.core.check(extension.runner.store)
 
     def auth_for(self, account: str) -> PipedriveAuth:
-        """Give what sends a valid token of an account with every request.
+        """Return an `httpx.Auth` that sends a valid token of an account with every request.
 
-        Make one for each request of yours; then an account that was disconnected is noticed.
+        Create one for each request, so that a disconnected account is noticed.
 
         Args:
             account: The account. It must come from your session, never from the request's query.
@@ -187,7 +186,7 @@ class PipedriveWeb(WebSettings[Request, ResponseReturnValue]):
         return PipedriveAuth(runner.oauth, runner.store, account)
 
     def disconnect(self, account: str) -> None:
-        """Revoke the grant of an account, and forget its token.
+        """Revoke the grant of an account, and delete its token.
 
         Call it from a route that is protected against forged requests, never from a GET.
 

@@ -69,8 +69,8 @@ class UninstallNotice:
 class SharingNotice:
     """A POST to the callback URL: a user has installed the app, or changed whether it is shared.
 
-    Pipedrive documents no authentication for it, so anyone can send one: believe nothing of it.
-    Use it as an occasion to ask the API, for example.
+    Pipedrive documents no authentication for it, so anyone can send one: do not trust its content.
+    Use it, for example, as a reason to look something up in the API.
 
     Attributes:
         company_id: The number of the company, as the sender says.
@@ -91,10 +91,10 @@ def is_from_service(
     *,
     former_secrets: Sequence[str] = (),
 ) -> bool:
-    """Tell whether a request shows the app's own credentials, as Pipedrive's requests do.
+    """Return whether a request carries the app's own credentials, as Pipedrive's requests do.
 
-    So are authenticated: uninstall notices, and calls to an app's messaging and video-calling
-    endpoints. The comparison takes the same time wherever the two differ.
+    Uninstall notices, and requests to an app's messaging and video-calling endpoints, are
+    authenticated in this way. The comparison takes the same time wherever the two values differ.
 
     Args:
         authorization: All values of the request's `Authorization` header.
@@ -143,7 +143,9 @@ def read_notice(body: bytes, client_id: str) -> UninstallNotice:
     numbers = {name: parse_id(fields.get(name)) for name in ("company_id", "user_id")}
     for name, number in numbers.items():
         if number is None:
-            raise NoticeError(f"The notice has no {name}, or one that is no whole number above 0.")
+            raise NoticeError(
+                f"The notice has no {name}, or one that is not a whole number above 0."
+            )
     return UninstallNotice(
         company_id=numbers["company_id"] or 0,
         user_id=numbers["user_id"] or 0,
@@ -177,7 +179,7 @@ def _fields(body: bytes) -> dict[str, Any]:
     with suppress(ValueError, RecursionError):  # their text repeats the body
         found = json.loads(body.decode(), object_pairs_hook=_once_each, parse_constant=_refuse)
     if not isinstance(found, dict):
-        raise NoticeError("The notice is no JSON object in UTF-8 with each field once.")
+        raise NoticeError("The notice is not a JSON object in UTF-8 with each field once.")
     return cast("dict[str, Any]", found)
 
 
@@ -205,4 +207,4 @@ def _time(value: object) -> datetime:
             return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         pass  # said below, without the value
-    raise NoticeError("The notice has no timestamp, or one that is no ISO 8601 time.")
+    raise NoticeError("The notice has no timestamp, or one that is not an ISO 8601 time.")

@@ -91,8 +91,8 @@ class StepRunner:
         found = function(*arguments)
         if inspect.isawaitable(found):  # and true, whatever it would have said
             raise ConfigurationError(
-                "A function of the app has returned something to be awaited, and must not be"
-                " asynchronous here."
+                "A function of the app has returned an awaitable, and must not be asynchronous"
+                " here."
             )
         return found
 

@@ -62,7 +62,7 @@ class Connection:
         user: The user who granted access.
         token: The token.
         from_marketplace: Whether it began in the Marketplace, without a state: then an attacker
-            may have sent this browser here. Treat it as an install, never as a log-in.
+            may have sent this browser here. Treat it as an install, never as a login.
         return_to: Where the browser goes next.
         at: When it was connected, as an aware datetime.
     """
@@ -87,47 +87,49 @@ def _default_account_of(notice: UninstallNotice) -> str | None:
 class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
     """An app's settings for connecting accounts.
 
-    Functions of the app may be asynchronous where the framework is. What they raise is theirs: it
-    goes to the framework.
+    Functions of the app may be asynchronous if the framework is. An error that they raise is passed
+    on to the framework.
 
     Attributes:
-        secret_keys: What the cookies of attempts are signed with, newest first: the first one
-            signs, all of them are believed. At least 16 characters each; hidden in `repr`.
-        after_connect: Where the browser goes after connecting, where the start named no other
-            place: a path inside of the app, or an address of `return_origins`.
-        return_origins: Where else than into this site the browser may be sent back to, for example
+        secret_keys: The keys that sign the cookies of login attempts, newest first: the first one
+            signs, and all of them are accepted. At least 16 characters each; hidden in `repr`.
+        after_connect: Where the browser goes after connecting, unless the start named another
+            place: a path inside the app, or a URL of an origin in `return_origins`.
+        return_origins: Other origins that the browser may be sent back to, for example
             `https://app.example.com`.
         connected: Called with the request and the `Connection` when the token is saved. What it
             returns, if it is not None, is the response.
-        failed: Called with the request and the error when connecting did not go through, an
-            `AuthorizationDeniedError` where access was declined. What it returns, if it is not
+        failed: Called with the request and the error when connecting failed; if access was
+            declined, the error is an `AuthorizationDeniedError`. What it returns, if it is not
             None, is the response in place of the default page.
         uninstalled: Called with the notice and the account, or None, when the token is deleted.
             A notice may come more than once.
         account_for: Called with the request, the token and the user; returns the name to store the
             token under. By default `company:user`.
-        account_of: Called with a notice; gives the account whose token to delete, or None to keep
-            it. By default `company:user`. Give one if you give `account_for`.
+        account_of: Called with a notice; returns the account whose token to delete, or None to keep
+            it. By default `company:user`. Pass it if you pass `account_for`.
         sharing_changed: Called with a `SharingNotice` when a POST says that a user has installed
-            the app or changed whether it is shared. It is not authenticated: believe nothing of it.
-        session_of: Called with the request; gives what names the session of the app, for example
-            the number of the user who is logged in. An attempt has to end in the session that it
-            was begun in.
-        first_use: Called with a key and how long to remember it; tells whether this is the first
-            time. By default each process remembers for itself; with several workers, ask what they
-            share: `redis.set(key, 1, nx=True, ex=lifetime)`.
-        allow_marketplace_installs: Whether a callback without a state is accepted. Better: name the
-            address of `install` as the Installation URL in the Developer Hub, and leave it off.
-        extension_secrets: The JWT secrets of the app's extensions, at least 32 characters each; the
-            client secret where there is none. While one is replaced, the old and the new one;
-            hidden in `repr`.
-        former_client_secrets: Client secrets of before, for a while after a reset: uninstall
-            notices and calls to your endpoints that show one of them are accepted as well; hidden
-            in `repr`.
+            the app or changed whether it is shared. It is not authenticated: do not trust its
+            content.
+        session_of: Called with the request; returns what identifies the session of the app, for
+            example the ID of the logged-in user. An attempt has to end in the session in which it
+            started.
+        first_use: Called with a key and how long to remember it; returns whether this is the first
+            time. By default each process remembers the keys itself; with several workers, use what
+            they share: `redis.set(key, 1, nx=True, ex=lifetime)`.
+        allow_marketplace_installs: Whether a callback without a state is accepted. It is better to
+            enter the URL of `install` as the Installation URL in the Developer Hub, and to leave
+            this off.
+        extension_secrets: The JWT secrets of the app's extensions, at least 32 characters each; by
+            default the client secret. While a secret is being replaced, pass the old and the new
+            one. Hidden in `repr`.
+        former_client_secrets: Earlier client secrets, for a while after a reset: uninstall notices
+            and requests to your endpoints that carry one of them are accepted as well. Hidden in
+            `repr`.
         lifetime: How long a user may take at the service, ten seconds to an hour.
 
     Raises:
-        ConfigurationError: A setting can't be right.
+        ConfigurationError: A setting is not valid.
     """
 
     secret_keys: Sequence[str] = field(default=(), repr=lambda _: "<hidden>")
@@ -160,8 +162,8 @@ class WebSettings(ProcessBound, Generic[RequestT, ResponseT]):
             raise ConfigurationError("lifetime must be from ten seconds to an hour.")
         if (self.account_for is _default_account) != (self.account_of is _default_account_of):
             raise ConfigurationError(
-                "account_for and account_of belong together: else an uninstall notice does not find"
-                " the account that its token is kept under."
+                "Pass account_for and account_of together: otherwise an uninstall notice does not"
+                " find the account under which the token is stored."
             )
 
 
@@ -211,7 +213,8 @@ class WebCore:
         self.redirect_targets: Final = RedirectTargets(settings.return_origins)
         if self.redirect_targets.allowed(settings.after_connect) is None:
             raise ConfigurationError(
-                "after_connect must be a path such as /deals, or an address of return_origins."
+                "after_connect must be a path such as /deals, or a URL of an origin in"
+                " return_origins."
             )
         self.attempts: Final = LoginAttempts(
             _checked_keys(settings.secret_keys or default_keys),
@@ -291,8 +294,8 @@ def _is_https(redirect_uri: str) -> bool:
     if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return False
     raise ConfigurationError(
-        "The redirect_uri must begin with https://, since codes and cookies travel there. Change it"
-        " here and in the Developer Hub. Plain http:// is accepted for this machine only"
+        "The redirect_uri must begin with https://, since codes and cookies are sent there. Change"
+        " it here and in the Developer Hub. Plain http:// is accepted for this machine only"
         " (localhost, 127.0.0.1, [::1])."
     )
 

@@ -65,10 +65,10 @@ def read_signed_token(
     leeway: timedelta = _DEFAULT_LEEWAY,
     clock: Callable[[], datetime] = utc_now,
 ) -> ExtensionUser:
-    """Check the signed token of an app extension, and tell whose it is.
+    """Check the signed token of an app extension, and return its user.
 
     The signature must be one with HS256, whatever the token says, and the token must carry the time
-    when it expires. Needs PyJWT, which the extra `web` brings.
+    when it expires. It needs PyJWT, which the extra `web` installs.
 
     Args:
         token: The query's `token`.
@@ -83,7 +83,7 @@ def read_signed_token(
     Raises:
         SignedTokenError: The token is forged, expired, or not one of Pipedrive's. Respond with 401
             and without a reason.
-        ConfigurationError: A secret is empty or too short, or `leeway` can't be right.
+        ConfigurationError: A secret is empty or too short, or `leeway` is not valid.
         MissingExtraError: PyJWT is not installed.
 
     Source:
@@ -168,7 +168,7 @@ def _time(claims: Mapping[str, Any], name: str, *, required: bool) -> float:
     if value is None and not required:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 10**11:
-        _reject(f"its {name} is missing or no time")
+        _reject(f"its {name} is missing or not a time")
     return float(value)
 
 

@@ -42,18 +42,18 @@ __all__ = ["PipedriveWeb"]
 
 @define(eq=False)
 class PipedriveWeb(WebSettings[Request, Response]):
-    """Connects Pipedrive accounts in an app of Starlette or FastAPI.
+    """Connects Pipedrive accounts in a Starlette or FastAPI app.
 
         pipedrive = PipedriveWeb(oauth, store, secret_keys=[...], connected=remember)
         app = Starlette(routes=[Mount("/pipedrive", routes=pipedrive.routes)])
         app = FastAPI(); app.mount("/pipedrive", pipedrive.router)
 
     For a proxy or certificates, pass `PipedriveOAuth(..., client=httpx.Client(...))`: that client
-    sends every request. An `AsyncPipedriveOAuth` with a client of its own can't refresh, which is
-    done in a thread of its own, and is rejected.
+    sends every request. An `AsyncPipedriveOAuth` with its own client is rejected: refreshes run in
+    a separate thread, where it can't be used.
 
     Attributes:
-        oauth: The flow. What blocks in a `PipedriveOAuth` runs in worker threads.
+        oauth: The flow. Blocking calls of a `PipedriveOAuth` run in worker threads.
         store: Where tokens are kept; it is called in worker threads.
         name: What the names of the routes begin with; another one for a second Pipedrive app.
         api_client: The client that asks the API for the token's user; by default the flow's own
@@ -65,7 +65,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
     The others are those of `WebSettings`.
 
     Raises:
-        ConfigurationError: A setting can't be right.
+        ConfigurationError: A setting is not valid.
     """
 
     oauth: AsyncPipedriveOAuth | PipedriveOAuth
@@ -112,23 +112,22 @@ class PipedriveWeb(WebSettings[Request, Response]):
     async def check(self) -> SetupReport:
         """Check the setup, for example when the app starts: client secret, redirect URI, store.
 
-        What is wrong is an ERROR record of the logger `pipedrive_oauth_client` with its reason.
-        It sends two or three requests, and takes a lock of the store; see
-        `diagnostics.check_setup`.
+        Each problem is logged as ERROR by the logger `pipedrive_oauth_client`, with the reason. It
+        sends two or three requests, and takes a lock of the store; see `diagnostics.check_setup`.
 
         Returns:
-            The report, whose `ok` says whether nothing is known to be wrong.
+            The report; its `ok` says whether no check has failed.
         """
         return await anyio.to_thread.run_sync(self._core.check, self.store)
 
     def auth_for(self, account: str, /) -> PipedriveAuth:
-        """Give what sends a valid token of an account with every request.
+        """Return an `httpx.Auth` that sends a valid token of an account with every request.
 
-        Make one for each request of yours; then an account that was disconnected is noticed.
+        Create one for each request, so that a disconnected account is noticed.
 
         Args:
-            account: The account. It must come from your session, never from the request's query:
-                so it can't be passed by name, as FastAPI would.
+            account: The account. It must come from your session, never from the request's query; so
+                it is positional-only, since FastAPI passes query parameters by name.
 
         Returns:
             The auth, for `httpx.AsyncClient(auth=...)`.
@@ -139,7 +138,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
         return PipedriveAuth(self.oauth, self.store, account)
 
     async def disconnect(self, account: str) -> None:
-        """Revoke the grant of an account, and forget its token.
+        """Revoke the grant of an account, and delete its token.
 
         Call it from a route that is protected against forged requests, never from a GET.
 
@@ -155,7 +154,7 @@ class PipedriveWeb(WebSettings[Request, Response]):
         await anyio.to_thread.run_sync(disconnect, self.oauth, self.store, account)
 
     async def extension_user(self, request: Request) -> ExtensionUser:
-        """Tell who looks at an app extension, as the signed token of the request says.
+        """Return the user of an app extension, whom the signed token of the request names.
 
             @app.get("/panel")
             async def panel(user: ExtensionUser = Depends(pipedrive.extension_user)): ...

@@ -93,7 +93,7 @@ def test_which_account(run: Run, store: FileTokenStore, granted: Grant, command:
     ran = run(command, "unknown", *yes)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("Error: No token is stored for 'unknown' in file ")
-    assert ran.err.endswith(". The accounts there are: acme, globex.\n")
+    assert ran.err.endswith(". Stored accounts: acme, globex.\n")
     assert store.load("acme") == token
 
 

@@ -130,7 +130,7 @@ def test_status_of_one_or_none(run: Run, store: FileTokenStore, granted: Grant) 
     ran = run("status", "unknown")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("Error: No token is stored for 'unknown' in file ")
-    assert ran.err.endswith(" The accounts there are: acme.\n")
+    assert ran.err.endswith(" Stored accounts: acme.\n")
 
 
 def test_status_of_the_first_and_the_last_day(

@@ -145,7 +145,7 @@ def test_search_needs_no_server(page: Browser) -> None:
     """A page that was opened from a folder finds others."""
     page.find("input[name=query]").send_keys("dormant accounts")
     results = page.wait(lambda: page.find_all(".md-search-result__item h1"))
-    assert "A worker fleet" in [result.text for result in results]
+    assert "Many workers and unused accounts" in [result.text for result in results]
 
 
 @pytest.fixture

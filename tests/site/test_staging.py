@@ -147,7 +147,8 @@ def test_diagram_becomes_what_the_theme_draws() -> None:
     page = PurePosixPath("python/auth.md")
     text = "# T\n\n```mermaid\nflowchart\n  a --> b\n```\n"
     assert with_diagrams(text, page) == (
-        '# T\n\n<pre class="mermaid"><code>flowchart\n  a --&gt; b\n</code></pre>\n\n'
+        '# T\n\n<div class="diagram"><pre class="mermaid"><code>flowchart\n  a --&gt; b\n'
+        "</code></pre></div>\n\n"
         '<script src="../assets/mermaid.min.js"></script>\n'
     )
     assert with_diagrams("# T\n", page) == "# T\n"

@@ -74,10 +74,21 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_harmless_change_passes(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """A compatible change needs no declaration and no step of the version."""
+    """A change of wording needs no line in the changelog and no step of the version."""
     project.edit("openapi.yaml", *HARMLESS)
     assert project.diff("main") == 0
-    assert "Nothing breaks" in capsys.readouterr().out
+    expected = "Nothing breaks: CHANGELOG.md and the version may stay as they are."
+    assert expected in capsys.readouterr().out
+
+
+def test_new_possibility_is_a_line_of_the_changelog(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A compatible change passes, and the report asks for a line that tells users of it."""
+    added = "name: sort, in: query, description: The order., schema: {type: string}}"
+    project.edit("openapi.yaml", BREAK[0], f"{added}\n        - {{{BREAK[0]}")
+    assert project.diff("main") == 0
+    assert "Under [Unreleased] in CHANGELOG.md, say what users can do" in capsys.readouterr().out
 
 
 def test_breaking_change_needs_a_declaration_and_a_step(

@@ -65,8 +65,8 @@ WRONG_BODIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("content", WRONG_BODIES.values(), ids=[*WRONG_BODIES])
 def test_wrong_body(content: bytes) -> None:
-    """A body that is no JSON object with each field once is refused, and nothing of it repeated."""
-    with pytest.raises(PipedriveOAuthError, match="no JSON object") as caught:
+    """A body that is not a JSON object with each field once is rejected and not repeated."""
+    with pytest.raises(PipedriveOAuthError, match="not a JSON object") as caught:
         read_notice(content, CLIENT_ID)
     assert caught.value.__context__ is None or "hello" not in str(caught.value.__context__)
 

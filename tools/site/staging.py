@@ -154,7 +154,10 @@ def with_diagrams(text: str, page: PurePosixPath) -> str:
         return text
     script = os.path.relpath(DIAGRAMS_SCRIPT, page.parent)
     drawn = DIAGRAM.sub(
-        lambda found: f'<pre class="mermaid"><code>{escape(found[1])}</code></pre>', text
+        lambda found: (
+            f'<div class="diagram"><pre class="mermaid"><code>{escape(found[1])}</code></pre></div>'
+        ),
+        text,
     )
     return f'{drawn}\n<script src="{script}"></script>\n'
 

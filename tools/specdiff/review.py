@@ -126,10 +126,13 @@ def _name(each: Finding) -> str:
     return without_commands(" ".join(text.split()))
 
 
-def advice(found: Review, *, breaks: bool) -> list[str]:
+def advice(found: Review, report: Report) -> list[str]:
     """Say what is missing, with lines to paste."""
-    if not breaks:
-        return ["Nothing breaks: CHANGELOG.md and the version may stay as they are."]
+    if not report.breaks():
+        if not report.of_level(Level.COMPATIBLE):
+            return [f"Nothing breaks: {CHANGELOG} and the version may stay as they are."]
+        line = f"Under [Unreleased] in {CHANGELOG}, say what users can do now."
+        return ["Nothing breaks, so the version may stay as it is.", line]
     lines: list[str] = []
     if found.undeclared:
         lines.append(f"Not declared in {CHANGELOG}: {len(found.undeclared)} of these changes.")
@@ -165,7 +168,7 @@ def _run(argv: list[str] | None, root: Path) -> int:
     report = diff(old, new)
     found = review(report, base, root)
     write(report, arguments.format)
-    lines = advice(found, breaks=report.breaks())
+    lines = advice(found, report)
     print("\n" + ("\n\n" if arguments.format == "markdown" else "\n").join(lines))
     return 1 if report.breaks() and (found.undeclared or not found.increased) else 0
 

@@ -718,10 +718,10 @@ def test_commands_for_two_apps(pair: tuple[Site, Site]) -> None:
         call("pipedrive_refresh", OTHER_USER.account, "--name", "default")
     plain.box.clock.advance(timedelta(days=31))
     printed = call("pipedrive_refresh", "--name", "reports", "--per-second", "100")
-    assert printed == "reports: 2 renewed, 0 done elsewhere, 0 failed.\n"
+    assert printed == "reports: 2 refreshed, 0 done elsewhere, 0 failed.\n"
     assert call("pipedrive_refresh", "--per-second", "100").splitlines() == [
-        "default: 1 renewed, 0 done elsewhere, 0 failed.",
-        "reports: 0 renewed, 0 done elsewhere, 0 failed.",
+        "default: 1 refreshed, 0 done elsewhere, 0 failed.",
+        "reports: 0 refreshed, 0 done elsewhere, 0 failed.",
     ]
     with pytest.raises(CommandError, match=r"Pass --name.*default, reports"):
         call("pipedrive_disconnect", "--noinput", ACCOUNT)
@@ -748,7 +748,7 @@ def test_refresh_of_one_app_goes_on_without_the_other(
             with pytest.raises(CommandError, match=r"sales: .*\['sales'\] needs CLIENT_ID"):
                 call_command("pipedrive_refresh", stdout=said)
             configuration.site().oauth.close()
-        assert "default: 1 renewed" in said.getvalue()
+        assert "default: 1 refreshed" in said.getvalue()
 
 
 @BLOCKING

@@ -557,9 +557,9 @@ def test_django_command(django_site: Site) -> None:
     site.box.clock.advance(timedelta(days=31))
     said = StringIO()
     call_command("pipedrive_refresh", stdout=said)
-    assert said.getvalue() == "2 renewed, 0 done elsewhere, 0 failed.\n"
+    assert said.getvalue() == "2 refreshed, 0 done elsewhere, 0 failed.\n"
     call_command("pipedrive_refresh", stdout=said)
-    assert said.getvalue().splitlines()[-1] == "0 renewed, 0 done elsewhere, 0 failed."
+    assert said.getvalue().splitlines()[-1] == "0 refreshed, 0 done elsewhere, 0 failed."
 
 
 def test_django_command_fails(django_site: Site) -> None:
@@ -572,7 +572,7 @@ def test_django_command_fails(django_site: Site) -> None:
     said, complained = StringIO(), StringIO()
     with pytest.raises(CommandError, match="1 accounts"):
         call_command("pipedrive_refresh", "--per-second", "100", stdout=said, stderr=complained)
-    assert "1 renewed" in said.getvalue()
+    assert "1 refreshed" in said.getvalue()
     assert complained.getvalue().startswith(f"{ACCOUNT}: ")
 
 

@@ -60,7 +60,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
     actions = ("refresh", "disconnect")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractPipedriveAccount]:
-        """Give the accounts, each with whether its grant has ended.
+        """Return the accounts, each with whether its grant has ended.
 
         Args:
             request: The request.

@@ -68,7 +68,7 @@ class AccountManager(models.Manager[_AccountT]):
     """Finds accounts in the database that `DATABASE` in `PIPEDRIVE_OAUTH` names for the model."""
 
     def get_queryset(self) -> models.QuerySet[_AccountT]:
-        """Give the accounts that have a token, without their tokens.
+        """Return the accounts that have a token, without their tokens.
 
         Returns:
             The accounts. Rows that exist for a lock alone are not among them.

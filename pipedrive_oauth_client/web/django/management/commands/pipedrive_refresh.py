@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     help = (
         "Refresh the tokens that were last refreshed some days ago. A refresh token that is not"
-        " used for 60 days is dead: run this once a day. With names, refresh those accounts now."
+        " used for 60 days expires: run this once a day. With names, refresh those accounts now."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -77,12 +77,12 @@ class Command(BaseCommand):
             return str(error)
         ended = f", {report.ended} ended (see pipedrive_status)" if report.ended else ""
         self.stdout.write(
-            f"{label}{report.renewed} renewed, {report.already_done} done elsewhere{ended},"
+            f"{label}{report.renewed} refreshed, {report.already_done} done elsewhere{ended},"
             f" {len(report.errors)} failed."
         )
         for account, problem in list(report.errors.items())[:_MOST_SHOWN]:
             self.stderr.write(f"{label}{account}: {problem}")
-        return f"{len(report.errors)} accounts were not renewed." if report.errors else ""
+        return f"{len(report.errors)} accounts were not refreshed." if report.errors else ""
 
     def _refresh_now(self, accounts: list[str], chosen: tuple[str, ...]) -> None:
         failed = 0

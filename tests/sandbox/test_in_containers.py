@@ -24,7 +24,8 @@ from pipedrive_oauth_client.sandbox.browser import visit
 from tests.support.wire import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "testing-your-app.md"
-HTTP: Final = httpx.Client(trust_env=False)
+# No connection is kept, which nothing would close.
+HTTP: Final = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guide's commands are for a shell")
 

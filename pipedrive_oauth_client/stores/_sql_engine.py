@@ -431,19 +431,35 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
 )
 
 
-def reason_to_repeat(error: BaseException, *, creates_table: bool = False) -> str | None:
+# PostgreSQL's: connection exceptions (not 08P01, a pooler's statements that don't match), shutdown.
+_LOST_CODES: Final = frozenset({"08000", "08003", "08006", "57P01", "57P02"})
+
+
+def reason_to_repeat(
+    error: BaseException, *, is_connected: bool, creates_table: bool = False
+) -> str | None:
     """Return why to repeat a step that has failed, a key of `MAX_FAILURES`; None if not."""
     if not isinstance(error, exc.DBAPIError):
         return None
-    if error.connection_invalidated:
-        return "connection lost"
     code = code_of(error.orig)
+    if error.connection_invalidated or (is_connected and _is_of_lost_connection(error.orig, code)):
+        return "connection lost"
     if code in READ_ONLY:
         return "read-only"
     if creates_table and error.statement:
         # Another process may be creating it as well. SQLite has waited already.
         return "SQLite race" if "is locked" in str(error.orig) else "race"
     return "collision" if code in COLLISIONS else None
+
+
+def _is_of_lost_connection(error: BaseException | None, code: str | int | None) -> bool:
+    """Tell what SQLAlchemy misses while PostgreSQL's driver does not know that it is closed."""
+    kind = type(error)
+    if kind.__module__.partition(".")[0] not in ("psycopg", "psycopg2"):
+        return False
+    # An error of the driver without a code comes of the connection.
+    is_operational = kind.__name__ in ("OperationalError", "InterfaceError")
+    return (code is None and is_operational) or code in _LOST_CODES
 
 
 def redact(error: BaseException) -> BaseException:

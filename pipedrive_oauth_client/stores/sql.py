@@ -257,17 +257,23 @@ class SQLTokenStore(TableStore):
     ) -> _T:
         failures: Counter[str] = Counter()
         while True:
+            is_connected = False
             try:
                 with self._engine.connect() as connection:
+                    is_connected = True
                     if is_durable:
                         with connection.begin():
                             return step(connection)
                     with begin_volatile(connection, sets_limits=self._owns_engine):
                         return step(connection)
             except BACKEND_ERRORS as error:
-                reason = reason_to_repeat(error, creates_table=creates_table)
-                if reason == "read-only":
-                    # The idle connections lead to the previous primary; those in use stay open.
+                reason = reason_to_repeat(
+                    error, is_connected=is_connected, creates_table=creates_table
+                )
+                is_known = getattr(error, "connection_invalidated", False)
+                if reason == "read-only" or (reason == "connection lost" and not is_known):
+                    # The idle connections lead to the previous primary, or are lost as well, which
+                    # SQLAlchemy does not know; those in use stay open.
                     self._engine.dispose()
                 failures[reason or ""] += 1
                 if reason is None or failures[reason] >= MAX_FAILURES[reason]:

@@ -160,6 +160,25 @@ def test_ended_connection_is_not_noticed(
     assert store.load("acme") == (None if step == "delete" else TOKEN)
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_lost_connection_that_its_driver_does_not_know(step: str) -> None:
+    """An error without a code, on a connection that the driver takes for open, costs nothing."""
+    url = postgres_url()
+    with throwaway_table(url) as table, SQLTokenStore(url, table=table) as store:
+        store.save("acme", TOKEN)
+        lost: list[str] = []
+
+        @event.listens_for(store._engine, "do_execute")
+        def _(_cursor: Any, statement: str, _parameters: Any, context: Any) -> None:
+            if not lost:
+                lost.append(statement)
+                raise context.dialect.loaded_dbapi.OperationalError("connection socket closed")
+
+        STEPS[step](store)
+        assert len(lost) == 1
+        assert store.load("acme") == (None if step == "delete" else TOKEN)
+
+
 @pytest.mark.parametrize("pieces", range(7))
 def test_lost_answers_do_no_harm(
     server: Place, open_store: Callable[[str, str], SQLTokenStore], pieces: int

@@ -212,16 +212,20 @@ def _mariadb(folder: Path) -> Generator[_SQLNode]:
         pytest.skip("there is no MariaDB server on this machine")
     as_root = ["--user=root"] if os.geteuid() == 0 else []
     data, port = folder / "data", free_port()
+    # A server that starts deletes the temporary tables of others that share its folder for them.
+    temporary = folder / "temporary"
+    temporary.mkdir()
     subprocess.run(
         [
-            *(install, "--no-defaults", f"--datadir={data}", *as_root),
+            *(install, "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}", *as_root),
             *("--auth-root-authentication-method=normal", "--skip-test-db"),
         ],
         check=True,
         capture_output=True,
     )
     options = [
-        *("--no-defaults", f"--datadir={data}", *as_root, f"--port={port}"),
+        *("--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}"),
+        *(*as_root, f"--port={port}"),
         *("--bind-address=127.0.0.1", f"--socket={folder / 'socket'}"),
     ]
     admin = "mysql+pymysql://root@127.0.0.1:{port}/mysql"

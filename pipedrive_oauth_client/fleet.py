@@ -40,7 +40,13 @@ from pipedrive_oauth_client.generated.encode import argument
 from pipedrive_oauth_client.oauth import AsyncPipedriveOAuth, PipedriveOAuth
 from pipedrive_oauth_client.stores.leased import aware
 from pipedrive_oauth_client.stores.protocol import AccountOverview, TokenStore, checked_store
-from pipedrive_oauth_client.tokens import GrantEnd, Token
+from pipedrive_oauth_client.tokens import (
+    ACCESS_LIFETIME,
+    ENDING_SOON,
+    REFRESH_LIFETIME,
+    GrantEnd,
+    Token,
+)
 
 if TYPE_CHECKING:
     from pipedrive_oauth_client.events import Event
@@ -62,12 +68,7 @@ _LONGEST_SLEEP_SECONDS: Final = 1.0
 _A_SECOND: Final = timedelta(seconds=1)
 _NO_TIME: Final = timedelta(0)
 
-# From Pipedrive's guide to its OAuth. An access token is valid for an hour, so that the last
-# refresh was an hour before its expiry.
-_ACCESS_LIFETIME: Final = timedelta(hours=1)
-_REFRESH_LIFETIME: Final = timedelta(days=60)
-_FROM_EXPIRY_TO_LAPSE: Final = _REFRESH_LIFETIME - _ACCESS_LIFETIME
-_ENDING_SOON: Final = timedelta(days=7)
+_FROM_EXPIRY_TO_LAPSE: Final = REFRESH_LIFETIME - ACCESS_LIFETIME
 
 
 def due(store: TokenStore, before: datetime) -> Iterator[str]:
@@ -264,17 +265,17 @@ def _health(
     account: str, expires_at: datetime, end: GrantEnd | None, now: datetime
 ) -> AccountHealth:
     latest = datetime.max.replace(tzinfo=UTC) - _FROM_EXPIRY_TO_LAPSE
-    earliest = datetime.min.replace(tzinfo=UTC) + _ACCESS_LIFETIME
+    earliest = datetime.min.replace(tzinfo=UTC) + ACCESS_LIFETIME
     expiry = max(min(expires_at, latest), earliest)
     lapses_at = expiry + _FROM_EXPIRY_TO_LAPSE
     state: AccountState = "valid"
-    since = expiry - _ACCESS_LIFETIME
+    since = expiry - ACCESS_LIFETIME
     if end is not None:
         state, since = "ended", end.at
     elif lapses_at <= now:
         state, since = "ended", lapses_at
-    elif lapses_at - _ENDING_SOON <= now:
-        state, since = "ending", lapses_at - _ENDING_SOON
+    elif lapses_at - ENDING_SOON <= now:
+        state, since = "ending", lapses_at - ENDING_SOON
     elif expiry <= now:
         state, since = "stale", expiry
     return AccountHealth(account, state, since, lapses_at)

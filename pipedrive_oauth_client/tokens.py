@@ -24,10 +24,25 @@ from pipedrive_oauth_client.generated.types import FrozenEquality, Unset
 # pytest shows the arguments of the last frame of an error, and here they are secrets.
 __tracebackhide__ = True
 
-__all__ = ["DEFAULT_LEEWAY", "GrantEnd", "Token", "checked_scopes", "token_from_fields"]
+__all__ = [
+    "ACCESS_LIFETIME",
+    "DEFAULT_LEEWAY",
+    "ENDING_SOON",
+    "REFRESH_LIFETIME",
+    "GrantEnd",
+    "Token",
+    "checked_scopes",
+    "token_from_fields",
+]
 
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 """How long before its expiry a token is stale: time for a request to arrive."""
+
+# From Pipedrive's OAuth guide. The last refresh was an access token's lifetime before its expiry.
+ACCESS_LIFETIME: Final = timedelta(hours=1)
+REFRESH_LIFETIME: Final = timedelta(days=60)
+# How long before its refresh token lapses an account is shown as ending.
+ENDING_SOON: Final = timedelta(days=7)
 
 # Of a token whose lifetime the service did not say: it is stale, with that leeway, after 5 minutes.
 _ASSUMED_LIFETIME: Final = timedelta(minutes=5) + DEFAULT_LEEWAY

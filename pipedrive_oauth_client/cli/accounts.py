@@ -19,7 +19,6 @@ from pipedrive_oauth_client.auth import PipedriveAuth
 from pipedrive_oauth_client.cli.exit_codes import CommandError, ExitCode
 from pipedrive_oauth_client.cli.output import one_line, progress_bar, say, write, write_json
 from pipedrive_oauth_client.cli.status import (
-    ACCESS_LIFETIME,
     MAX_LISTED,
     format_duration,
     listed,
@@ -43,7 +42,7 @@ from pipedrive_oauth_client.stores.protocol import (
     accounts_with_prefix,
     checked_account,
 )
-from pipedrive_oauth_client.tokens import Token
+from pipedrive_oauth_client.tokens import ACCESS_LIFETIME, Token
 from pipedrive_oauth_client.users import fetch_current_user
 
 __all__ = [

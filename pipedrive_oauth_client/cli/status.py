@@ -24,10 +24,16 @@ from pipedrive_oauth_client.cli.exit_codes import OutputClosedError
 from pipedrive_oauth_client.cli.output import console, one_line, print_parts, say, write
 from pipedrive_oauth_client.errors import ConfigurationError, StoreError, TokenNotFoundError
 from pipedrive_oauth_client.stores.protocol import TokenStore
-from pipedrive_oauth_client.tokens import DEFAULT_LEEWAY, GrantEnd, Token
+from pipedrive_oauth_client.tokens import (
+    ACCESS_LIFETIME,
+    DEFAULT_LEEWAY,
+    ENDING_SOON,
+    REFRESH_LIFETIME,
+    GrantEnd,
+    Token,
+)
 
 __all__ = [
-    "ACCESS_LIFETIME",
     "MAX_LISTED",
     "AccountState",
     "AccountStatus",
@@ -44,11 +50,6 @@ __all__ = [
 MAX_LISTED: Final = 5
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([0-9]{1,6})\s*([smhdw])")
-# From Pipedrive's OAuth guide. An access token is valid for an hour, so the last refresh was an
-# hour before it expires.
-_REFRESH_LIFETIME: Final = timedelta(days=60)
-ACCESS_LIFETIME: Final = timedelta(hours=1)
-_ENDING_SOON: Final = timedelta(days=7)
 _HEADERS = ("ACCOUNT", "STATE", "COMPANY", "ACCESS TOKEN", "REFRESH TOKEN")
 _SCOPES_COLUMNS = 16
 _MAX_COLUMNS = 10_000
@@ -207,8 +208,8 @@ def status_of(store: TokenStore, account: str, now: datetime) -> AccountStatus |
     lapses_at = None
     if token.refresh_token is not None:
         # `datetime` ends in the year 9999.
-        latest = datetime.max.replace(tzinfo=UTC) - _REFRESH_LIFETIME
-        lapses_at = min(token.expires_at, latest) + _REFRESH_LIFETIME - ACCESS_LIFETIME
+        latest = datetime.max.replace(tzinfo=UTC) - REFRESH_LIFETIME
+        lapses_at = min(token.expires_at, latest) + REFRESH_LIFETIME - ACCESS_LIFETIME
     return AccountStatus(
         account=one_line(account),
         state=_state(token, lapses_at, now),
@@ -251,7 +252,7 @@ def _state(token: Token, lapses_at: datetime | None, now: datetime) -> AccountSt
         return AccountState.LAPSED if is_stale else AccountState.ENDING
     if lapses_at <= now:
         return AccountState.LAPSED
-    if lapses_at - now < _ENDING_SOON:
+    if lapses_at - now < ENDING_SOON:
         return AccountState.ENDING
     return AccountState.STALE if is_stale else AccountState.VALID
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from django.utils.timezone import localtime
 from pipedrive_oauth_client.errors import CorruptTokenError, PipedriveOAuthError
 from pipedrive_oauth_client.fleet import AccountHealth, health
 from pipedrive_oauth_client.stores.protocol import checked_prefix
+from pipedrive_oauth_client.tokens import ACCESS_LIFETIME
 from pipedrive_oauth_client.web.django.configuration import (
     Site,
     has_users,
@@ -23,7 +24,6 @@ from pipedrive_oauth_client.web.django.configuration import (
 )
 
 _PAGE_SIZE: Final = 500
-_ACCESS_LIFETIME: Final = timedelta(hours=1)
 
 
 class Command(BaseCommand):
@@ -102,7 +102,7 @@ def _state_of(found: Site, each: AccountHealth) -> str:
     if each.since is None or each.lapses_at is None or each.state == "ended":
         return _state_of_broken(found, each)
     if each.state == "valid":
-        return f"valid until {_shown(each.since + _ACCESS_LIFETIME)}, then refreshed"
+        return f"valid until {_shown(each.since + ACCESS_LIFETIME)}, then refreshed"
     if each.state == "stale":
         return f"expired on {_shown(each.since)}, refreshed when it is used"
     return f"ends on {_shown(each.lapses_at)} unless it is used: run pipedrive_refresh"

@@ -184,14 +184,8 @@ def test_a_new_object_knows_of_the_second_401(
     """An app that makes a `PipedriveAuth` for each request sends one refresh a minute, too."""
     account.box.faults.add(ME, Fault.status(401), times=20)
 
-    def parts() -> Iterator[bytes]:
-        yield BODY
-
-    async def async_parts() -> AsyncIterator[bytes]:
-        yield BODY
-
     async def steps(client: AnyClient) -> None:
-        body = BODY if is_replayable else parts() if mode == "sync" else async_parts()
+        body = BODY if is_replayable else pieces() if mode == "sync" else later_pieces()
         assert (await client.send("POST", content=body)).status_code == 401
 
     for _ in range(6):
@@ -249,14 +243,8 @@ def test_body_that_is_used_up_is_not_sent_again(mode: str, account: Account) -> 
     account.revoke_access_token()
     account.box.faults.add(ME, Fault.status(401))
 
-    def parts() -> Iterator[bytes]:
-        yield BODY
-
-    async def async_parts() -> AsyncIterator[bytes]:
-        yield BODY
-
     async def steps(client: AnyClient) -> None:
-        answer = await client.send("POST", content=parts() if mode == "sync" else async_parts())
+        answer = await client.send("POST", content=pieces() if mode == "sync" else later_pieces())
         assert (answer.status_code, answer.history) == (401, [])
         assert (account.refreshes(), account.api_calls()) == (1, 1)
         assert (await client.get()).status_code == 200

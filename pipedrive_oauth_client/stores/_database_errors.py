@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["COLLISIONS", "HIDDEN", "READ_ONLY", "code_of", "readable_text"]
+__all__ = ["COLLISIONS", "HIDDEN", "LOST", "READ_ONLY", "code_of", "readable_text"]
 
 # PostgreSQL's SQLSTATEs and the numbers of MySQL and MariaDB.
 COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 1020})
@@ -16,6 +16,12 @@ COLLISIONS: Final[frozenset[str | int]] = frozenset({"40001", "40P01", 1213, 102
 
 READ_ONLY: Final[frozenset[str | int]] = frozenset({"25006", 1290, 1792, 1836})
 """The server does not accept writes: after a failover, the previous primary."""
+
+LOST: Final[frozenset[str | int]] = frozenset(
+    {"08000", "08003", "08006", "57P01", "57P02", "57P03"}
+    | {0, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
+)
+"""The connection was lost. Not 08P01, with which a pooler rejects another session's statement."""
 
 HIDDEN: Final = "its text is hidden, since it may repeat stored content"
 

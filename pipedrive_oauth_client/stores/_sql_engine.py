@@ -32,6 +32,7 @@ from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores._database_errors import (
     COLLISIONS,
     HIDDEN,
+    LOST,
     READ_ONLY,
     code_of,
     readable_text,
@@ -431,10 +432,6 @@ _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = 
 )
 
 
-# PostgreSQL's: connection exceptions (not 08P01, a pooler's statements that don't match), shutdown.
-_LOST_CODES: Final = frozenset({"08000", "08003", "08006", "57P01", "57P02"})
-
-
 def reason_to_repeat(
     error: BaseException, *, is_connected: bool, creates_table: bool = False
 ) -> str | None:
@@ -459,7 +456,7 @@ def _is_of_lost_connection(error: BaseException | None, code: str | int | None) 
         return False
     # An error of the driver without a code comes of the connection.
     is_operational = kind.__name__ in ("OperationalError", "InterfaceError")
-    return (code is None and is_operational) or code in _LOST_CODES
+    return (code is None and is_operational) or code in LOST
 
 
 def redact(error: BaseException) -> BaseException:

@@ -22,6 +22,7 @@ from django.db.utils import load_backend
 from pipedrive_oauth_client.errors import ConfigurationError
 from pipedrive_oauth_client.stores._database_errors import (
     COLLISIONS,
+    LOST,
     READ_ONLY,
     code_of,
     readable_text,
@@ -419,9 +420,6 @@ def _refuse_untested(alias: str, settings: dict[str, Any]) -> None:
 
 # --- Errors ---
 
-_LOST: Final[frozenset[str | int]] = frozenset(
-    {"57P01", "57P02", "57P03", 0, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
-)
 # How often a step may fail for a reason before its error is raised.
 MAX_FAILURES: Final = {"connection lost": 2, "read-only": 2, "collision": 20}
 _ADVICE: Final[tuple[tuple[frozenset[str | int], tuple[str, ...], str], ...]] = (
@@ -495,7 +493,7 @@ def reason_to_repeat(error: Error, vendor: str) -> str | None:
     if vendor == "sqlite" or not isinstance(error, InterfaceError | OperationalError):
         return None
     # An error of PostgreSQL's driver without a code comes of the connection.
-    is_lost = code in _LOST or code is None or str(code).startswith("08")
+    is_lost = code in LOST or code is None or str(code).startswith("08")
     return "connection lost" if is_lost else None
 
 

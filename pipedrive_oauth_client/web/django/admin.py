@@ -21,13 +21,12 @@ from django.utils.timezone import localtime
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.stores.leased import GRANT_ENDED_START
 from pipedrive_oauth_client.web.django.configuration import (
-    auth_for,
     database_of,
     disconnect,
     has_users,
     name_of_model,
     non_atomic,
-    site,
+    refresh,
 )
 from pipedrive_oauth_client.web.django.models import AbstractPipedriveAccount, PipedriveAccount
 
@@ -195,7 +194,7 @@ class PipedriveAccountAdmin(_ModelAdmin):
             request: The request.
             accounts: The accounts.
         """
-        self._do_each(request, accounts, _refresh, "refreshed")
+        self._do_each(request, accounts, refresh, "refreshed")
 
     @admin.action(permissions=["disconnect"], description="Disconnect selected accounts")
     def disconnect(
@@ -244,7 +243,3 @@ class PipedriveAccountAdmin(_ModelAdmin):
         # In another database than the users', an account knows its user by the key alone.
         users = router.db_for_read(get_user_model()) if has_users() else None
         return users is not None and users == database_of(self.model)
-
-
-def _refresh(account: str, *, name: str) -> None:
-    auth_for(account, name=name).token(rejected=site(name).store.load(account))

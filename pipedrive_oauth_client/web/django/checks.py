@@ -126,9 +126,7 @@ def _has_setting() -> bool:
 
 def _of_callback(found: Site) -> list[CheckMessage]:
     path = urlsplit(found.oauth.credentials.redirect_uri).path or "/"
-    there = [
-        each for each in _matches_below(path) if each.func in (views.callback, views.acallback)
-    ]
+    there = [each for each in _matches_below(path) if each.func in _CALLBACKS]
     owners = {match.func: _owner(match.namespaces) for match in there}
     if owners.get(views.acallback) == found.name:
         return []

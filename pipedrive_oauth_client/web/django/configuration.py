@@ -80,6 +80,7 @@ __all__ = [
     "name_of_namespaces",
     "names",
     "non_atomic",
+    "refresh",
     "rows",
     "site",
     "table_store",
@@ -311,6 +312,11 @@ def auth_for(account: str, *, name: str = DEFAULT) -> PipedriveAuth:
     return PipedriveAuth(found.oauth, found.store, account)
 
 
+def refresh(account: str, *, name: str = DEFAULT) -> None:
+    """Refresh the stored token of an account now, be it valid or not."""
+    auth_for(account, name=name).token(rejected=site(name).store.load(account))
+
+
 def disconnect(account: str, *, name: str = DEFAULT) -> None:
     """Revoke the grant of an account and delete its token.
 
@@ -346,7 +352,14 @@ async def adisconnect(account: str, *, name: str = DEFAULT) -> None:
 
 def database(name: str = DEFAULT) -> str:
     """Give the alias of the database that holds an app's table of tokens."""
-    return _database(name, _apps()[name])
+    alias = _apps()[name].get("DATABASE", DEFAULT_DB_ALIAS)
+    if alias not in connections.settings or _is_dummy(connections.settings[alias]):
+        raise ConfigurationError(
+            f"DATABASES has no {alias!r}, where tokens are to be kept. Add it, set"
+            f" {key(name, 'DATABASE')} to the alias of another one, or"
+            f" {key(name, 'STORE')} to another store."
+        )
+    return str(alias)
 
 
 def database_of(model: type[Model]) -> str:
@@ -435,17 +448,6 @@ def _given(name: str) -> Mapping[str, Any]:
         named = [_with_suggestion(each) for each in unknown]
         raise ConfigurationError(f"{key(name)} has unknown keys: {', '.join(named)}.")
     return found
-
-
-def _database(name: str, given: Mapping[str, Any]) -> str:
-    alias = given.get("DATABASE", DEFAULT_DB_ALIAS)
-    if alias not in connections.settings or _is_dummy(connections.settings[alias]):
-        raise ConfigurationError(
-            f"DATABASES has no {alias!r}, where tokens are to be kept. Add it, set"
-            f" {key(name, 'DATABASE')} to the alias of another one, or"
-            f" {key(name, 'STORE')} to another store."
-        )
-    return str(alias)
 
 
 def _is_dummy(database: Mapping[str, Any]) -> bool:
@@ -570,7 +572,7 @@ def _store(name: str) -> TokenStore:
         account_model(label, key(name, "MODEL"))
     found = _found(name, "STORE", given.get("STORE"))
     if found is None:
-        return DjangoTokenStore(_database(name, given), model=label)
+        return DjangoTokenStore(database(name), model=label)
     made = checked_store("STORE", _made(found, "load"))
     _require_model(name, made)
     problem = live_store_in_tests(made, name)

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pipedrive_oauth_client._checks import read_clock
 from pipedrive_oauth_client.errors import PipedriveOAuthError
 from pipedrive_oauth_client.fleet import refresh_due
-from pipedrive_oauth_client.web.django.configuration import auth_for, names, site
+from pipedrive_oauth_client.web.django.configuration import names, refresh, site
 
 _MOST_SHOWN = 20
 
@@ -89,8 +89,7 @@ class Command(BaseCommand):
         for account in accounts:
             try:
                 for name in _apps_of(account, chosen):
-                    stored = site(name).store.load(account)
-                    auth_for(account, name=name).token(rejected=stored)
+                    refresh(account, name=name)
             except PipedriveOAuthError as error:
                 failed += 1
                 self.stderr.write(f"{account}: {error}")
